@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imgop_core::schedule::Uptime;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
-use imgop_registry::{Registries, Settings, WriteGate};
+use imgop_registry::{Registries, RequestLimits, Settings, WriteGate};
 use jiff::Timestamp;
 use kube::Client;
 
@@ -97,9 +97,11 @@ impl Agent {
         // With settings that contradict each other the process does not start.
         let of_all = config.default_destination().unwrap_or_default();
         let policies = Policies::new(client.clone());
+        let limiting = policies.clone();
+        let request_limits = RequestLimits::new(move |host, port| limiting.request_limit(host, port));
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
-            registries: Registries::new(Settings { write_gate, ..config.registries() }),
+            registries: Registries::new(Settings { write_gate, request_limits, ..config.registries() }),
             ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),

@@ -19,7 +19,7 @@ use imgop_core::api::DefaultDestination;
 use imgop_core::api::JobTemplateSpec;
 use imgop_core::copy::Cooldown;
 use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
-use imgop_registry::{PrivateAddresses, Settings, TokenServers, parse_token_servers};
+use imgop_registry::{LoopbackAddresses, PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
@@ -181,6 +181,11 @@ pub struct Config {
     #[arg(long, env = "REGISTRY_PRIVATE_ADDRESSES", default_value = "registries")]
     pub registry_private_addresses: PrivateAddresses,
 
+    /// Whether a registry that is written as localhost, or with a loopback address, is looked for at the agent's own: for
+    /// an agent outside of pods. Without, only where a `RegistryAccess` allows such addresses.
+    #[arg(long, env = "REGISTRY_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
+    pub registry_loopback: bool,
+
     /// The addresses of the agent's pod, separated by commas: registries that Images name may be there, and hosts
     /// that only a registry names may not.
     #[arg(long, env = "POD_ADDRESSES", default_value = "", value_parser = parse_addresses)]
@@ -311,6 +316,11 @@ impl Config {
             max_tag_memory: as_limit(self.registry_max_tag_memory),
             private_addresses: self.registry_private_addresses,
             own_addresses: self.pod_addresses.iter().chain(&self.node_addresses).copied().collect(),
+            loopback: if self.registry_loopback {
+                LoopbackAddresses::Written
+            } else {
+                LoopbackAddresses::Nowhere
+            },
             list_timeout: Duration::from_secs(self.registry_list_timeout.into()),
             token_servers: self.registry_token_servers.clone(),
             ..Settings::default()
@@ -382,6 +392,17 @@ impl Config {
     /// The namespace of Jobs that use what administrators lend.
     pub fn lent_namespace(&self) -> &str {
         if self.job_namespace.is_empty() { self.agent_namespace() } else { &self.job_namespace }
+    }
+
+    /// Returns what an administrator should know of the namespace of those Jobs, where it is not the agent's own.
+    pub fn notice_of_lent_namespace(&self) -> Option<String> {
+        let lent = self.lent_namespace();
+        (lent != self.agent_namespace()).then(|| {
+            format!(
+                "JOB_NAMESPACE is {lent}, which is not the agent's own: whoever may read Secrets, or create pods or Jobs, \
+                 there has what RegistryAccess lends; give nobody but administrators a right there"
+            )
+        })
     }
 
     /// The image of the Jobs, with its tag.

@@ -13,8 +13,11 @@ use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
-use imgop_agent::leader_election::{Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings};
+use imgop_agent::leader_election::{
+    Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings, when_lost,
+};
 use imgop_agent::metrics::Metrics;
+use imgop_agent::registry_access::status::Reporter;
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +27,9 @@ use tracing_appender::non_blocking::NonBlocking;
 const READ_TIMEOUT: Duration = Duration::from_secs(70);
 /// How long a stop may take; Kubernetes waits for 30 seconds.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the last line of the log has to be written where the process ends at once.
+const LOG_TIME: Duration = Duration::from_millis(200);
 
 /// Its settings stand in `.cargo/config.toml`.
 #[cfg(target_os = "linux")]
@@ -73,6 +79,9 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     let earlier = lease.as_ref().map(KubeLease::earlier_heartbeat).unwrap_or_default();
     let election = lease.map(|lease| election(&config, lease));
     let leadership = election.as_ref().map_or_else(Leadership::unelected, Election::leadership);
+    if election.is_some() {
+        when_lost(leadership.clone(), end_now).context("cannot watch the election")?;
+    }
     let shown = web::Shown {
         metrics: metrics.clone(),
         ready_gate: ReadyGate::default(),
@@ -148,6 +157,9 @@ async fn work(
     tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
     // What is lent is where this process runs, whatever the settings say.
     let config = config.in_namespace(client.default_namespace());
+    if let Some(notice) = config.notice_of_lent_namespace() {
+        tracing::warn!("{notice}");
+    }
     let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
     let agent = Arc::new(agent.lending(given).after(earlier.get()));
     metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
@@ -169,6 +181,11 @@ async fn work(
         _ = async { tokio::join!(jobs_known, granted_known) } => {}
         () = stop.cancelled() => return Ok(()),
     }
+    let (reporting, stopped) = (agent.clone(), stop.clone());
+    let reports = async move {
+        Reporter::new(&reporting.client, reporting.registry_access()).run(stopped).await;
+    };
+    let reports = tokio::spawn(run_until_stop(reports, stop.clone()));
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
     let copied = Images::new(agent, images.objects()).beside(builders.objects());
     let building = controller::run(image_builders, builders, stop.clone());
@@ -177,6 +194,7 @@ async fn work(
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
     run_until_stopped(controllers, stop).await;
     accepting.abort();
+    reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
 }
@@ -203,6 +221,13 @@ async fn run_until_stop(watches: impl Future<Output = ()>, stop: CancellationTok
     stop.cancel();
     anyhow::ensure!(is_expected, "a watch that all kinds need has ended");
     Ok(())
+}
+
+/// Ends the process from a thread that waits for no other.
+fn end_now() {
+    tracing::error!("does not lead any more and is stuck: ends");
+    std::thread::sleep(LOG_TIME);
+    std::process::exit(1);
 }
 
 /// Writes the log as JSON, a line each.

@@ -44,9 +44,12 @@ fn routes(shown: Shown) -> Router {
         .with_state(shown)
 }
 
-/// Only a process that is stuck is worth a restart: one that waits for the API server, or to lead, is not.
+/// Only a process that is stuck is worth a restart: one that waits for the API server, or to lead, is not. One that led
+/// and does not any more ends by itself, unless it is stuck.
 async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
-    if works(&shown.leadership.role()) && shown.heartbeat.is_stuck() {
+    if shown.leadership.is_lost() {
+        (StatusCode::SERVICE_UNAVAILABLE, "this agent does not lead any more, and has not ended")
+    } else if works(&shown.leadership.role()) && shown.heartbeat.is_stuck() {
         (StatusCode::SERVICE_UNAVAILABLE, "the API server was not asked for minutes")
     } else {
         (StatusCode::OK, "ok")
@@ -132,6 +135,15 @@ mod tests {
         let leading = answer("/readyz", true, Duration::ZERO, leadership.clone()).await;
         assert_eq!(leading, (200, "ok: this agent leads, pod-1".to_owned()));
         assert_eq!(answer("/livez", true, stuck, leadership).await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_does_not_lead_any_more_and_has_not_ended_is_not_alive() {
+        let leadership = Leadership::new(Clock::new(|| Duration::from_secs(5)));
+        leadership.has_read(Some("pod-1"));
+        leadership.lead_until(Duration::from_secs(4));
+        let (status, said) = answer("/livez", true, Duration::ZERO, leadership).await;
+        assert_eq!((status, said.as_str()), (503, "this agent does not lead any more, and has not ended"));
     }
 
     #[tokio::test]

@@ -66,6 +66,8 @@ impl AgentProcess {
             .arg(program.as_std().get_program())
             .env("KUBECONFIG", kubeconfig)
             .envs([("WATCH_NAMESPACES", "*"), ("SKOPEO_IMAGE", "unused"), ("LEADER_ELECT", "false")])
+            // Registries of tests are on this machine too.
+            .env("REGISTRY_LOOPBACK", "true")
             .envs(program.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))))
             .envs(settings.iter().copied())
             .env("LISTEN", listen.to_string())

@@ -14,6 +14,7 @@ pub mod elected_agents;
 pub mod environment;
 pub mod kubectl;
 pub mod leaks;
+pub mod lent;
 pub mod namespace;
 pub mod pod_changes;
 pub mod programs;

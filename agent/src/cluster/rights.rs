@@ -45,8 +45,10 @@ pub struct Role {
 }
 
 impl Role {
-    /// To work with Jobs in a namespace.
+    /// To work with Jobs in a namespace, with Secrets or without.
     pub const JOBS: Self = Self { binding: "imgop-agent", cluster_role: "imgop-agent-namespace" };
+    /// To read the Secrets that objects name, where that of Jobs was bound without it.
+    pub const SECRETS: Self = Self { binding: "imgop-agent-secrets", cluster_role: "imgop-agent-secrets" };
     /// To use the agent's own AWS identity.
     pub const AWS: Self = Self { binding: "imgop-agent-aws", cluster_role: "imgop-agent-aws" };
     /// To run Jobs that use what administrators lend.
@@ -68,7 +70,7 @@ impl Right {
         Self { verb: "watch", group: "", resource: "pods", done_to: None, role: Role::JOBS };
     /// To read the Secrets that objects name.
     pub const GET_SECRETS: Self =
-        Self { verb: "get", group: "", resource: "secrets", done_to: None, role: Role::JOBS };
+        Self { verb: "get", group: "", resource: "secrets", done_to: None, role: Role::SECRETS };
     /// To use the agent's own AWS identity. The verb is imgop's own, so that no role grants it by accident, as
     /// one may grant the right to write Secrets; and it is in a group in which tenants hold nothing, since whoever
     /// holds a right may bind a role with it.

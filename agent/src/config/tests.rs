@@ -138,7 +138,10 @@ fn where_private_addresses_are_allowed_reaches_the_registry_client() {
     let set = |arguments: &[&str]| config(&[&["--watch-namespaces=*"][..], arguments].concat());
     let usual = set(&[]).unwrap().registries();
     assert_eq!(usual.private_addresses, PrivateAddresses::Registries);
-    assert!(usual.own_addresses.is_empty() && !usual.may_names_mean_loopback);
+    assert!(usual.own_addresses.is_empty());
+    assert_eq!(usual.loopback, LoopbackAddresses::Nowhere);
+    let settings = set(&["--registry-loopback=true"]).unwrap().registries();
+    assert_eq!(settings.loopback, LoopbackAddresses::Written, "names are not for loopback");
     let given =
         ["--registry-private-addresses=nowhere", "--pod-addresses=10.1.2.3,fd00::1", "--node-addresses=::2"];
     let settings = set(&given).unwrap().registries();
@@ -194,9 +197,11 @@ fn the_namespace_of_the_agent_is_the_one_that_it_runs_in_whatever_its_settings_s
     let elsewhere = default.in_namespace("platform");
     let named = (elsewhere.agent_namespace(), elsewhere.lent_namespace(), elsewhere.service_account.as_str());
     assert_eq!(named, ("platform", "platform", "platform:imgop-agent"));
+    assert_eq!(elsewhere.notice_of_lent_namespace(), None);
     let given =
         config(&["--watch-namespaces=*", "--service-account=team-a:x", "--job-namespace=jobs"]).unwrap();
     let given = given.in_namespace("platform");
     let named = (given.agent_namespace(), given.lent_namespace(), given.service_account.as_str());
     assert_eq!(named, ("platform", "jobs", "team-a:x"));
+    insta::assert_snapshot!(given.notice_of_lent_namespace().unwrap(), @"JOB_NAMESPACE is jobs, which is not the agent's own: whoever may read Secrets, or create pods or Jobs, there has what RegistryAccess lends; give nobody but administrators a right there");
 }

@@ -106,11 +106,12 @@ impl Pass<'_> {
     ) -> PassState<'r> {
         let runs = runs(jobs, memory);
         let differing: Vec<&Tag> = observed.to_be_written().collect();
-        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing);
-        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing));
+        let policy = self.agent().policies.latest();
+        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing, &policy);
+        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing, &policy));
         let is_refused =
             |namespace: &str| self.agent().policies.refuses_push(namespace, &request.destination);
-        let disputed = self.images.conflicts.disputed(self.image, request, &observed, is_refused);
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed, &policy, is_refused);
         let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
         conflicts.extend(left_alone);
         PassState {

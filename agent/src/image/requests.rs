@@ -33,10 +33,10 @@ impl Requests {
 
 impl Pass<'_> {
     /// Returns whether tags failed and all of them are reset: a user asks for it, or Secrets are others than those with
-    /// which they failed.
+    /// which they failed. So it is also of a suspended Image whose Jobs end, as its status has the new Secrets from then on.
     pub(super) fn resets_all(&self, access: &Access) -> bool {
         let status = self.image.status.as_ref().filter(|status| !status.failures.is_empty());
-        let Some(status) = status.filter(|_| !self.image.spec.suspend) else { return false };
+        let Some(status) = status else { return false };
         let has_other_secrets =
             status.credentials.as_ref().is_some_and(|before| *before != access.credentials);
         has_other_secrets || self.requests.reset == Some(Reset::All)

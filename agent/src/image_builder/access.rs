@@ -30,6 +30,8 @@ pub(super) const BUILD: Right = Right {
 /// To read the `ConfigMaps` that `ImageBuilders` name.
 pub(super) const GET_CONFIG_MAPS: Right =
     Right { verb: "get", group: "", resource: "configmaps", done_to: None, role: ROLE };
+/// To read the Secrets that they name.
+pub(super) const GET_SECRETS: Right = Right { role: ROLE, ..Right::GET_SECRETS };
 /// All that a build needs.
 const FOR_BUILDS: [Right; 7] = [
     BUILD,
@@ -37,7 +39,7 @@ const FOR_BUILDS: [Right; 7] = [
     Right { role: ROLE, ..Right::DELETE_JOBS },
     Right { role: ROLE, ..Right::LIST_PODS },
     Right { role: ROLE, ..Right::WATCH_PODS },
-    Right { role: ROLE, ..Right::GET_SECRETS },
+    GET_SECRETS,
     GET_CONFIG_MAPS,
 ];
 /// The key of a Secret of type `kubernetes.io/ssh-auth`.
@@ -303,9 +305,7 @@ impl<'a> Pass<'a> {
             ApiCause::NotFound => Halt::secret(format!(
                 "spec.{field} names Secret {name:?}, which does not exist in this namespace"
             )),
-            ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {
-                Halt::MissingRight(Right { role: ROLE, ..Right::GET_SECRETS })
-            }
+            ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => Halt::MissingRight(GET_SECRETS),
             _ => Halt::Api(error),
         })
     }

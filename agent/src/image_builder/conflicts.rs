@@ -1,16 +1,21 @@
-//! Which object of a namespace keeps a tag that several want: the oldest, be it an ImageBuilder or an Image.
+//! Which object of a namespace keeps a tag that several want: the oldest, be it an ImageBuilder or an Image. Between
+//! namespaces neither keeps it, and that is said.
 
+use std::collections::BTreeSet;
+
+use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::{BuildFailure, BuildRequest};
-use imgop_core::copy::CopyRequest;
+use imgop_core::copy::{CopyRequest, holds_claims};
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Repository, Tag};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::tag_claims::{BuilderDestination, ImageDestination, is_older};
+use crate::tag_claims::{BuilderDestination, ImageDestination, dispute_message, is_older};
 
 /// A tag of a build that another object keeps, and which one that is.
 type Kept<'r> = (&'r Repository, &'r Tag, String);
@@ -31,9 +36,10 @@ impl Pass<'_> {
             builders.having(here, |other: &BuilderDestination| base_names().any(|name| other.may_be(name)));
         let mut images =
             images.having(here, |other: &ImageDestination| base_names().any(|name| other.may_be(name)));
+        let policy = self.agent().policies.latest();
         let older = builders
-            .find_map(|other| self.kept_by_builder(&other, request))
-            .or_else(|| images.find_map(|other| self.kept_by_image(&other, request)));
+            .find_map(|other| self.kept_by_builder(&other, request, &policy))
+            .or_else(|| images.find_map(|other| self.kept_by_image(&other, request, &policy)));
         let Some((repository, tag, older)) = older else { return Ok(()) };
         let message = format!(
             "{repository}:{tag} belongs to {older}, which is older; give one of them another tag or delete it"
@@ -41,27 +47,76 @@ impl Pass<'_> {
         Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
+    /// Returns what is said of tags that objects of other namespaces put as well. Those that administrators keep from
+    /// writing there put none.
+    pub(super) fn dispute(&self, request: &BuildRequest) -> Option<String> {
+        let policies = &self.agent().policies;
+        let policy = policies.latest();
+        let tags = &request.destination.tags;
+        let base_names = || tags.iter().map(|(repository, _)| repository.base_name());
+        let (builders, images) = (&self.builders.builders, &self.builders.images);
+        let may_write = |other: &ObjectMeta, repository: &Repository| {
+            let namespace = other.namespace.as_deref().unwrap_or_default();
+            namespace != self.namespace() && !policies.refuses_push(namespace, repository)
+        };
+        let mut disputed = BTreeSet::new();
+        let mut dispute = |other: &ObjectMeta, puts: &dyn Fn(&Repository, &Tag) -> bool| {
+            let theirs = tags.iter().filter(|(of, tag)| puts(of, tag) && may_write(other, of));
+            disputed.extend(theirs.map(|(_, tag)| tag.clone()));
+        };
+        let everywhere = |other: &BuilderDestination| base_names().any(|name| other.may_be(name));
+        for other in builders.having(None, everywhere) {
+            let is_at_rest = other.spec.suspend || other.metadata.deletion_timestamp.is_some();
+            let Some(theirs) = BuildRequest::parse(&other.spec).ok().filter(|_| !is_at_rest) else {
+                continue;
+            };
+            dispute(&other.metadata, &|repository, tag| {
+                let theirs = &theirs.destination.tags;
+                theirs.iter().any(|(of, named)| named == tag && policy.is_one_repository(of, repository))
+            });
+        }
+        let everywhere = |other: &ImageDestination| base_names().any(|name| other.may_be(name));
+        for other in images.having(None, everywhere).filter(holds_claims) {
+            let Ok(theirs) = CopyRequest::parse(&other.spec) else { continue };
+            dispute(&other.metadata, &|repository, tag| {
+                theirs.claim(tag).is_some() && policy.is_one_repository(&theirs.destination, repository)
+            });
+        }
+        dispute_message(&disputed)
+    }
+
     /// Returns the first tag that another ImageBuilder keeps.
-    fn kept_by_builder<'r>(&self, other: &ImageBuilder, request: &'r BuildRequest) -> Option<Kept<'r>> {
+    fn kept_by_builder<'r>(
+        &self,
+        other: &ImageBuilder,
+        request: &'r BuildRequest,
+        policy: &AccessPolicy,
+    ) -> Option<Kept<'r>> {
         if other.spec.suspend || !self.is_older(other) {
             return None;
         }
         let theirs = BuildRequest::parse(&other.spec).ok()?.destination.tags;
         let keeps = |repository: &Repository, tag: &Tag| {
-            theirs.iter().any(|(of, named)| of.is_same_place(repository) && named == tag)
+            theirs.iter().any(|(of, named)| named == tag && policy.is_one_repository(of, repository))
         };
         let (repository, tag) = request.destination.tags.iter().find(|(of, tag)| keeps(of, tag))?;
         Some((repository, tag, name_of(other)))
     }
 
     /// Returns the first tag that an Image keeps.
-    fn kept_by_image<'r>(&self, other: &Image, request: &'r BuildRequest) -> Option<Kept<'r>> {
+    fn kept_by_image<'r>(
+        &self,
+        other: &Image,
+        request: &'r BuildRequest,
+        policy: &AccessPolicy,
+    ) -> Option<Kept<'r>> {
         if other.spec.suspend || !self.is_older(other) {
             return None;
         }
         let theirs = CopyRequest::parse(&other.spec).ok()?;
-        let keeps =
-            |of: &Repository, tag: &Tag| theirs.destination.is_same_place(of) && theirs.claim(tag).is_some();
+        let keeps = |of: &Repository, tag: &Tag| {
+            theirs.claim(tag).is_some() && policy.is_one_repository(&theirs.destination, of)
+        };
         let (repository, tag) = request.destination.tags.iter().find(|(of, tag)| keeps(of, tag))?;
         Some((repository, tag, name_of(other)))
     }

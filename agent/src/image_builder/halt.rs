@@ -9,6 +9,7 @@ use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
 use imgop_registry::{Reason, RegistryError};
 
+use super::access::GET_SECRETS;
 use super::memory::{Blocked, Memory};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, recheck_pause};
 use crate::cluster::api_error::ApiError;
@@ -193,9 +194,7 @@ impl Pass<'_> {
                 return Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), wait));
             }
             AccessError::AwsNotEnabled => return Ok(self.lacks_right(Right::USE_AWS, &message, memory)),
-            AccessError::Forbidden { .. } => {
-                return Ok(self.lacks_right(Right::GET_SECRETS, &message, memory));
-            }
+            AccessError::Forbidden { .. } => return Ok(self.lacks_right(GET_SECRETS, &message, memory)),
             AccessError::Aws { error, .. } if error.is_transient() => BuildFailure::RegistryUnreachable,
             AccessError::Aws { .. } => BuildFailure::RegistryUnauthorized,
             AccessError::Missing { .. }

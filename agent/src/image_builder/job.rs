@@ -101,7 +101,7 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
     let record = JobRecord { part: part.record, tier: part.tier };
     let record = serde_json::to_string(&record).unwrap_or_default();
     let volumes = Volumes::of(part, config);
-    let options = config.job_options(&part.spec.job_template);
+    let options = options(part.spec, config);
     let timeout = u32::try_from(part.request.timeout.as_secs()).unwrap_or(u32::MAX);
     let timeout = options.deadline_seconds.map_or(timeout, |deadline| deadline.min(timeout));
     let [prepare, build, push] = containers(part, &arguments, &volumes, &options, config);
@@ -204,7 +204,7 @@ fn containers(
         let profile = &config.builds.build_seccomp_profile;
         container.security_context = Some(security::context(part.tier, profile));
     }
-    build.resources = Some(resources(part.spec, config).requirements());
+    build.resources = options.container_resources.get(BUILD).map(Resources::requirements);
     let mut push = one(PUSH, image.clone(), STEP, &volumes.push);
     if let Some(context) = &mut push.security_context {
         // It reads what the others wrote, as their user and without a capability.
@@ -213,10 +213,12 @@ fn containers(
     [prepare, build, push]
 }
 
-/// Returns what the container that builds may use: what the spec says (seed bug B12), its template for what that leaves
-/// open, and the settings.
-fn resources(spec: &ImageBuilderSpec, config: &Config) -> Resources {
-    spec.resources.clone().or(&spec.job_template.resources).or(&config.builds.resources())
+/// Returns what settings and spec say of its Jobs. The container that builds may use what the spec says (seed bug B12), its
+/// template for what that leaves open, and the settings.
+pub(super) fn options(spec: &ImageBuilderSpec, config: &Config) -> JobOptions {
+    let resources = spec.resources.clone().or(&spec.job_template.resources).or(&config.builds.resources());
+    let container_resources = BTreeMap::from([(BUILD.to_owned(), resources)]);
+    JobOptions { container_resources, ..config.job_options(&spec.job_template) }
 }
 
 /// Returns all that the containers are to know that is no secret.

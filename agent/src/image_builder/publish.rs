@@ -375,7 +375,8 @@ impl Pass<'_> {
         let status = end(status, &ended);
         (memory.tags_seen, memory.blocked) = (Some(self.now), None);
         let wait = self.schedule_check(request, memory);
-        let readiness = Readiness::ready(succeeded(&status, last.number));
+        let mut readiness = Readiness::ready(succeeded(&status, last.number));
+        readiness.add(self.dispute(request));
         Conclusion { ended: Some(ended.result), ..self.reported(status, readiness, wait) }
     }
 }

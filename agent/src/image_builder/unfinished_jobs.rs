@@ -5,6 +5,7 @@ use imgop_core::build::{BuildKey, PartAction, PartRecord, PlannedPart};
 
 use super::Pass;
 use super::halt::Halt;
+use super::job;
 use super::part_runs::{is_of_other_key, record};
 use crate::jobs::report::JobReport;
 
@@ -45,7 +46,7 @@ impl Pass<'_> {
         if self.builder.spec.suspend {
             return Ok(ended);
         }
-        let template = self.agent().config.job_options(&self.builder.spec.job_template).hash();
+        let template = job::options(&self.builder.spec, &self.agent().config).hash();
         for job in jobs.iter().filter(|job| job.waits_with_other_template(&template)) {
             let Some(record) = record(job).filter(|record| record.number == number) else { continue };
             self.agent().jobs.delete(job).await?;

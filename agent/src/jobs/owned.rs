@@ -79,6 +79,28 @@ mod tests {
 
     use super::*;
 
+    fn view(job: serde_json::Value) -> JobView {
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn a_job_is_lent_to_whom_it_names_only_where_the_agent_alone_writes() {
+        let named = r#"{ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "namespace": "team-b", "name": "x", "uid": "u" }"#;
+        let in_namespace = |namespace: &str| {
+            let job = view(json!({ "metadata": { "name": "j", "namespace": namespace,
+                "annotations": { OWNER_ANNOTATION: named }, "labels": { OWNER_UID_LABEL: "u" } } }));
+            let owner = job.owner("imgop-system").map(|owner| owner.namespace);
+            (owner, job.counted_for("imgop-system"))
+        };
+        let counted = |namespace: &str| Some((namespace.to_owned(), "u".to_owned()));
+        assert_eq!(in_namespace("imgop-system"), (Some("team-b".to_owned()), counted("team-b")));
+        assert_eq!(
+            in_namespace("team-a"),
+            (None, counted("team-a")),
+            "it takes a place of its own namespace alone"
+        );
+    }
+
     #[test]
     fn a_job_elsewhere_keeps_the_pull_secrets_of_the_settings_and_no_service_account() {
         let job = json!({ "metadata": { "name": "j", "namespace": "team-a", "ownerReferences": [] },

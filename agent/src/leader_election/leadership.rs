@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use imgop_registry::WriteGate;
@@ -39,6 +39,10 @@ struct Shared {
     clock: Clock,
     /// In milliseconds of the clock.
     leads_until: AtomicU64,
+    /// Whether it was to lead for some time.
+    was_elected: AtomicBool,
+    /// Whether it has given that up by itself.
+    has_resigned: AtomicBool,
     known: Mutex<Known>,
 }
 
@@ -52,7 +56,13 @@ struct Known {
 impl Leadership {
     /// Returns that of a process that takes part in an election and does not lead yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Shared { clock, leads_until: AtomicU64::new(0), known: Mutex::default() }))
+        Self(Arc::new(Shared {
+            clock,
+            leads_until: AtomicU64::new(0),
+            was_elected: AtomicBool::new(false),
+            has_resigned: AtomicBool::new(false),
+            known: Mutex::default(),
+        }))
     }
 
     /// Returns that of a process without an election: it may always write.
@@ -66,6 +76,12 @@ impl Leadership {
     /// Returns whether this process leads now.
     pub fn leads(&self) -> bool {
         millis(self.0.clock.now()) < self.0.leads_until.load(Ordering::Acquire)
+    }
+
+    /// Returns whether this process led, and does not any more though it has not given that up: it must end.
+    pub fn is_lost(&self) -> bool {
+        let Shared { was_elected, has_resigned, .. } = &*self.0;
+        was_elected.load(Ordering::Acquire) && !has_resigned.load(Ordering::Acquire) && !self.leads()
     }
 
     /// Returns the gate that is open while this process leads.
@@ -91,11 +107,18 @@ impl Leadership {
     /// Leads until then.
     pub(crate) fn lead_until(&self, until: Moment) {
         self.0.leads_until.store(millis(until), Ordering::Release);
+        self.0.was_elected.store(true, Ordering::Release);
     }
 
-    /// Does not lead any more.
+    /// Does not lead, or not any more.
     pub(super) fn end(&self) {
-        self.lead_until(Moment::ZERO);
+        self.0.leads_until.store(0, Ordering::Release);
+    }
+
+    /// Gives up to lead: another process may.
+    pub(super) fn resign(&self) {
+        self.0.has_resigned.store(true, Ordering::Release);
+        self.end();
     }
 
     /// Takes note of who holds the Lease.
@@ -164,5 +187,25 @@ mod tests {
         now.store(100_000, Ordering::SeqCst);
         assert_eq!(leadership.role(), Role::Excluded);
         assert!(Leadership::unelected().write_gate().is_open());
+    }
+
+    #[test]
+    fn leadership_is_lost_when_its_time_is_over_and_not_when_it_is_given_up_or_never_was() {
+        let now = Arc::new(AtomicU64::new(5_000));
+        let shown = now.clone();
+        let leadership =
+            Leadership::new(Clock::new(move || Duration::from_millis(shown.load(Ordering::SeqCst))));
+        leadership.end();
+        assert!(!leadership.is_lost(), "it never led");
+        leadership.lead_until(Duration::from_secs(10));
+        assert!(!leadership.is_lost());
+        now.store(10_000, Ordering::SeqCst);
+        assert!(leadership.is_lost());
+        leadership.lead_until(Duration::from_secs(20));
+        assert!(!leadership.is_lost(), "it was renewed");
+        leadership.end();
+        assert!(leadership.is_lost());
+        leadership.resign();
+        assert!(!leadership.is_lost() && !Leadership::unelected().is_lost());
     }
 }

@@ -6,12 +6,14 @@
 //!      └──────what to ask next──────┘   all by a clock that no one sets (clock)
 //! ```
 //!
-//! The process that does not lead any more ends: nothing of what it knew is used again.
+//! The process that does not lead any more ends: nothing of what it knew is used again. Where its tasks are stuck, a
+//! thread of its own ends it (watchdog).
 
 mod clock;
 mod elector;
 mod leadership;
 mod lease_api;
+mod watchdog;
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub use clock::{Clock, Moment};
 pub use elector::{Elector, LeaseRecord, LeaseWrite, Loss, Step, Timings};
 pub use leadership::{Leadership, Role};
 pub use lease_api::{EarlierHeartbeat, KubeLease, LeaseApi};
+pub use watchdog::when_lost;
 
 use crate::cluster::api_error::{ApiCause, ApiError};
 
@@ -73,7 +76,7 @@ impl<A: LeaseApi> Election<A> {
 
     /// Gives the Lease up, so that another process leads at once. Nothing may be written from now on.
     pub async fn release(mut self) {
-        self.leadership.end();
+        self.leadership.resign();
         match timeout(RELEASE_TIMEOUT, self.try_release()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the lease is not released"),

@@ -11,7 +11,6 @@ use imgop_core::default_destination::{
 };
 use imgop_registry::reference::Repository;
 use kube::Resource;
-use parking_lot::Mutex;
 
 use super::AccessError;
 use super::policies::Policies;
@@ -24,14 +23,12 @@ pub const DEFAULTS_INTERVAL: Duration = Duration::from_mins(10);
 pub struct DefaultDestinations {
     policies: Policies,
     of_all: Option<Defaults>,
-    /// What namespaces had when a pass last asked, for those that ask for many objects at once.
-    latest: Mutex<BTreeMap<String, Option<Defaults>>>,
 }
 
 impl DefaultDestinations {
     /// Returns those of these policies; namespaces to which they give none have that of all.
     pub fn new(policies: Policies, of_all: Option<Defaults>) -> Self {
-        Self { policies, of_all, latest: Mutex::default() }
+        Self { policies, of_all }
     }
 
     /// Returns an object with what its spec leaves open of its destination.
@@ -69,12 +66,18 @@ impl DefaultDestinations {
         }
     }
 
-    /// Returns an object likewise, by what its namespace had when a pass last asked; as it is if none has asked, or if there
-    /// is nothing to complete it with: then it is acted on nowhere.
+    /// Returns an object likewise, without asking: by the labels that a pass last read of its namespace, else by the default
+    /// of all. It is as it is if there is nothing to complete it with: then it is acted on nowhere.
     pub fn completed<K: WithDestination + Resource>(&self, object: K) -> K {
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
-        let latest = self.latest.lock().get(namespace).cloned();
-        let defaults = latest.unwrap_or_else(|| self.of_all.clone());
+        let policy = self.policies.latest();
+        let labels = self.policies.known_labels(namespace).filter(|_| policy.gives_defaults());
+        let defaults = match labels {
+            Some(labels) => policy
+                .default_destination(Borrower { namespace, labels: &labels }, self.of_all.as_ref())
+                .unwrap_or_default(),
+            None => self.of_all.clone(),
+        };
         match complete(&object, namespace, Ok(defaults.as_ref())).map(|completed| completed.object) {
             Ok(Cow::Owned(completed)) => completed,
             Ok(Cow::Borrowed(_)) | Err(_) => object,
@@ -89,18 +92,13 @@ impl DefaultDestinations {
     ) -> Result<Result<Option<Defaults>, DefaultsError>, AccessError> {
         let policy = self.policies.current()?;
         if !policy.gives_defaults() {
-            self.latest.lock().clear();
             return Ok(policy.default_destination(
                 Borrower { namespace, labels: &BTreeMap::new() },
                 self.of_all.as_ref(),
             ));
         }
         let labels = self.policies.labels(namespace, freshness).await?;
-        let defaults =
-            policy.default_destination(Borrower { namespace, labels: &labels }, self.of_all.as_ref());
-        let known = defaults.clone().unwrap_or_default();
-        self.latest.lock().insert(namespace.to_owned(), known);
-        Ok(defaults)
+        Ok(policy.default_destination(Borrower { namespace, labels: &labels }, self.of_all.as_ref()))
     }
 }
 

@@ -7,8 +7,12 @@ pub mod default_destinations;
 pub mod docker_config;
 pub mod files;
 pub mod lent;
+mod lent_secrets;
 mod policies;
 mod resolve;
+pub mod status;
+#[cfg(test)]
+mod testing;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{EndpointRef, Tls as TlsSpec, TlsMode};

@@ -4,21 +4,26 @@
 //! and no decision. A cluster without the kind has none of them, and that is known; but of a cluster that had the kind it
 //! is believed only once it lasts.
 
+mod seen;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::access::{AccessPolicy, Borrower, Decision, Grant, PolicyError};
+use imgop_core::access::{AccessPolicy, Borrower, Decision, PolicyError};
 use imgop_core::api::{RegistryAccess, RegistryAction};
+use imgop_registry::RequestLimit;
 use imgop_registry::cache::{Bounded, SingleFlight};
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{RegistryHost, Repository};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt as _};
 use parking_lot::Mutex;
+pub use seen::SeenAccess;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -53,14 +58,15 @@ struct Shared {
     handle: OnceLock<WatchHandle>,
     labels: Mutex<Bounded<String, (Instant, Arc<Labels>)>>,
     reads: SingleFlight<String, Result<Arc<Labels>, ApiError>>,
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// By name; none for one that could not be decoded.
-    objects: BTreeMap<String, Option<Grant>>,
+    /// By name.
+    objects: BTreeMap<String, SeenAccess>,
     /// Those of a list that is not complete.
-    listed: BTreeMap<String, Option<Grant>>,
+    listed: BTreeMap<String, SeenAccess>,
     /// None before the first complete list.
     policy: Option<Arc<AccessPolicy>>,
     last_error: Option<ApiCause>,
@@ -102,6 +108,7 @@ impl Policies {
             handle: OnceLock::new(),
             labels: Mutex::new(Bounded::new(MAX_NAMESPACES)),
             reads: SingleFlight::default(),
+            changed: Notify::new(),
         }))
     }
 
@@ -110,7 +117,8 @@ impl Policies {
         let mut handles = ready_gate.expect(1);
         let Some(mut handle) = handles.pop() else { return };
         let _ = self.0.handle.set(handle.clone());
-        let keep = Keep { fields: &["spec"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT_BYTES };
+        let keep =
+            Keep { fields: &["spec", "status"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT_BYTES };
         let what = Watch { namespace: None, label_selector: None, keep };
         let mut events = pin!(watch::<RegistryAccess>(self.0.client.clone(), what).default_backoff());
         loop {
@@ -126,6 +134,7 @@ impl Policies {
     }
 
     fn apply(&self, event: watcher::Result<Event<Guarded<RegistryAccess>>>, handle: &mut WatchHandle) {
+        self.0.changed.notify_one();
         let mut state = self.0.state.lock();
         match event {
             Ok(event) => {
@@ -193,14 +202,42 @@ impl Policies {
         Ok(labels)
     }
 
+    /// Returns the labels that a namespace had when they were last read, if that is remembered.
+    pub fn known_labels(&self, namespace: &str) -> Option<Arc<Labels>> {
+        self.0.labels.lock().get(&namespace.to_owned()).map(|(_, labels)| labels.clone())
+    }
+
+    /// Returns what was granted when that was last known, be it long ago; nothing if it never was. For what grants nothing.
+    pub fn latest(&self) -> Arc<AccessPolicy> {
+        self.0.state.lock().policy.clone().unwrap_or_default()
+    }
+
     /// Returns whether a namespace is kept from writing to a repository, as far as that is known without asking: its
     /// labels are read by the passes of its own objects.
     pub fn refuses_push(&self, namespace: &str, repository: &Repository) -> bool {
-        let known = self.0.labels.lock().get(&namespace.to_owned()).cloned();
-        let (Ok(policy), Some((_, labels))) = (self.current(), known) else { return false };
+        let (Ok(policy), Some(labels)) = (self.current(), self.known_labels(namespace)) else { return false };
         let borrower = Borrower { namespace, labels: &labels };
         let decision = policy.decide(borrower, repository, RegistryAction::Push);
         matches!(decision, Ok(Decision::NotSelected { .. }))
+    }
+
+    /// Returns all objects as they were last seen; none before the first complete list.
+    pub fn seen(&self) -> Vec<SeenAccess> {
+        let state = self.0.state.lock();
+        if state.policy.is_some() { state.objects.values().cloned().collect() } else { Vec::new() }
+    }
+
+    /// Waits until there may be something new of the objects.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Returns how many requests at once the host of a URL is sent, as administrators said last.
+    pub fn request_limit(&self, host: &str, port: u16) -> Option<RequestLimit> {
+        let host: RegistryHost = format!("{host}:{port}").parse().ok()?;
+        let limit = self.latest().concurrency_limit(&host)?;
+        let concurrent_requests = usize::try_from(limit.requests).unwrap_or(usize::MAX);
+        Some(RequestLimit { registry: limit.registry, concurrent_requests })
     }
 
     /// Makes this known, as if the watch had shown it.
@@ -228,8 +265,9 @@ impl State {
                 return false;
             }
             Event::InitApply(object) => {
-                let (name, grant) = parsed(&object);
-                self.listed.insert(name, grant);
+                let seen = SeenAccess::of(&object);
+                seen.log_beside(self.objects.get(&seen.name));
+                self.listed.insert(seen.name.clone(), seen);
                 return false;
             }
             Event::InitDone => {
@@ -238,8 +276,9 @@ impl State {
                 return true;
             }
             Event::Apply(object) => {
-                let (name, grant) = parsed(&object);
-                self.objects.insert(name, grant);
+                let seen = SeenAccess::of(&object);
+                seen.log_beside(self.objects.get(&seen.name));
+                self.objects.insert(seen.name.clone(), seen);
             }
             Event::Delete(object) => {
                 self.objects.remove(&object.name_any());
@@ -262,9 +301,9 @@ impl State {
     }
 
     fn decide(&mut self) {
-        let unreadable = self.objects.iter().filter(|(_, grant)| grant.is_none());
-        let unreadable: Vec<String> = unreadable.map(|(name, _)| name.clone()).collect();
-        let grants = self.objects.values().flatten().cloned();
+        let unreadable = self.objects.values().filter(|seen| seen.grant.is_err());
+        let unreadable: Vec<String> = unreadable.map(|seen| seen.name.clone()).collect();
+        let grants = self.objects.values().filter_map(|seen| seen.grant.as_ref().ok()).cloned();
         self.policy = Some(Arc::new(AccessPolicy::new(grants, unreadable)));
     }
 }
@@ -277,27 +316,6 @@ fn is_missing(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
         _ => false,
     }
-}
-
-/// Returns the name of an object and what it grants. What is wrong with it stands in the log: its writers are
-/// administrators.
-fn parsed(object: &Guarded<RegistryAccess>) -> (String, Option<Grant>) {
-    let name = object.name_any();
-    let grant = match &object.0 {
-        Ok(found) => {
-            let (grant, problem) = Grant::parse(&name, &found.spec);
-            if let Some(problem) = problem {
-                tracing::warn!(name, %problem, "a RegistryAccess lends nothing and locks its hosts");
-            }
-            Some(grant)
-        }
-        Err(invalid) => {
-            let problem = &invalid.error;
-            tracing::warn!(name, %problem, "a RegistryAccess cannot be read; nothing is copied or built until it can");
-            None
-        }
-    };
-    (name, grant)
 }
 
 #[cfg(test)]

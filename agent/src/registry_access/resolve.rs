@@ -6,12 +6,13 @@ use imgop_core::access::{AccessPolicy, Borrower, Decision, Grant};
 use imgop_core::api::{EndpointRef, RegistryAction, TlsMode};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Allowances, Credential, DockerConfig, Tls};
+use imgop_registry::{Access, Allowances, Tls};
 
+use super::lent_secrets::lent_credential;
 use super::{AccessError, AccessResolver, Resolved, Versions, aws};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
-use crate::cluster::secrets::{BASIC_AUTH_KEYS, MAX_VALUE_BYTES, SecretContent, is_name};
+use crate::cluster::secrets::{MAX_VALUE_BYTES, SecretContent, is_name};
 use crate::config::given_credentials::GivenCredentials;
 
 /// An endpoint of an object, and what it is used for.
@@ -233,25 +234,6 @@ impl AccessResolver<'_> {
         Ok(resolved)
     }
 
-    /// Reads a Secret that an administrator lends.
-    async fn read_lent(&self, name: &str, freshness: Freshness) -> Result<Arc<SecretContent>, LentError> {
-        if !is_name(name) {
-            return Err(LentError::Problem("no Secret can have the name that is given".to_owned()));
-        }
-        let found = self.secrets.get(self.agent_namespace, name, freshness).await;
-        let content = found.map_err(|error| match error.cause {
-            ApiCause::NotFound => LentError::Problem("its Secret does not exist".to_owned()),
-            ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => {
-                LentError::Problem("the agent may not read its Secret".to_owned())
-            }
-            _ => LentError::Api(error),
-        })?;
-        match [DOCKER_CONFIG_KEY, CA_KEY].into_iter().find_map(|key| too_long(&content, key)) {
-            Some(problem) => Err(LentError::Problem(problem)),
-            None => Ok(content),
-        }
-    }
-
     async fn read(
         &self,
         namespace: &str,
@@ -271,23 +253,6 @@ impl AccessResolver<'_> {
             }
             _ => AccessError::Api(error),
         })
-    }
-}
-
-/// Why a Secret that is lent cannot be read.
-enum LentError {
-    /// Only an administrator can help.
-    Problem(String),
-    /// The API server did not answer.
-    Api(crate::cluster::api_error::ApiError),
-}
-
-impl LentError {
-    fn or_unusable(self, unusable: &impl Fn(String) -> AccessError) -> AccessError {
-        match self {
-            Self::Problem(problem) => unusable(problem),
-            Self::Api(error) => AccessError::Api(error),
-        }
     }
 }
 
@@ -311,39 +276,13 @@ fn mode(mode: TlsMode) -> Tls {
     }
 }
 
-fn too_long(content: &SecretContent, key: &str) -> Option<String> {
+pub(super) fn too_long(content: &SecretContent, key: &str) -> Option<String> {
     content.too_long(key).map(|bytes| {
         format!(
             "its key {key} has {bytes} bytes; at most {MAX_VALUE_BYTES} are read, so name a Secret with what this \
              registry needs alone"
         )
     })
-}
-
-/// Returns the credential that a lent Secret has for a repository, under whichever name of its registry.
-fn lent_credential(
-    content: &SecretContent,
-    policy: &AccessPolicy,
-    repository: &Repository,
-) -> Result<Credential, String> {
-    let text = |key: &str| content.value(key).and_then(|value| std::str::from_utf8(value).ok());
-    let [username, password] = BASIC_AUTH_KEYS.map(text);
-    if let (Some(username), Some(password)) = (username, password) {
-        return Ok(Credential::Basic { username: username.to_owned(), password: password.into() });
-    }
-    let document = content.value(DOCKER_CONFIG_KEY).ok_or_else(|| {
-        format!("its Secret has neither the key {DOCKER_CONFIG_KEY} nor username and password")
-    })?;
-    let config = DockerConfig::parse(document).map_err(|error| error.to_string())?;
-    let found =
-        policy.names_of(repository.host()).iter().find_map(|name| config.credential(name, repository.path()));
-    match found {
-        Some(Credential::RegistryToken(_)) => {
-            Err("its Secret holds a token that Jobs cannot be given".to_owned())
-        }
-        Some(credential) => Ok(credential),
-        None => Err("its Secret holds no credential for this registry".to_owned()),
-    }
 }
 
 /// Returns what the Secrets with credentials and with certificates give.

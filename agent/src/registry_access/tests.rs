@@ -2,10 +2,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{Credentials, RegistryAction, Tls as TlsSpec};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
-use imgop_registry::ecr::EcrSettings;
 use imgop_registry::{Credential, Tls};
 use serde_json::json;
 
+use super::testing::Resolving;
 use super::*;
 use crate::cluster::Freshness;
 use crate::cluster::fixtures::{api_server, refusal};
@@ -41,20 +41,7 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
             _ => refusal(404, "NotFound", "not found"),
         }
     });
-    let secrets_client = client.clone();
-    let (secrets, rights) = (Secrets::new(client.clone()), Rights::new(client, String::new()));
-    let ecr = EcrTokens::new(EcrSettings::of_environment("test", |_| None));
-    let policies = Policies::new(secrets_client);
-    policies.show(&[]);
-    let agent_namespace = "imgop-system";
-    let resolver = AccessResolver {
-        policies: &policies,
-        agent_namespace,
-        given: &[],
-        secrets: &secrets,
-        rights: &rights,
-        ecr: &ecr,
-    };
+    let resolving = Resolving::new(&client, &[]);
     let repository = format!("{host}/a/b").parse().unwrap();
     let named = Credentials { secret_name: "target".into() };
     let endpoint = EndpointRef { name: "", credentials: Some(&named), use_aws_irsa, tls: &tls };
@@ -66,7 +53,7 @@ async fn resolved(host: &str, tls: TlsSpec, use_aws_irsa: bool) -> Result<Resolv
         action: RegistryAction::Pull,
         lending: Lending::All,
     };
-    resolver.resolve(of, Freshness::Cached).await
+    resolving.resolver().resolve(of, Freshness::Cached).await
 }
 
 fn verified_by(secret: &str) -> TlsSpec {

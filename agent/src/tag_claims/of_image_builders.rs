@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
@@ -21,7 +22,13 @@ impl BuilderClaims {
     }
 
     /// Returns which of these tags belong to older `ImageBuilders` of the namespace, with the message for their failures.
-    pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+    pub fn conflicts(
+        &self,
+        image: &Image,
+        request: &CopyRequest,
+        tags: &[&Tag],
+        policy: &AccessPolicy,
+    ) -> HashMap<Tag, String> {
         if tags.is_empty() {
             return HashMap::new();
         }
@@ -32,7 +39,7 @@ impl BuilderClaims {
         for builder in older {
             let Ok(theirs) = BuildRequest::parse(&builder.spec) else { continue };
             for (repository, tag) in theirs.destination.tags {
-                if repository.is_same_place(&request.destination) && tags.contains(&&tag) {
+                if policy.is_one_repository(&repository, &request.destination) && tags.contains(&&tag) {
                     let name = builder.metadata.name.as_deref().unwrap_or_default();
                     let message = format!(
                         "{repository}:{tag} belongs to ImageBuilder {name:?}, which is older and builds it; give one of \
@@ -76,7 +83,7 @@ mod tests {
         writer.apply_watcher_event(&Event::Apply(Stored::of(&DeserializeGuard(Ok(builder)))));
         let claims = BuilderClaims::new(Objects::new([store]));
         let tag: Tag = "v2.13.1".parse().unwrap();
-        claims.conflicts(&image, &request(&image), &[&tag]).remove(&tag)
+        claims.conflicts(&image, &request(&image), &[&tag], &AccessPolicy::default()).remove(&tag)
     }
 
     #[test]

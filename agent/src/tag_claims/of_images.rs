@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use imgop_core::access::AccessPolicy;
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, Observed, OlderImage, disputed};
-
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
@@ -120,13 +120,19 @@ impl Conflicts {
     }
 
     /// Returns which of these tags belong to older Images, with the message for their failures.
-    pub fn conflicts(&self, image: &Image, request: &CopyRequest, tags: &[&Tag]) -> HashMap<Tag, String> {
+    pub fn conflicts(
+        &self,
+        image: &Image,
+        request: &CopyRequest,
+        tags: &[&Tag],
+        policy: &AccessPolicy,
+    ) -> HashMap<Tag, String> {
         if tags.is_empty() {
             return HashMap::new();
         }
         let all = self.of_path(request.destination.path());
         let wrote = |older: &OlderImage<'_>, tag: &Tag| self.was_written_here(older, tag);
-        let mut conflicts = imgop_core::copy::conflicts(image, request, tags, all.iter(), wrote);
+        let mut conflicts = imgop_core::copy::conflicts(image, request, tags, all.iter(), policy, wrote);
         let again = "; this one is checked again every few minutes, or at kubectl imgop sync";
         for message in conflicts.values_mut() {
             message.push_str(again);
@@ -141,12 +147,13 @@ impl Conflicts {
         image: &Image,
         request: &CopyRequest,
         observed: &Observed,
+        policy: &AccessPolicy,
         is_refused: impl Fn(&str) -> bool,
     ) -> BTreeSet<Tag> {
         let all = self.of_path(request.destination.path());
         let tags = observed.tags.iter().map(|tag| &tag.destination_tag);
         let may_write = |other: &&Image| !is_refused(other.metadata.namespace.as_deref().unwrap_or_default());
-        disputed(image, request, tags, all.iter().filter(may_write))
+        disputed(image, request, tags, all.iter().filter(may_write), policy)
     }
 
     /// Returns whether this process has put a tag where the claim is. A tag that is named after a content,

@@ -5,8 +5,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kube::client::Body;
 use serde_json::{Value, json};
+
+use super::json_client::{Request, json_client};
 
 /// An API server without a port: its client calls it directly.
 #[derive(Clone, Default)]
@@ -17,15 +18,6 @@ pub struct ApiServer {
 
 /// Answers `METHOD /path?query` with a status and a body.
 type Script = dyn Fn(&str) -> (u16, Value) + Send + Sync;
-
-/// A request that a client has sent.
-#[derive(Debug, Clone)]
-struct Request {
-    method: String,
-    /// With the query.
-    target: String,
-    body: Value,
-}
 
 /// How requests of a method to paths with this end fail.
 struct Failure {
@@ -63,18 +55,10 @@ impl ApiServer {
     /// Returns a client, whose default namespace is `default`.
     pub fn client(&self) -> kube::Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: http::Request<Body>| {
+        json_client(move |request| {
             let server = server.clone();
-            async move {
-                let (parts, body) = request.into_parts();
-                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
-                let (method, target) = (parts.method.to_string(), parts.uri.to_string());
-                let (status, answer) = server.answer(Request { method, target, body });
-                let answer = Body::from(answer.to_string().into_bytes());
-                Ok::<_, kube::Error>(http::Response::builder().status(status).body(answer).unwrap())
-            }
-        });
-        kube::Client::new(service, "default")
+            async move { server.answer(request) }
+        })
     }
 
     /// Serves this object under its path, which is the whole one: `/api/v1/namespaces/a/secrets/b`. A

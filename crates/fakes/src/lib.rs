@@ -17,6 +17,7 @@ mod ecr_public;
 mod faulty_registry;
 mod ghcr;
 mod git_server;
+mod json_client;
 mod media_types;
 mod quay;
 mod quay_tokens;

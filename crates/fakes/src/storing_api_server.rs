@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
-use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::api_server::{is_list, list_of, refusal};
+use super::json_client::{Request, json_client};
 use super::writes::Writes;
 
 /// An API server without a port: its client calls it directly. Cloning shares its objects.
@@ -37,22 +37,15 @@ impl StoringApiServer {
     /// Returns a client, whose default namespace is `default`.
     pub fn client(&self) -> kube::Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: http::Request<Body>| {
+        json_client(move |Request { method, target, body }| {
             let server = server.clone();
             async move {
-                let (parts, body) = request.into_parts();
-                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
-                let (method, target) = (parts.method.to_string(), parts.uri.to_string());
                 let path = target.split('?').next().unwrap_or_default();
                 let is_write = method != "GET" && !path.ends_with("reviews");
                 let write = is_write.then(|| format!("{method} {path}"));
-                let answer = || server.state().answer(&method, &target, body);
-                let (status, answer) = server.writes.answer(write, answer).await;
-                let answer = Body::from(answer.to_string().into_bytes());
-                Ok::<_, kube::Error>(http::Response::builder().status(status).body(answer).unwrap())
+                server.writes.answer(write, || server.state().answer(&method, &target, body)).await
             }
-        });
-        kube::Client::new(service, "default")
+        })
     }
 
     /// Sets the time at which objects are created from now on.

@@ -13,7 +13,7 @@
 //! credentials  Credential, Tls, and the files and Secrets that hold them
 //! oci          manifests, indexes, platforms, referrers: read, narrowed, built. Pure
 //! reference    hosts, repositories, tags, digests. Pure
-//! cache, backoff, text, error, settings, write_gate
+//! cache, backoff, text, error, settings, write_gate, request_limits
 //! ```
 //!
 //! Three promises hold throughout. An answer is whole or an error: no failure looks like "there is
@@ -33,6 +33,7 @@ mod backoff;
 mod bulk;
 mod client;
 mod error;
+mod request_limits;
 mod search;
 mod settings;
 mod text;
@@ -50,10 +51,12 @@ pub use credentials::{
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable};
 pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
+pub use request_limits::{RequestLimit, RequestLimits};
 pub use search::{FoundRepository, SearchError};
 pub use settings::{
-    BulkApi, BulkKind, PrivateAddresses, Settings, SettingsError, TokenServers, parse_token_servers,
+    BulkApi, BulkKind, LoopbackAddresses, PrivateAddresses, Settings, SettingsError, TokenServers,
+    parse_token_servers,
 };
 pub use text::{is_printable, printable};
-pub use transport::{Content, Http, RequestCount};
+pub use transport::{Content, Http, RequestCount, holds_certificates};
 pub use write_gate::{GateClosed, WriteGate};

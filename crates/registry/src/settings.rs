@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::reference::RegistryHost;
+use crate::request_limits::RequestLimits;
 use crate::write_gate::WriteGate;
 
 /// The variable of [`Settings::max_tags`].
@@ -23,6 +24,9 @@ pub(crate) const TOKEN_SERVERS_VARIABLE: &str = "REGISTRY_TOKEN_SERVERS";
 
 /// The variable of [`Settings::private_addresses`].
 pub(crate) const PRIVATE_ADDRESSES_VARIABLE: &str = "REGISTRY_PRIVATE_ADDRESSES";
+
+/// The variable of [`Settings::loopback`] for programs that refuse it otherwise.
+pub(crate) const LOOPBACK_VARIABLE: &str = "REGISTRY_LOOPBACK";
 
 /// The hosts of token servers by registry: with a port, or without one for all ports with TLS.
 pub type TokenServers = BTreeMap<RegistryHost, Vec<String>>;
@@ -80,9 +84,8 @@ pub struct Settings {
     /// Addresses of this process besides loopback, such as those of its pod and its node. Hosts that a registry
     /// names, and no spec, are not reached there.
     pub own_addresses: Vec<IpAddr>,
-    /// Whether the name of a registry may have a loopback address, as on the machine of a user. `localhost`
-    /// and literal addresses may anyway.
-    pub may_names_mean_loopback: bool,
+    /// Which registries may be at loopback addresses.
+    pub loopback: LoopbackAddresses,
     /// Registries with an API that returns the digests of many tags at once.
     pub bulk_apis: BTreeMap<RegistryHost, BulkApi>,
     /// Addresses of names that are not resolved, as in `/etc/hosts`. The port applies to URLs without one;
@@ -90,6 +93,8 @@ pub struct Settings {
     pub addresses: HashMap<String, SocketAddr>,
     /// Whether anything may be changed at registries now.
     pub write_gate: WriteGate,
+    /// How many requests at once some registries are sent, beside `concurrency_per_registry`.
+    pub request_limits: RequestLimits,
 }
 
 impl Default for Settings {
@@ -117,10 +122,11 @@ impl Default for Settings {
             token_servers: BTreeMap::new(),
             private_addresses: PrivateAddresses::Registries,
             own_addresses: Vec::new(),
-            may_names_mean_loopback: false,
+            loopback: LoopbackAddresses::Written,
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),
             write_gate: WriteGate::open(),
+            request_limits: RequestLimits::none(),
         }
     }
 }
@@ -134,6 +140,18 @@ pub enum PrivateAddresses {
     Everywhere,
     /// None.
     Nowhere,
+}
+
+/// Which registries may be at the loopback addresses of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopbackAddresses {
+    /// None, but for those for which an administrator lists such addresses: others than who runs this process name
+    /// registries, and what listens here is not for them.
+    Nowhere,
+    /// Those that are written as `localhost` or with such an address.
+    Written,
+    /// Besides, those whose names have such an address, as on the machine of a user.
+    Named,
 }
 
 /// An API that returns the digests of many tags at once, and its address.

@@ -13,14 +13,16 @@ mod schedule;
 mod selected;
 mod sort_path;
 mod submit;
+mod written;
 
 pub use builder::BuilderArgs;
 pub use command_line::Words;
 pub use explicit::explicit_fields;
 pub use image::{ImageArgs, unlisted};
-pub use image_spec::{image_spec, is_registry, reference_problem};
+pub use image_spec::image_spec;
 pub use job::{JOB_FLAGS, flag_of_job};
 pub use other_builders::OtherBuildersArgs;
 pub use selected::{Selected, SelectedArgs, selected};
 pub use sort_path::SortPath;
 pub use submit::{DryRun, SubmitArgs};
+pub use written::{is_registry, reference_problem};

@@ -34,17 +34,44 @@ impl OneArgs {
         ui: Ui,
         connection: &ConnectionArgs,
     ) -> Result<(Cluster, FoundObject), CliError> {
-        if self.name.is_none() {
-            check_can_pick(ui, "NAME")?;
-        }
-        let cluster = connection.connect().await?;
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => one(ui, &cluster).await?,
-        };
-        let found = cluster.named(&name).await?;
-        Ok((cluster, found))
+        find(ui, self.name.as_ref(), connection).await
     }
+}
+
+/// The one object that a verb reads, of whichever kind.
+#[derive(Debug, Args)]
+pub struct OneListedArgs {
+    /// Name of the Image or ImageBuilder; kind/NAME where both have it, and for a RegistryAccess. Without it you can pick one, on a terminal
+    #[arg(value_parser = TypedName::parse_listed)]
+    name: Option<TypedName>,
+}
+
+impl OneListedArgs {
+    /// Returns the object that is named, or that the user picks, and its cluster.
+    pub async fn find(
+        &self,
+        ui: Ui,
+        connection: &ConnectionArgs,
+    ) -> Result<(Cluster, FoundObject), CliError> {
+        find(ui, self.name.as_ref(), connection).await
+    }
+}
+
+async fn find(
+    ui: Ui,
+    name: Option<&TypedName>,
+    connection: &ConnectionArgs,
+) -> Result<(Cluster, FoundObject), CliError> {
+    if name.is_none() {
+        check_can_pick(ui, "NAME")?;
+    }
+    let cluster = connection.connect().await?;
+    let name = match name {
+        Some(name) => name.clone(),
+        None => one(ui, &cluster).await?,
+    };
+    let found = cluster.named(&name).await?;
+    Ok((cluster, found))
 }
 
 /// Returns the object that the user picks.

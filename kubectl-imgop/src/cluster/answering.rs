@@ -1,14 +1,19 @@
 //! A cluster that is asked only for as long as it answers.
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use super::connection::Cluster;
+
+/// How long a cluster may take that is not needed, and only knows more.
+const BRIEF_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A cluster, or why there is none. A call that is not answered is the last one: whoever previews a hundred
 /// Images without their VPN waits for one time-out, and not for hundreds.
 pub struct AnsweringCluster {
     cluster: Result<Cluster, String>,
     silence: OnceCell<String>,
+    patience: Duration,
 }
 
 /// Why a call has no result.
@@ -37,7 +42,12 @@ impl CallError {
 impl AnsweringCluster {
     /// Returns a cluster that has not been asked yet, or why there is none.
     pub fn new(cluster: Result<Cluster, String>) -> Self {
-        Self { cluster, silence: OnceCell::new() }
+        Self { cluster, silence: OnceCell::new(), patience: super::ANSWER_TIMEOUT }
+    }
+
+    /// Returns one that is not needed, and is not waited for as long.
+    pub fn briefly<E: std::fmt::Display>(cluster: Result<Cluster, E>) -> Self {
+        Self { patience: BRIEF_TIMEOUT, ..Self::new(cluster.map_err(|error| error.to_string())) }
     }
 
     /// Returns the namespace of names without one; none without a cluster.
@@ -58,7 +68,7 @@ impl AnsweringCluster {
             return Err(CallError::NoAnswer(why.clone()));
         }
         let cluster = cluster.in_namespace(namespace);
-        let error = match tokio::time::timeout(super::ANSWER_TIMEOUT, call(&cluster)).await {
+        let error = match tokio::time::timeout(self.patience, call(&cluster)).await {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(error)) => error,
             Err(_) => return Err(self.silent(format!("{} does not answer", cluster.server))),

@@ -67,8 +67,13 @@ impl<'a> Call<'a> {
         format!("kubectl auth can-i {verb} {}{}", self.resource, self.place())
     }
 
+    fn is_of_cluster(&self) -> bool {
+        self.kind.is_some_and(|kind| !kind.is_namespaced())
+    }
+
     fn place(&self) -> String {
         let namespace = match self.namespace {
+            _ if self.is_of_cluster() => String::new(),
             _ if self.all_namespaces => " -A".to_owned(),
             Some(namespace) => format!(" -n {namespace}"),
             None => String::new(),
@@ -169,10 +174,18 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
     }
     match (name.is_empty(), call.name, call.namespace, call.kind) {
         (false, Some(name), Some(namespace), kind) => {
-            let error =
-                CliError::failed(format!("{} {name:?} not found in namespace {namespace}", call.resource));
+            let place =
+                if call.is_of_cluster() { String::new() } else { format!(" in namespace {namespace}") };
+            let error = CliError::failed(format!("{} {name:?} not found{place}", call.resource));
             match kind {
-                Some(_) => error.hinted(format!("kubectl imgop list{} shows those that exist", call.place())),
+                Some(kind) => {
+                    let which = if call.is_of_cluster() {
+                        " ".to_owned() + &kind.resource().plural
+                    } else {
+                        String::new()
+                    };
+                    error.hinted(format!("kubectl imgop list{which}{} shows those that exist", call.place()))
+                }
                 None => error,
             }
         }
@@ -242,12 +255,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::DEFAULT_KIND;
+    use crate::kinds::{DEFAULT_KIND, LISTED_KINDS};
 
     fn explained(status: serde_json::Value, call: Call<'_>) -> String {
         let status: Status = serde_json::from_value(status).unwrap();
         let error = explain(&Error::Api(status.boxed()), &call);
         format!("{}\n{}", error.message, error.hints.join("\n"))
+    }
+
+    #[test]
+    fn an_object_of_the_cluster_is_missing_in_no_namespace() {
+        let object = json!({ "code": 404, "reason": "NotFound", "message": "not found",
+            "details": { "name": "corp", "group": "imgop.io", "kind": "registryaccesses" } });
+        let call = Call::new("get", "registryaccesses.imgop.io", "").of_kind(LISTED_KINDS[2]);
+        insta::assert_snapshot!(explained(object, call.on(Some("corp"), "ci")), @r#"
+        registryaccesses.imgop.io "corp" not found
+        kubectl imgop list registryaccesses shows those that exist
+        "#);
     }
 
     fn create() -> Call<'static> {

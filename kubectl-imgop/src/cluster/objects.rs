@@ -2,11 +2,12 @@
 
 use imgop_core::api::conditions::READY;
 use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Namespace};
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 
 use super::connection::Cluster;
 use super::errors::{Call, explain};
@@ -59,9 +60,10 @@ pub fn references(objects: &[FoundObject]) -> Vec<ObjectRef> {
 }
 
 impl Cluster {
-    /// Returns the objects of a kind in the namespace, or in all namespaces, without their type.
+    /// Returns the objects of a kind in the namespace, or in all namespaces, without their type; those of the cluster where
+    /// a kind has no namespaces.
     pub fn objects(&self, kind: KindRef, all_namespaces: bool) -> Api<DynamicObject> {
-        if all_namespaces {
+        if all_namespaces || !kind.is_namespaced() {
             Api::all_with(self.client.clone(), &kind.resource())
         } else {
             Api::namespaced_with(self.client.clone(), &self.namespace, &kind.resource())
@@ -69,7 +71,10 @@ impl Cluster {
     }
 
     /// Returns the objects of a kind in the namespace.
-    pub fn api<K: Kind + Clone + std::fmt::Debug>(&self) -> Api<K> {
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Kind + Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug,
+    {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 

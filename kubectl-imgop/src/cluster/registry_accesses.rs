@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use super::answering::{AnsweringCluster, CallError};
 use super::connection::Cluster;
 use crate::cli_error::CliError;
+use crate::output::Ui;
 
 /// Labels of a namespace; none where they may not be read.
 type Labels = Option<BTreeMap<String, String>>;
@@ -30,11 +31,13 @@ pub struct RegistryAccesses<'a> {
     labels: RefCell<BTreeMap<String, Labels>>,
 }
 
-/// Fails where the agent would refuse to push to one of these repositories for the namespace.
+/// Fails where the agent would refuse to push to one of these repositories for the namespace. Where the user may not read
+/// what decides that, this is said.
 ///
 /// # Errors
 /// That says who keeps the namespace from it.
 pub async fn refuse_where_not_allowed<'d>(
+    ui: Ui,
     cluster: &Cluster,
     destinations: impl IntoIterator<Item = &'d Repository>,
 ) -> Result<(), CliError> {
@@ -45,6 +48,7 @@ pub async fn refuse_where_not_allowed<'d>(
             return Err(refusal);
         }
     }
+    accesses.note_unknown(ui);
     Ok(())
 }
 
@@ -121,6 +125,19 @@ impl<'a> RegistryAccesses<'a> {
         }
     }
 
+    /// Says that the user may not read what decides who may write to a destination, if that is so.
+    pub fn note_unknown(&self, ui: Ui) {
+        let only_the_agent = "so only the agent knows whether this namespace may write to the destination";
+        if let Some(Err(CallError::Refused(status, why))) = self.policy.get()
+            && status.code == 403
+        {
+            ui.note(&format!("RegistryAccesses may not be read, {only_the_agent}: {why}"));
+        } else if let Some((namespace, _)) = self.labels.borrow().iter().find(|(_, labels)| labels.is_none())
+        {
+            ui.note(&format!("the labels of namespace {namespace} may not be read, {only_the_agent}"));
+        }
+    }
+
     /// Returns the error of an object without a destination, with why no default is known.
     fn incomplete(&self, error: &IncompleteDestination) -> CliError {
         let failed = CliError::failed(error.to_string());
@@ -140,7 +157,7 @@ impl<'a> RegistryAccesses<'a> {
         &self,
         namespace: Option<&str>,
     ) -> Option<(&AccessPolicy, String, BTreeMap<String, String>)> {
-        let policy = self.policy.get_or_init(|| self.read()).await.as_ref().ok()?;
+        let policy = self.policy().await?;
         if policy.is_empty() {
             return None;
         }
@@ -154,6 +171,11 @@ impl<'a> RegistryAccesses<'a> {
             labels
         };
         Some((policy, namespace, labels?))
+    }
+
+    /// Returns all of them, if they may be read.
+    pub async fn policy(&self) -> Option<&AccessPolicy> {
+        self.policy.get_or_init(|| self.read()).await.as_ref().ok()
     }
 
     async fn read(&self) -> Result<AccessPolicy, CallError> {

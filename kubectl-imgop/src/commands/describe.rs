@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::args::pick::OneArgs;
+use crate::args::pick::OneListedArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::description::{Described, sections};
@@ -12,10 +12,12 @@ use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json, yaml};
 
 /// Show everything about an Image or ImageBuilder: spec, conditions, failures, Jobs and events
+///
+/// A registryaccess/NAME shows what an administrator lends there, and whether it works, to whoever may read it.
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
     #[command(flatten)]
-    one: OneArgs,
+    one: OneListedArgs,
 
     /// Print the object itself, as kubectl get does
     #[arg(short, long, value_enum)]
@@ -37,7 +39,11 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         return Ok(Outcome::Done);
     }
     let uid = found.object.uid().unwrap_or_default();
-    let (jobs, events) = futures::join!(cluster.jobs(&uid), cluster.events(&uid));
+    let (jobs, events) = if found.kind.is_namespaced() {
+        futures::join!(cluster.jobs(&uid), cluster.events(&uid))
+    } else {
+        (Ok(Vec::new()), Ok(Vec::new()))
+    };
     let described = Described {
         kind: found.kind,
         object: &found.object,

@@ -17,14 +17,15 @@ use crate::cluster::watch_faults::Watched;
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
-use crate::kinds::{KINDS, KindRef, TypedName, kind_of_word};
+use crate::kinds::{KINDS, KindRef, LISTED_KINDS, TypedName, kind_of_word};
 use crate::output::Ui;
 use crate::output::documents::{ListFormat, document, json as as_json, yaml};
 use crate::output::table::{Table, terminal_width};
 
 /// List Images and ImageBuilders and their status
 ///
-/// Each kind that there is has a table of its own; the name of a kind (images, imagebuilders) lists that kind alone.
+/// Each kind that there is has a table of its own; the name of a kind (images, imagebuilders) lists that kind alone, and
+/// registryaccesses what administrators lend.
 /// Next checks, destinations and messages are shown too where the terminal has room for them, else with -o wide. A next
 /// check such as <5m is known only as being within that time: a check that finds nothing to do is not recorded.
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ use crate::output::table::{Table, terminal_width};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ListArgs {
     /// List only these, or only those of a kind
-    #[arg(value_name = "NAME", value_parser = TypedName::parse)]
+    #[arg(value_name = "NAME", value_parser = TypedName::parse_listed)]
     names: Vec<TypedName>,
 
     /// List those in all namespaces
@@ -103,12 +104,14 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
     }
     let cluster = connection.connect().await?;
     let Fetched { found: Found { objects, outcome }, kinds } = fetch(ui, args, &cluster).await?;
-    if objects.is_empty() && !args.all_namespaces {
+    let is_namespaced = kinds.is_empty() || kinds.iter().any(|kind| kind.is_namespaced());
+    let place = (is_namespaced && !args.all_namespaces).then(|| cluster.namespace.clone());
+    if objects.is_empty() && place.is_some() {
         cluster.check_namespace().await?;
     }
     let listed = args.listed(objects.clone());
     let printed = if args.is_table() {
-        print_tables(ui, args, &cluster, &listed)?
+        print_tables(ui, args, place.as_deref(), &listed)?
     } else {
         print_documents(ui, args, &listed)?;
         0
@@ -130,11 +133,11 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
     let asked = match args.names.as_slice() {
         [] => KINDS.to_vec(),
         // A kind alone reads as a name.
-        [only] if let Some(kind) = kind_of_word(&only.reference().name, &KINDS) => vec![kind],
+        [only] if let Some(kind) = kind_of_word(&only.reference().name, &LISTED_KINDS) => vec![kind],
         names => {
             let found = cluster.get_all(ui, names).await?;
             let is_found = |kind: &KindRef| found.objects.iter().any(|object| object.kind == *kind);
-            let kinds = KINDS.into_iter().filter(is_found).collect();
+            let kinds = LISTED_KINDS.into_iter().filter(is_found).collect();
             return Ok(Fetched { found, kinds });
         }
     };
@@ -154,22 +157,21 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
     Ok(Fetched { found: Found { objects, outcome: Outcome::Done }, kinds })
 }
 
-/// Prints a table for each kind that has objects, as kubectl does.
+/// Prints a table for each kind that has objects, as kubectl does. They are in a namespace, unless none is given.
 /// Returns how many lines of tables there are.
 fn print_tables(
     ui: Ui,
     args: &ListArgs,
-    cluster: &Cluster,
+    namespace: Option<&str>,
     objects: &[FoundObject],
 ) -> Result<usize, CliError> {
     // Why those that were named do not exist is printed already.
     if objects.is_empty() && args.names.is_empty() {
-        let place = format!(" in {} namespace", cluster.namespace);
-        let place = if args.all_namespaces { "" } else { &place };
+        let place = namespace.map(|namespace| format!(" in {namespace} namespace")).unwrap_or_default();
         ui.note(&format!("No resources found{place}."));
     }
     let (mut is_first, mut printed) = (true, 0);
-    for kind in KINDS {
+    for kind in LISTED_KINDS {
         let objects = of_kind(objects, kind);
         if objects.is_empty() {
             continue;
@@ -264,7 +266,7 @@ async fn watch(
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
     let named = args.names.first().map(|name| name.reference().name);
-    if let Some(name) = named.filter(|name| kind_of_word(name, &KINDS).is_none()) {
+    if let Some(name) = named.filter(|name| kind_of_word(name, &LISTED_KINDS).is_none()) {
         which = which.fields(&format!("metadata.name={name}"));
     }
     let (known, columns) = (Known::new(&drawn.of(kind)), args.columns());

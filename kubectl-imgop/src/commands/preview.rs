@@ -163,7 +163,8 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
     let now = Timestamp::now();
     let Requested { targets, cluster } = requested(args, connection, now).await?;
     let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
-    let (images, accesses) = (ClusterImages::new(&cluster), RegistryAccesses::new(&cluster));
+    let accesses = RegistryAccesses::new(&cluster);
+    let images = ClusterImages::new(&cluster, &accesses);
     let inspector = Inspector {
         registries: &registries,
         sources: AccessSources { ui, cluster: &cluster, local: &local, flags: &args.local },
@@ -203,6 +204,7 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         };
         Box::pin(previews.add(target, &inspector)).await?;
     }
+    accesses.note_unknown(ui);
     previews.print_document()?;
     Ok(checked.and(previews.outcome(args.exit_code)?))
 }
@@ -256,7 +258,10 @@ async fn requested(
         return Ok(Requested { targets: vec![Ok(subject)], cluster: AnsweringCluster::new(Ok(cluster)) });
     }
     let target = of_references(args, source, now)?;
-    let cluster = cluster_of(&target, connection).await;
+    let cluster = match cluster_of(&target, connection).await {
+        cluster if target.names_secrets() || !target.has_destination => cluster,
+        _ => AnsweringCluster::briefly(connection.clone().without_questions().connect().await),
+    };
     let targets = vec![Ok(Subject::Target(Box::new(target)))];
     Ok(Requested { targets, cluster })
 }

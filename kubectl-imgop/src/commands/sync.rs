@@ -12,6 +12,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject, each, references};
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::kinds::FailedTags;
 use crate::kinds::progress::Goal;
 use crate::output::Ui;
 
@@ -83,15 +84,15 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
     Ok(outcome.and(wait_for_all(ui, &cluster, &requested, args.timeout).await?))
 }
 
-/// Fails unless this tag of an object has failed: nothing would be tried again.
+/// Fails unless this tag of an object has failed, or may have: nothing would be tried again.
 fn check_failed(object: &FoundObject, tag: &str, cluster: &Cluster) -> Result<(), CliError> {
     let name = object.reference();
     let failed = object.kind.failed_tags(&object.object).map_err(|why| cluster.unreadable(&name, &why))?;
-    let Some(failed) = failed else {
+    let Some(FailedTags { named: failed, others }) = failed else {
         let error = CliError::failed(format!("{name} has no tags that are tried again one by one"));
         return Err(error.hinted("to try all of it: --retry"));
     };
-    if failed.iter().any(|known| known == tag) {
+    if others > 0 || failed.iter().any(|known| known == tag) {
         return Ok(());
     }
     let error = CliError::failed(format!("the status of {name} names no failed tag {tag}"));

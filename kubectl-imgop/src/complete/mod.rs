@@ -97,6 +97,7 @@ type Values = fn(&Arc<Typed>, &str) -> Vec<CompletionCandidate>;
 fn completer(verb: &str, argument: &Arg) -> Option<Values> {
     Some(match (argument.get_id().as_str(), verb) {
         ("names", "cancel") => values::builders,
+        ("names" | "name", "list" | "describe") if argument.is_positional() => values::listed_objects,
         ("names" | "name", _) if argument.is_positional() => values::objects,
         ("source", "preview" | "verify") => repositories::objects_and_sources,
         ("source" | "repository" | "repositories", _) => repositories::sources,

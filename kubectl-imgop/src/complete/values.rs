@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 
 use super::typed::Typed;
 use crate::cluster::Cluster;
-use crate::kinds::{Erased, KINDS, ObjectRef, split};
+use crate::kinds::{Erased, KINDS, KindRef, LISTED_KINDS, ObjectRef, split};
 
 /// How long a cluster may take: the user has pressed a key and waits.
 const COMPLETION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -21,15 +21,24 @@ const MAX_NAMES: u32 = 500;
 const PLATFORMS: [&str; 6] =
     ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/ppc64le", "linux/riscv64", "linux/s390x"];
 
-/// Returns the names of objects that are not typed yet.
+/// Returns the names of objects that verbs change, and that are not typed yet.
 pub fn objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    of_kinds(typed, begun, &KINDS)
+}
+
+/// Returns the names of all objects that are not typed yet.
+pub fn listed_objects(typed: &Arc<Typed>, begun: &str) -> Vec<CompletionCandidate> {
+    of_kinds(typed, begun, &LISTED_KINDS)
+}
+
+fn of_kinds(typed: &Arc<Typed>, begun: &str, kinds: &'static [KindRef]) -> Vec<CompletionCandidate> {
     let named = typed.references();
     // `image/a` is completed to `image/argocd`.
-    let (of_kind, _) = split(begun, &KINDS);
+    let (of_kind, _) = split(begun, kinds);
     let prefix = begun.split_once('/').filter(|_| of_kind.is_some()).map(|(word, _)| format!("{word}/"));
     starting(typed, begun, async move |cluster| {
         let mut objects = Vec::new();
-        for kind in KINDS.into_iter().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
+        for kind in kinds.iter().copied().filter(|kind| of_kind.is_none_or(|only| only == *kind)) {
             // A kind may not be installed, or may not be listed.
             let Ok(list) = cluster.objects(kind, false).list_metadata(&limited()).await else { continue };
             objects.extend(list.items.iter().map(|object| ObjectRef { kind, name: object.name_any() }));

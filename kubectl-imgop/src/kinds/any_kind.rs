@@ -10,7 +10,7 @@ use kube::core::{ApiResource, DynamicObject};
 
 use super::past_sync::{PastColumns, PastLayout, PastSync, table};
 use super::progress::{Goal, Progress, QuotedFailure, judge};
-use super::{DEFAULT_KIND, JobContainer, JobWords, Kind};
+use super::{DEFAULT_KIND, FailedTags, JobContainer, JobWords, Kind, Scoped};
 use crate::output::table::Table;
 
 /// A kind at run time.
@@ -21,6 +21,8 @@ pub type KindRef = &'static dyn AnyKind;
 pub trait AnyKind: Sync {
     /// Returns group, version, kind and plural.
     fn resource(&self) -> ApiResource;
+    /// Returns whether its objects are in namespaces; else they are the cluster's.
+    fn is_namespaced(&self) -> bool;
     /// Returns [`Kind::SHORT_NAMES`].
     fn short_names(&self) -> &'static [&'static str];
     /// Returns [`Kind::COLUMNS`].
@@ -38,7 +40,7 @@ pub trait AnyKind: Sync {
     /// Returns [`Kind::history`] of an object.
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns [`Kind::failed_tags`] of an object.
-    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String>;
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<FailedTags>, String>;
     /// Returns how far the agent is with an object.
     fn progress(&self, object: &DynamicObject, goal: &Goal) -> Result<Progress, String>;
     /// Returns [`Kind::quoted_failure`] of an object; nothing of one that this version cannot read.
@@ -93,6 +95,10 @@ impl<K: Kind> AnyKind for Erased<K> {
         ApiResource::erase::<K>(&())
     }
 
+    fn is_namespaced(&self) -> bool {
+        <K::Scope as Scoped>::IS_NAMESPACED
+    }
+
     fn short_names(&self) -> &'static [&'static str] {
         K::SHORT_NAMES
     }
@@ -138,7 +144,7 @@ impl<K: Kind> AnyKind for Erased<K> {
         Ok(read::<K>(object)?.history())
     }
 
-    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<Vec<String>>, String> {
+    fn failed_tags(&self, object: &DynamicObject) -> Result<Option<FailedTags>, String> {
         Ok(read::<K>(object)?.failed_tags())
     }
 

@@ -20,6 +20,7 @@ pub struct Columns {
 /// Returns the table of some objects. One that cannot be read is a row all the same: an object of another
 /// version of imgop must not hide the others.
 pub fn table(kind: KindRef, objects: &[DynamicObject], columns: Columns, now: Timestamp) -> Table {
+    let columns = Columns { namespace: columns.namespace && kind.is_namespaced(), ..columns };
     let mut header = Vec::from(if columns.namespace { &["NAMESPACE", "NAME"][..] } else { &["NAME"] });
     header.extend(kind.columns());
     header.push("AGE");

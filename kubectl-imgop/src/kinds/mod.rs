@@ -1,6 +1,7 @@
 //! What each kind looks like to users. Everything else in this program works with any kind.
 //!
-//! To add one: a file here with `impl Kind for …`, a line in [`KINDS`], and its flags in `args`.
+//! To add one: a file here with `impl Kind for …`, a line in [`KINDS`], and its flags in `args`; a line in
+//! [`LISTED_KINDS`] alone where there is nothing to do with its objects but to read them.
 
 mod any_kind;
 mod endpoint_text;
@@ -12,11 +13,12 @@ pub mod object_name;
 mod object_ref;
 pub mod past_sync;
 pub mod progress;
+mod registry_access;
 
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{Image, ImageBuilder, RegistryAccess};
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 
@@ -27,10 +29,23 @@ use crate::output::table::Table;
 use past_sync::{PastLayout, PastSync};
 use progress::{QuotedFailure, ReconcileState};
 
-/// A custom resource that this program lists, describes, syncs, suspends, deletes and waits for.
-pub trait Kind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + 'static
-{
+/// Where the objects of a kind are.
+pub trait Scoped {
+    /// Whether in namespaces; else they are the cluster's.
+    const IS_NAMESPACED: bool;
+}
+
+impl Scoped for NamespaceResourceScope {
+    const IS_NAMESPACED: bool = true;
+}
+
+impl Scoped for ClusterResourceScope {
+    const IS_NAMESPACED: bool = false;
+}
+
+/// A custom resource that this program lists and describes; one of [`KINDS`] it also syncs, suspends, deletes and waits
+/// for. What has no default is needed for all; the rest is of kinds that have Jobs.
+pub trait Kind: Resource<DynamicType = (), Scope: Scoped> + DeserializeOwned + 'static {
     /// Its short names in the API, which users may write in front of `/NAME`.
     const SHORT_NAMES: &'static [&'static str];
     /// The columns of a list between NAME and AGE.
@@ -38,11 +53,11 @@ pub trait Kind:
     /// The columns that `-o wide` adds after AGE and before MESSAGE.
     const WIDE_COLUMNS: &'static [&'static str];
     /// What its history shows.
-    const PAST: PastLayout;
+    const PAST: PastLayout = PastLayout::NOTHING;
     /// How the work of its Jobs is named.
-    const JOB_WORDS: JobWords;
+    const JOB_WORDS: JobWords = JobWords::NO_JOBS;
     /// Reasons of a Ready condition that retries alone do not change: a user or the passing of time does.
-    const BEYOND_RETRIES: &'static [&'static str];
+    const BEYOND_RETRIES: &'static [&'static str] = &[];
 
     /// Returns a cell for each of [`Kind::COLUMNS`].
     fn cells(&self, now: Timestamp) -> Vec<String>;
@@ -55,13 +70,17 @@ pub trait Kind:
     fn facts(&self, now: Timestamp) -> Vec<(&'static str, String)>;
 
     /// Returns the sections that follow the conditions: what failed, what waits.
-    fn problems(&self, now: Timestamp) -> Vec<Table>;
+    fn problems(&self, _: Timestamp) -> Vec<Table> {
+        Vec::new()
+    }
 
     /// Returns the earlier syncs that had something to do, the newest first.
-    fn history(&self) -> Vec<PastSync>;
+    fn history(&self) -> Vec<PastSync> {
+        Vec::new()
+    }
 
     /// Returns the tags that failed, each of which can be tried again; nothing where a kind has no tags to choose from.
-    fn failed_tags(&self) -> Option<Vec<String>> {
+    fn failed_tags(&self) -> Option<FailedTags> {
         None
     }
 
@@ -74,12 +93,23 @@ pub trait Kind:
     }
 
     /// Returns the containers of a Job and what each works on; nothing where the Job does not record that.
-    fn containers(job: &Job) -> Option<Vec<JobContainer>>;
+    fn containers(_: &Job) -> Option<Vec<JobContainer>> {
+        None
+    }
 
     /// Returns the number of the run that a Job is a part of, where several Jobs together are one run.
     fn run_of(_: &Job) -> Option<u64> {
         None
     }
+}
+
+/// The tags of an object that failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FailedTags {
+    /// Those that the status names.
+    pub named: Vec<String>,
+    /// How many more there are.
+    pub others: u32,
 }
 
 /// How the work of a kind's Jobs is named.
@@ -93,6 +123,11 @@ pub struct JobWords {
     pub in_sequence: bool,
     /// The fields that say how many of its runs keep their Jobs; none where Jobs go after some time.
     pub kept: Option<KeptJobs>,
+}
+
+impl JobWords {
+    /// Of a kind without Jobs.
+    pub const NO_JOBS: Self = Self { column: "", doing: "", in_sequence: false, kept: None };
 }
 
 /// The fields of a spec that say how many runs keep their Jobs, and so their logs.
@@ -115,8 +150,11 @@ pub struct JobContainer {
     pub writes: String,
 }
 
-/// All kinds.
+/// The kinds whose objects the agent acts on, and that verbs change.
 pub const KINDS: [KindRef; 2] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF];
+
+/// All kinds that can be listed and described by their names.
+pub const LISTED_KINDS: [KindRef; 3] = [KINDS[0], KINDS[1], Erased::<RegistryAccess>::REF];
 
 /// The kind of a name that is typed without one.
 pub const DEFAULT_KIND: KindRef = KINDS[0];

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::object_name::parse_name;
-use super::{DEFAULT_KIND, KINDS, KindRef};
+use super::{DEFAULT_KIND, KINDS, KindRef, LISTED_KINDS};
 
 /// A kind and a name. It is displayed as short as it can be typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,11 @@ impl TypedName {
     /// Reads what a user typed.
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::parse_among(text, &KINDS)
+    }
+
+    /// Reads what a user typed for a verb that only reads.
+    pub fn parse_listed(text: &str) -> Result<Self, String> {
+        Self::parse_among(text, &LISTED_KINDS)
     }
 
     /// Reads what a user typed where there are these kinds.

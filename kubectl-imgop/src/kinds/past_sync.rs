@@ -34,6 +34,11 @@ pub struct PastLayout {
     pub none_yet: &'static str,
 }
 
+impl PastLayout {
+    /// Of a kind that records no syncs.
+    pub const NOTHING: Self = Self { title: "", columns: &[], none_yet: "has no history" };
+}
+
 /// A column of a table of syncs.
 #[derive(Debug, Clone, Copy)]
 pub enum PastColumn {

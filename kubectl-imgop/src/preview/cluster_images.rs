@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use imgop_core::access::AccessPolicy;
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, conflicts};
 use imgop_core::default_destination::as_reported;
@@ -13,6 +14,7 @@ use kube::api::ListParams;
 use tokio::sync::OnceCell;
 
 use super::targets::{ImageName, Target};
+use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, CallError, Cluster};
 use crate::kinds::{Erased, read};
 
@@ -22,6 +24,7 @@ type Answer = Result<Rc<Vec<Image>>, String>;
 /// The Images of a cluster, each list requested once.
 pub struct ClusterImages<'a> {
     cluster: &'a AnsweringCluster,
+    accesses: &'a RegistryAccesses<'a>,
     everywhere: OnceCell<Result<Rc<Vec<Image>>, CallError>>,
     of_namespaces: RefCell<HashMap<Option<String>, Answer>>,
 }
@@ -56,8 +59,8 @@ pub struct Conflicts {
 
 impl<'a> ClusterImages<'a> {
     /// Returns the Images of this cluster. Nothing is requested yet.
-    pub fn new(cluster: &'a AnsweringCluster) -> Self {
-        Self { cluster, everywhere: OnceCell::new(), of_namespaces: RefCell::default() }
+    pub fn new(cluster: &'a AnsweringCluster, accesses: &'a RegistryAccesses<'a>) -> Self {
+        Self { cluster, accesses, everywhere: OnceCell::new(), of_namespaces: RefCell::default() }
     }
 
     /// Returns the Image of this name.
@@ -91,11 +94,11 @@ impl<'a> ClusterImages<'a> {
         };
         let namespace = image.metadata.namespace.as_deref();
         match self.listed(namespace).await {
-            Ok(Listed { images, in_namespace_only }) => Conflicts {
-                tags: owned_by_others(image, &target.request, tags, &images),
-                unknown: None,
-                in_namespace_only,
-            },
+            Ok(Listed { images, in_namespace_only }) => {
+                let policy = self.accesses.policy().await;
+                let tags = owned_by_others(image, &target.request, tags, &images, policy);
+                Conflicts { tags, unknown: None, in_namespace_only }
+            }
             Err(why) => Conflicts { unknown: Some(why), ..Conflicts::default() },
         }
     }
@@ -145,9 +148,12 @@ fn owned_by_others(
     request: &CopyRequest,
     tags: &[&Tag],
     images: &[Image],
+    policy: Option<&AccessPolicy>,
 ) -> HashMap<Tag, String> {
     let is_other = |other: &&Image| {
         other.metadata.name != image.metadata.name || other.metadata.namespace != image.metadata.namespace
     };
-    conflicts(image, request, tags, images.iter().filter(is_other), |_, _| false)
+    let no_names = AccessPolicy::default();
+    let policy = policy.unwrap_or(&no_names);
+    conflicts(image, request, tags, images.iter().filter(is_other), policy, |_, _| false)
 }

@@ -6,7 +6,7 @@ pub mod errors;
 pub mod local_access;
 pub mod one_repository;
 
-use imgop_registry::{Registries, Settings};
+use imgop_registry::{LoopbackAddresses, Registries, Settings};
 
 use crate::cli_error::CliError;
 
@@ -24,7 +24,7 @@ pub fn settings() -> Result<Settings, CliError> {
     let settings = Settings {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         // Registries of local clusters have names for this machine.
-        may_names_mean_loopback: true,
+        loopback: LoopbackAddresses::Named,
         ..Settings::default()
     };
     let settings = settings.with_environment(|name| std::env::var(name).ok());

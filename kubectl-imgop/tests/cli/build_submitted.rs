@@ -239,9 +239,10 @@ fn who_may_write_no_builder_learns_that_before_what_else_is_lacking() {
     files(&cluster.program);
     let run = cluster.program.run(&format!("build app {TAG} --secret id=token,src=app/.env"));
     assert!(
-        run.code == 1 && run.stderr.starts_with("error: imagebuilders.buildah.io \"api\" is forbidden"),
+        run.code == 1 && run.stderr.contains("\nerror: imagebuilders.buildah.io \"api\" is forbidden"),
         "{run}"
     );
+    assert!(run.stderr.starts_with("RegistryAccesses may not be read, so only the agent knows"), "{run}");
     assert!(run.stderr.contains("kubectl auth can-i create imagebuilders.buildah.io -n ci"), "{run}");
 }
 

@@ -102,6 +102,17 @@ fn names_that_are_given_already_are_not_offered_again() {
 }
 
 #[test]
+fn what_administrators_lend_is_offered_to_verbs_that_only_read() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/registryaccesses") => names(&["corp"]),
+        _ => names(&["argocd"]),
+    });
+    assert_eq!(completed(&cluster, &["describe", "registryaccess/"]), ["registryaccess/corp", ":4"]);
+    assert_eq!(completed(&cluster, &["list", "reg"]), ["registryaccess/corp", ":4"]);
+    assert_eq!(completed(&cluster, &["delete", "reg"]), [":4"]);
+}
+
+#[test]
 fn namespaces_contexts_secrets_and_tags_are_offered() {
     let cluster = FakeCluster::start(|request| match request {
         request if request.starts_with("GET /api/v1/namespaces?") => names(&["ci", "default"]),

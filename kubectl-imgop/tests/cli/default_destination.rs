@@ -126,6 +126,53 @@ fn a_destination_that_is_kept_for_others_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_preview_of_a_destination_that_is_kept_for_others_says_so() {
+    let cluster = cluster(vec![access("theirs", "b", &json!({}))]);
+    let run = cluster.program.run("preview quay.io/a/b:1 r.example.com/mirror/b");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("may not write to r.example.com/mirror/b: an administrator keeps"), "{run}");
+}
+
+#[test]
+fn who_may_not_read_what_decides_is_told_that_it_is_not_known() {
+    let cluster = FakeCluster::with_builders(|_| {
+        refused(403, "Forbidden", "registryaccesses.imgop.io is forbidden: User \"eve\" cannot list it")
+    });
+    let run = cluster.program.run(&format!("{COPY} r.example.com/mirror/argocd"));
+    let said = run.stderr.lines().filter(|line| line.contains("only the agent knows")).collect::<Vec<_>>();
+    insta::assert_snapshot!(said.join("\n"), @r#"RegistryAccesses may not be read, so only the agent knows whether this namespace may write to the destination: registryaccesses.imgop.io is forbidden: User "eve" cannot list it"#);
+    let run = cluster.program.run("preview 127.0.0.1:1/a/b:1 127.0.0.1:1/mirror/b");
+    assert!(run.stderr.contains("only the agent knows"), "{run}");
+}
+
+#[test]
+fn what_administrators_lend_is_listed_and_described_and_changed_by_no_verb() {
+    let corp = access("corp", "a", &json!({ "secretName": "shared" }));
+    let cluster = FakeCluster::with_builders(move |request| match request {
+        request if request.starts_with("GET /apis/imgop.io/v1alpha1/registryaccesses/corp") => {
+            (200, corp.clone())
+        }
+        request if request.starts_with("GET /apis/imgop.io/v1alpha1/registryaccesses") => {
+            list("RegistryAccessList", "imgop.io/v1alpha1", std::slice::from_ref(&corp))
+        }
+        _ => refused(404, "NotFound", "not found"),
+    });
+    for listed in ["list registryaccess", "list registryaccesses -o wide", "list registryaccess/corp"] {
+        let run = cluster.program.run(listed);
+        assert_eq!(run.code, 0, "{run}");
+        assert!(run.stdout.starts_with("NAME"), "{run}");
+        assert!(run.stdout.contains("corp   r.example.com   mirror/        Push"), "{run}");
+    }
+    let run = cluster.program.run("describe registryaccess/corp");
+    assert!(run.stdout.contains("Credentials:    Secret shared of the agent's namespace"), "{run}");
+    assert!(cluster.requests().iter().all(|request| !request.contains("/namespaces/")), "none are in one");
+    for changing in ["delete registryaccess/corp", "suspend registryaccess/corp"] {
+        assert_eq!(cluster.program.run(changing).code, 2, "{changing}");
+    }
+    assert_eq!(cluster.bodies(), Vec::<String>::new());
+}
+
+#[test]
 fn a_manifest_without_a_destination_and_without_a_default_is_explained() {
     let cluster = cluster(Vec::new());
     let manifest = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "a" },

@@ -88,6 +88,19 @@ fn retry_of_what_has_not_failed_is_a_mistake_and_writes_nothing() {
 }
 
 #[test]
+fn where_more_tags_failed_than_the_status_names_any_may_be_tried_again() {
+    let cluster = FakeCluster::start(|_| {
+        let mut image = failed();
+        image["status"]["counts"] =
+            json!({ "matched": 60, "synced": 0, "copying": 0, "failed": 60, "kept": 0, "excluded": 0 });
+        (200, image)
+    });
+    let run = cluster.program.run("sync image/a --retry=v3 --no-wait");
+    assert_eq!(run.code, 0, "{run}");
+    assert!(annotations(&cluster)["imgop.skopeo.io/reset"].as_str().unwrap().starts_with("v3@"));
+}
+
+#[test]
 fn a_description_shows_how_often_each_tag_was_tried_and_when_it_is_tried_next() {
     let cluster = FakeCluster::start(|request| match request {
         request if request.contains("/events") || request.contains("/jobs") => {

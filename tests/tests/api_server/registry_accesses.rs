@@ -71,6 +71,9 @@ async fn what_could_mean_more_or_less_than_its_writer_thinks_is_refused_with_the
         (json!({ "tokenServers": ["https://auth.example.org"] }), "tokenServers must be hosts"),
         (json!({ "addresses": ["10.0.0.0"] }), "addresses must be ranges"),
         (json!({ "addresses": ["10.0.0.0/33"] }), "addresses must be ranges"),
+        (json!({ "limits": {} }), "limits must have concurrentRequests"),
+        (json!({ "limits": { "concurrentRequests": 0 } }), "should be greater than or equal to 1"),
+        (json!({ "limits": { "concurrentRequests": 65 } }), "should be less than or equal to 64"),
     ];
     let api = accesses(&ApiServer::shared().await?.client().await?);
     let mut wrong = Vec::new();
@@ -99,6 +102,7 @@ async fn what_is_accepted_is_understood_alike_by_the_agent() -> anyhow::Result<(
             { "key": "team", "operator": "NotIn", "values": ["a", ""] }] } }),
         json!({ "secretName": "shared.robot", "tls": { "mode": "Verify", "caSecretName": "ca" } }),
         json!({ "aws": { "identity": "Agent" }, "tls": { "mode": "PlainHTTP" } }),
+        json!({ "limits": { "concurrentRequests": 64 } }),
         json!({ "tokenServers": ["auth.example.org", "auth.example.org:8443"],
             "addresses": ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"] }),
     ];

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use imgop_core::api::DOCKER_CONFIG_KEY;
+use imgop_core::api::{DOCKER_CONFIG_KEY, Image};
 use imgop_fakes::{Catalog, WritableRegistry};
 use imgop_tests::agent_process::{AgentProcess, install_account};
 use imgop_tests::api_server::ApiServer;
@@ -158,10 +158,31 @@ async fn no_role_of_the_agent_has_a_right_that_it_does_not_use() -> anyhow::Resu
     place.uses(Some("copies"), "imgop-agent-namespace").await?;
     place.uses(Some("builds"), "imgop-agent-builds").await?;
     place.uses(None, "imgop-agent").await?;
+    reports(&place).await?;
     // What it may do with Secrets for AWS is what it does for builds; there is no AWS here.
     let of_builds = granted("imgop-agent-builds")?;
     anyhow::ensure!(granted("imgop-agent-aws")?.is_subset(&of_builds));
+    // Whoever has bound the first alone has what the two others give together.
+    let whole = roles()?.remove("imgop-agent-namespace");
+    let parts =
+        ["imgop-agent-copies", "imgop-agent-secrets"].map(|part| roles().map(|mut all| all.remove(part)));
+    let parts: BTreeSet<Right> =
+        parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().flatten().collect();
+    anyhow::ensure!(whole.as_ref() == Some(&parts), "{whole:?}\n{parts:?}");
+    without_secrets(&place).await?;
     agent.stop().await
+}
+
+/// What is lent cannot be read, which the administrator sees.
+async fn reports(place: &Place) -> anyhow::Result<()> {
+    let table = place.server.kubectl()?.run(["get", "registryaccess"]).await?.ok()?;
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    anyhow::ensure!(
+        rows[0] == ["NAME", "HOSTS", "REPOSITORIES", "ACTIONS", "READY", "REASON", "AGE"],
+        "{table}"
+    );
+    anyhow::ensure!(rows[1][0] == "others" && rows[1][4..6] == ["False", "SecretUnusable"], "{table}");
+    Ok(())
 }
 
 /// An Image that names a Secret, and whose Job is not wanted any more.
@@ -189,6 +210,43 @@ async fn copies(place: &Place) -> anyhow::Result<()> {
     place.new_job("copies", &[]).await?;
     place.apply(image("two")).await?;
     place.uses(Some("copies"), "imgop-agent-namespace").await
+}
+
+/// A namespace whose Secrets the agent may not read: Images that name none are copied there, and others say what is missing.
+async fn without_secrets(place: &Place) -> anyhow::Result<()> {
+    let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
+    let registry = registry.start().await;
+    place.enabled("open", "imgop-agent-copies").await?;
+    place.login("open", "login", &registry.address, "one").await?;
+    let image = |name: &str, credentials: Value| {
+        let tls = json!({ "mode": "PlainHTTP" });
+        json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+            "metadata": { "name": name, "namespace": "open" },
+            "spec": { "mode": "OneShot",
+                "source": { "name": format!("{}/app", registry.address), "version": "1.0.0", "tls": tls },
+                "destination": { "name": format!("{}/{name}", registry.address), "publish": "Direct",
+                    "tls": tls, "credentials": credentials } } })
+    };
+    place.apply(image("public", Value::Null)).await?;
+    place.new_job("open", &[]).await?;
+    place.apply(image("private", json!({ "secretName": "login" }))).await?;
+    let images: Api<Image> = Api::namespaced(place.client.clone(), "open");
+    let said = async || {
+        let status = images.get("private").await?.status;
+        let conditions = status.map(|status| status.conditions).unwrap_or_default();
+        anyhow::Ok(conditions.into_iter().find(|condition| condition.type_ == "Ready"))
+    };
+    let what = "it says which role is missing";
+    let condition = wait::poll(what, DEADLINE, || async { said().await }).await?;
+    let command = "kubectl create rolebinding imgop-agent-secrets -n open --clusterrole=imgop-agent-secrets";
+    anyhow::ensure!(condition.message.contains(command), "{}: {}", condition.reason, condition.message);
+    place.enabled("open", "imgop-agent-secrets").await?;
+    wait::poll("it is copied", DEADLINE, || async {
+        let condition = said().await?;
+        Ok(condition.filter(|condition| condition.reason != "NamespaceNotEnabled"))
+    })
+    .await
+    .map(drop)
 }
 
 /// An `ImageBuilder` that needs two Secrets in one, before and after one of them has changed.

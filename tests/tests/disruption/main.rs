@@ -3,6 +3,7 @@
 
 mod builds;
 mod moments;
+mod own_secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;

@@ -10,6 +10,7 @@ mod dialog;
 mod edits;
 mod failures;
 mod jobs;
+mod lent;
 mod mounts;
 mod nested_indexes;
 mod platforms;

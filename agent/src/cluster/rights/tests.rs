@@ -46,6 +46,7 @@ async fn the_right_that_is_missing_is_named() {
 async fn the_advice_is_a_command() {
     let (rights, _) = granted_by(&Arc::default());
     insta::assert_snapshot!(rights.how_to_grant(Right::LIST_PODS, "team-a"), @"to allow it: kubectl create rolebinding imgop-agent -n team-a --clusterrole=imgop-agent-namespace --serviceaccount=imgop-system:imgop-agent");
+    insta::assert_snapshot!(rights.how_to_grant(Right::GET_SECRETS, "team-a"), @"to allow it: kubectl create rolebinding imgop-agent-secrets -n team-a --clusterrole=imgop-agent-secrets --serviceaccount=imgop-system:imgop-agent");
     insta::assert_snapshot!(rights.how_to_grant(Right::USE_AWS, "team-a"), @"to allow it: kubectl create rolebinding imgop-agent-aws -n team-a --clusterrole=imgop-agent-aws --serviceaccount=imgop-system:imgop-agent");
 }
 

@@ -193,6 +193,21 @@ async fn another_secret_ends_a_cooldown() {
 }
 
 #[tokio::test]
+async fn another_secret_ends_a_cooldown_of_a_suspended_image_once_it_is_resumed() {
+    let mut stage = in_cooldown(&["v2.13.1", "v2.13.2"], &["v2.13.1"]).await;
+    stage.image.status.as_mut().unwrap().credentials = Some("of another Secret".to_owned());
+    stage.image.spec.suspend = true;
+    // What is under way is ended also while it is suspended.
+    stage.has_job(&copy_of("v2.13.2", "{}"));
+    let status = reported(&stage, &mut due_at(now()), now()).await;
+    assert_eq!(tries(&stage), []);
+    stage.image.status = Some(status);
+    stage.image.spec.suspend = false;
+    restarted(&mut stage, now() + Duration::from_mins(1)).await;
+    assert!(tries(&stage).contains(&of("v2.13.1", 6)), "{:?}", tries(&stage));
+}
+
+#[tokio::test]
 async fn a_next_attempt_in_the_far_future_silences_no_tag_for_longer_than_its_pause() {
     let mut stage = Stage::of_a_synced_image().await;
     for (attempts, seconds) in [(1, 10), (9, 3600)] {

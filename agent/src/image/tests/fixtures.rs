@@ -64,7 +64,7 @@ pub fn agent(client: Client) -> Arc<Agent> {
 
 /// The same with these settings besides.
 pub fn agent_with(client: Client, settings: &[&str]) -> Arc<Agent> {
-    let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
+    let all = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--registry-loopback=true"];
     let config = Config::parse_from(all.iter().chain(settings));
     let agent = Agent::new(client, config, Metrics::new(), OF_KINDS);
     agent.policies.show(&[]);

@@ -83,7 +83,10 @@ async fn granted_to(team: &str) -> Stage {
 
 #[tokio::test]
 async fn a_job_with_lent_credentials_runs_where_tenants_have_no_rights_and_its_secret_goes_with_it() {
-    let stage = granted_to("a").await;
+    let mut stage = granted_to("a").await;
+    let template = json!({ "nodeSelector": { "pool": "tenants-own" }, "serviceAccountName": "tenants-own",
+        "imagePullSecrets": [{ "name": "tenants-own" }], "activeDeadlineSeconds": 604_800 });
+    stage.image.spec.job_template = serde_json::from_value(template).unwrap();
     let copy = copy_of("v2.13.1", "{}");
     let result = stage.pass(&mut memory(&[], (now(), observed(&[&copy]))), now()).await.unwrap();
     assert_eq!(reason(&result), reasons::PROGRESSING);
@@ -102,6 +105,8 @@ async fn a_job_with_lent_credentials_runs_where_tenants_have_no_rights_and_its_s
     assert_eq!(secret["metadata"]["ownerReferences"][0]["name"], job["metadata"]["name"]);
     assert_eq!(secret["data"].as_object().unwrap().keys().collect::<Vec<_>>(), ["destination.json"]);
     assert!(!job.to_string().contains("hunter2") && !job.to_string().contains("\"shared\""));
+    assert!(!job.to_string().contains("tenants-own"), "nothing that a tenant names means anything there");
+    assert_ne!(job["spec"]["activeDeadlineSeconds"], 604_800);
     let text = serde_json::to_string(&result.report.unwrap().status).unwrap();
     assert!(!text.contains("shared") && !text.contains("hunter2"), "{text}");
 

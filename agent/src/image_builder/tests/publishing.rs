@@ -1,8 +1,13 @@
 //! Which tags show which image, and when.
 
-use imgop_core::api::{Architecture, BuildReason, BuildResult};
+use imgop_core::api::{Architecture, BuildReason, BuildResult, ImageBuilder, RegistryAccess};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use serde_json::json;
 
 use super::stage::Stage;
+use crate::cluster::Freshness;
+use crate::controller::{Objects, Stored};
 
 #[tokio::test]
 async fn a_new_tag_is_set_without_a_pod_and_only_then_is_the_image_ready() {
@@ -200,4 +205,46 @@ async fn what_is_built_stays_known_when_it_cannot_be_published_and_its_pods_are_
     stage.registry.refuse_nothing();
     stage.passes(2).await;
     assert_eq!((stage.ready().0.as_str(), stage.jobs().len()), ("Succeeded", 1), "{}", stage.ready().1);
+}
+
+/// Objects of this one.
+fn only(builder: ImageBuilder) -> Objects<ImageBuilder> {
+    let (store, mut writer) = kube::runtime::reflector::store();
+    writer.apply_watcher_event(&Event::Apply(Stored::of(&DeserializeGuard(Ok(builder)))));
+    Objects::new([store])
+}
+
+/// What a build says that succeeded where one of namespace `team-b` has the same tag. An administrator may keep the
+/// registry for `team-a`.
+async fn said_beside(is_kept: bool, edit: impl FnOnce(&mut ImageBuilder)) -> String {
+    let mut stage = Stage::running().await;
+    let mut other = stage.builder.clone();
+    (other.metadata.namespace, other.metadata.uid) = (Some("team-b".into()), Some("other".into()));
+    edit(&mut other);
+    stage.builders.builders = only(other);
+    for (namespace, team) in [("team-a", "a"), ("team-b", "b")] {
+        let metadata = json!({ "name": namespace, "labels": { "team": team } });
+        stage.api.hold(&format!("/api/v1/namespaces/{namespace}"), json!({ "metadata": metadata }));
+        stage.builders.agent.policies.labels(namespace, Freshness::Cached).await.unwrap();
+    }
+    let host = stage.builder.spec.image.name.trim_end_matches("/app").to_owned();
+    let spec = json!({ "hosts": [host], "repositories": ["/"], "actions": ["Push"],
+        "namespaceSelector": { "matchLabels": { "team": "a" } } });
+    let kept = RegistryAccess::new("kept", serde_json::from_value(spec).unwrap());
+    stage.builders.agent.policies.show(if is_kept { std::slice::from_ref(&kept) } else { &[] });
+    Box::pin(stage.succeeds()).await;
+    stage.ready().1
+}
+
+#[tokio::test]
+async fn a_build_says_that_objects_of_other_namespaces_put_its_tags_and_names_none_of_them() {
+    let said = said_beside(false, |_| ()).await;
+    assert!(said.contains("; objects of other namespaces give v1 other content"), "{said}");
+    assert!(!said.contains("team-b"), "{said}");
+    let kept = said_beside(true, |_| ()).await;
+    let at_rest = said_beside(false, |other| other.spec.suspend = true).await;
+    let elsewhere = said_beside(false, |other| other.spec.image.version = "v2".into()).await;
+    for undisputed in [kept, at_rest, elsewhere] {
+        assert!(!undisputed.contains("other namespaces"), "{undisputed}");
+    }
 }

@@ -64,7 +64,8 @@ impl Stage {
             edit(spec, &host);
         });
         builder.metadata.resource_version = Some("0".into());
-        let plain = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"];
+        let plain =
+            ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--registry-loopback=true"];
         let config = Config::parse_from(plain.iter().chain(settings));
         let mut agent = Agent::new(api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = fixtures::now() - Duration::from_hours(1);

@@ -2,6 +2,7 @@
 
 use imgop_core::api::{Architecture, BuildResult, ImageBuilderSpec, PlatformState};
 use imgop_core::build::BuildFailure;
+use serde_json::json;
 
 use super::stage::Stage;
 use crate::image_builder::memory::Memory;
@@ -99,6 +100,26 @@ async fn another_template_is_for_pods_that_wait_for_a_node_and_begins_no_build()
     let again = stage.jobs()[2].spec.clone().unwrap().template.spec.unwrap();
     assert_eq!(again.priority_class_name.as_deref(), Some("high"));
     assert_eq!(status.build.map(|build| build.number), Some(1));
+}
+
+#[tokio::test]
+async fn a_pod_that_no_node_has_room_for_is_made_anew_once_the_spec_asks_for_less() {
+    let asked = |memory: &str| json!({ "requests": { "memory": memory } });
+    let mut stage = Stage::new(both).await;
+    stage.edit(|spec| spec.resources = serde_json::from_value(asked("64Gi")).unwrap());
+    stage.passes(2).await;
+    stage.waits_for_node(0);
+    stage.pass().await;
+    stage.edit(|spec| spec.resources = serde_json::from_value(asked("1Gi")).unwrap());
+    stage.pass().await;
+    assert_eq!((stage.deleted(), stage.jobs().len()), (1, 3));
+    let again = stage.jobs()[2].spec.clone().unwrap().template.spec.unwrap();
+    let of_build = again.init_containers.unwrap().into_iter().find(|container| container.name == "build");
+    let asked = of_build.unwrap().resources.unwrap().requests.unwrap();
+    assert_eq!(asked["memory"].0, "1Gi");
+    stage.waits_for_node(2);
+    stage.passes(2).await;
+    assert_eq!(stage.deleted(), 1, "nothing has changed");
 }
 
 #[tokio::test]

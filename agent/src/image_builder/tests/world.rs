@@ -105,7 +105,9 @@ impl<'a> World<'a> {
     /// A process of the agent starts, which remembers nothing, and to which this happens.
     pub fn start(&self, interruption: Option<(Moment, Interruption)>) -> Passes<ImageBuilders> {
         self.writes.begin(interruption);
-        let config = Config::parse_from(["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1"]);
+        let plain =
+            ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--registry-loopback=true"];
+        let config = Config::parse_from(plain);
         let mut agent = Agent::new(self.api.client(), config, Metrics::new(), OF_KINDS);
         agent.started = self.now;
         agent.policies.show(&[]);

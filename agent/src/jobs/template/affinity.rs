@@ -22,29 +22,40 @@ pub(super) fn both(one: Option<Affinity>, other: Option<Affinity>) -> Option<Aff
                 other.preferred_during_scheduling_ignored_during_execution,
             ),
         }),
-        pod_affinity: of_both(one.pod_affinity, other.pod_affinity, |one, other| PodAffinity {
-            required_during_scheduling_ignored_during_execution: all_of(
-                one.required_during_scheduling_ignored_during_execution,
-                other.required_during_scheduling_ignored_during_execution,
-            ),
-            preferred_during_scheduling_ignored_during_execution: all_of(
-                one.preferred_during_scheduling_ignored_during_execution,
-                other.preferred_during_scheduling_ignored_during_execution,
-            ),
-        }),
+        pod_affinity: of_both(one.pod_affinity, other.pod_affinity, pods_of_both),
         pod_anti_affinity: of_both(one.pod_anti_affinity, other.pod_anti_affinity, |one, other| {
+            let both = pods_of_both(terms_of(one), terms_of(other));
             PodAntiAffinity {
-                required_during_scheduling_ignored_during_execution: all_of(
-                    one.required_during_scheduling_ignored_during_execution,
-                    other.required_during_scheduling_ignored_during_execution,
-                ),
-                preferred_during_scheduling_ignored_during_execution: all_of(
-                    one.preferred_during_scheduling_ignored_during_execution,
-                    other.preferred_during_scheduling_ignored_during_execution,
-                ),
+                required_during_scheduling_ignored_during_execution: both
+                    .required_during_scheduling_ignored_during_execution,
+                preferred_during_scheduling_ignored_during_execution: both
+                    .preferred_during_scheduling_ignored_during_execution,
             }
         }),
     })
+}
+
+fn pods_of_both(one: PodAffinity, other: PodAffinity) -> PodAffinity {
+    PodAffinity {
+        required_during_scheduling_ignored_during_execution: all_of(
+            one.required_during_scheduling_ignored_during_execution,
+            other.required_during_scheduling_ignored_during_execution,
+        ),
+        preferred_during_scheduling_ignored_during_execution: all_of(
+            one.preferred_during_scheduling_ignored_during_execution,
+            other.preferred_during_scheduling_ignored_during_execution,
+        ),
+    }
+}
+
+/// Returns the same terms, for pods to be near that those keep away from.
+fn terms_of(anti: PodAntiAffinity) -> PodAffinity {
+    PodAffinity {
+        required_during_scheduling_ignored_during_execution: anti
+            .required_during_scheduling_ignored_during_execution,
+        preferred_during_scheduling_ignored_during_execution: anti
+            .preferred_during_scheduling_ignored_during_execution,
+    }
 }
 
 fn of_both<T>(one: Option<T>, other: Option<T>, merge: impl FnOnce(T, T) -> T) -> Option<T> {

@@ -37,6 +37,9 @@ pub struct JobDefaults {
 pub struct JobOptions {
     /// What each container may use of which its kind says nothing else.
     pub resources: Resources,
+    /// What single containers may use instead, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub container_resources: BTreeMap<String, Resources>,
     /// Labels that its node must have.
     pub node_selector: BTreeMap<String, String>,
     /// Taints that are no hindrance.
@@ -73,6 +76,7 @@ impl JobOptions {
         add_new(&mut pull_secrets, own.image_pull_secrets.iter().map(|secret| secret.name.clone()));
         Self {
             resources: own.resources.clone().or(&defaults.resources),
+            container_resources: BTreeMap::new(),
             node_selector: over(&defaults.node_selector, &own.node_selector),
             tolerations,
             affinity: own.affinity.as_ref().map(imgop_core::api::Affinity::of_own_namespace),

@@ -3,14 +3,12 @@ mod given;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{Credentials, RegistryAccess, Tls as TlsSpec};
-use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use imgop_registry::Credential;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::fixtures::{Asked, api_server, refusal};
-use crate::cluster::rights::Rights;
-use crate::cluster::secrets::Secrets;
-use crate::registry_access::Policies;
+use crate::registry_access::testing::Resolving;
 
 const HOST: &str = "registry.example.com";
 
@@ -60,25 +58,14 @@ async fn resolve(
             _ => refusal(404, "NotFound", "not found"),
         }
     });
-    let (secrets, rights) = (Secrets::new(client.clone()), Rights::new(client.clone(), String::new()));
-    let ecr = EcrTokens::new(EcrSettings::of_environment("test", |_| None));
-    let policies = Policies::new(client);
-    policies.show(&[RegistryAccess::new("granted", serde_json::from_value(spec).unwrap())]);
-    let agent_namespace = "imgop-system";
-    let resolver = AccessResolver {
-        policies: &policies,
-        agent_namespace,
-        given: &[],
-        secrets: &secrets,
-        rights: &rights,
-        ecr: &ecr,
-    };
+    let granted = RegistryAccess::new("granted", serde_json::from_value(spec).unwrap());
+    let resolving = Resolving::new(&client, &[granted]);
     let repository = format!("{HOST}/team-a/app").parse().unwrap();
     let (credentials, tls) = (named.credentials.as_ref(), &named.tls);
     let endpoint = EndpointRef { name: "", credentials, use_aws_irsa: named.aws, tls };
     let (namespace, field) = ("team-a", "destination");
     let of = EndpointUse { namespace, field, repository: &repository, endpoint, action, lending };
-    (resolver.resolve(of, Freshness::Cached).await, asked)
+    (resolving.resolver().resolve(of, Freshness::Cached).await, asked)
 }
 
 async fn pushed(fields: Value, named: &Named) -> Result<Resolved, AccessError> {

@@ -36,7 +36,7 @@ fn conflicts(other: Image) -> Conflicts {
 
 fn conflict_of(conflicts: &Conflicts, image: &Image) -> Option<String> {
     let tag: Tag = "v2.13.1".parse().unwrap();
-    conflicts.conflicts(image, &request(image), &[&tag]).remove(&tag)
+    conflicts.conflicts(image, &request(image), &[&tag], &AccessPolicy::default()).remove(&tag)
 }
 
 fn conflict(image: &Image, other: Image) -> Option<String> {
@@ -114,17 +114,28 @@ fn an_image_of_another_namespace_keeps_no_tag_whatever_was_written_for_it_or_its
 fn a_tag_that_two_namespaces_give_other_content_is_disputed_by_both_and_neither_is_named() {
     let (one, two) = (younger(), elsewhere(|_| {}));
     for (image, other) in [(&one, &two), (&two, &one)] {
-        let disputed = conflicts(other.clone()).disputed(image, &request(image), &observed(), |_| false);
+        let disputed = conflicts(other.clone()).disputed(
+            image,
+            &request(image),
+            &observed(),
+            &AccessPolicy::default(),
+            |_| false,
+        );
         let message = dispute_message(&disputed).unwrap();
         assert!(!message.contains(&other.name_any()) && !message.contains("team-b"), "{message}");
         insta::allow_duplicates! {
             insta::assert_snapshot!(message, @"objects of other namespaces give v2.13.1 other content, and each overwrites what the other put, until one of them has another destination or an administrator decides with a RegistryAccess who may write there");
         }
     }
-    let none =
-        |other: Image| conflicts(other).disputed(&one, &request(&one), &observed(), |_| false).is_empty();
+    let none = |other: Image| {
+        conflicts(other)
+            .disputed(&one, &request(&one), &observed(), &AccessPolicy::default(), |_| false)
+            .is_empty()
+    };
     let refused =
-        conflicts(two).disputed(&one, &request(&one), &observed(), |namespace| namespace == "team-b");
+        conflicts(two).disputed(&one, &request(&one), &observed(), &AccessPolicy::default(), |namespace| {
+            namespace == "team-b"
+        });
     assert!(refused.is_empty(), "who may not write there gives no content");
     assert!(none(older(|_| {})), "in one namespace the older one keeps it");
     assert!(none(elsewhere(|o| o.spec.suspend = true)));
@@ -144,7 +155,8 @@ fn what_refers_to_a_content_belongs_to_who_put_it_even_in_one_namespace() {
     let other = all(older(|_| {}));
     let (uid, destination) = (other.metadata.uid.clone().unwrap(), request(&other).destination);
     let (conflicts, image) = (conflicts(other), all(younger()));
-    let is_conflict = || !conflicts.conflicts(&image, &request(&image), &[&tag]).is_empty();
+    let is_conflict =
+        || !conflicts.conflicts(&image, &request(&image), &[&tag], &AccessPolicy::default()).is_empty();
     assert!(!is_conflict(), "the content may be none of the older one's");
     conflicts.record_write(&uid, &destination, &"v2.13.1".parse().unwrap());
     assert!(!is_conflict());
@@ -246,4 +258,28 @@ fn who_does_not_write_keeps_no_tag() {
         o.metadata.generation = Some(2);
     };
     assert!(conflict(&younger(), older(edited)).is_some());
+}
+
+#[test]
+fn names_of_one_registry_that_administrators_gave_are_one_destination() {
+    let fields = serde_json::json!({ "hosts": ["registry.example.com:5000"], "aliases": ["r.corp"],
+        "repositories": ["/"], "actions": ["Pull"] });
+    let (grant, _) = imgop_core::access::Grant::parse("corp", &serde_json::from_value(fields).unwrap());
+    let policy = AccessPolicy::new([grant], Vec::new());
+    let (image, tag): (Image, Tag) = (younger(), "v2.13.1".parse().unwrap());
+    let aliased = |edit: fn(&mut Image)| {
+        let mut other = older(edit);
+        other.spec.destination.name = "r.corp/mirror/argocd".into();
+        other
+    };
+    let conflicts_by = |other: Image, policy: &AccessPolicy| {
+        conflicts(other).conflicts(&image, &request(&image), &[&tag], policy).remove(&tag)
+    };
+    assert!(
+        conflicts_by(aliased(|_| {}), &policy).unwrap().starts_with("r.corp/mirror/argocd:v2.13.1 belongs")
+    );
+    assert_eq!(conflicts_by(aliased(|_| {}), &AccessPolicy::default()), None, "no administrator says so");
+    let elsewhere = conflicts(aliased(|other| other.metadata.namespace = Some("team-b".into())));
+    let disputed = elsewhere.disputed(&image, &request(&image), &observed(), &policy, |_| false);
+    assert!(!disputed.is_empty());
 }

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use super::host_pattern::{HostMatch, HostPattern};
 use super::repository_prefix::{RepositoryMatch, RepositoryPrefix};
 use crate::api::{
-    DefaultDestination, NamespaceSelector, RegistryAccessSpec, RegistryAction, SharedAws, SharedTls,
+    DefaultDestination, NamespaceSelector, RegistryAccessSpec, RegistryAction, RegistryLimits, SharedAws,
+    SharedTls,
 };
 use crate::spec_error::{Problems, SpecError};
 
@@ -31,12 +32,14 @@ pub struct Grant {
     /// Where images of the namespaces go that name no registry as their destination.
     pub default_destination: Option<DefaultDestination>,
     pub(super) actions: Vec<RegistryAction>,
-    hosts: Vec<HostPattern>,
+    pub(super) hosts: Vec<HostPattern>,
     aliases: Vec<RegistryHost>,
-    repositories: Vec<RepositoryPrefix>,
-    namespaces: Option<NamespaceSelector>,
+    pub(super) repositories: Vec<RepositoryPrefix>,
+    pub(super) namespaces: Option<NamespaceSelector>,
     /// The namespaces of the default: it lends nothing, so that mistakes elsewhere do not send images to another place.
-    defaulted: Option<NamespaceSelector>,
+    pub(super) defaulted: Option<NamespaceSelector>,
+    /// What is asked of its registries at most.
+    pub(super) limits: RegistryLimits,
 }
 
 /// How well a grant fits a repository; what fits better is greater.
@@ -85,6 +88,7 @@ impl Grant {
             namespaces: spec.namespace_selector.clone(),
             default_destination: spec.default_destination.clone(),
             defaulted: spec.namespace_selector.clone(),
+            limits: spec.limits.unwrap_or_default(),
         };
         let has_one_name = matches!(grant.hosts.as_slice(), [HostPattern::Exact(_)]);
         if !grant.aliases.is_empty() && !has_one_name {
@@ -130,16 +134,34 @@ impl Grant {
         Some(Match { host, repository: fitting.max()? })
     }
 
+    /// Returns whether it is about some repository of the registry with these names.
+    pub(super) fn is_of_registry(&self, names: &[RegistryHost]) -> bool {
+        self.hosts.iter().any(|pattern| pattern.fit(names).is_some())
+    }
+
+    /// Returns the hosts that it names in full, each a registry of its own.
+    pub fn named_hosts(&self) -> impl Iterator<Item = &RegistryHost> {
+        self.hosts.iter().filter_map(|pattern| match pattern {
+            HostPattern::Exact(host) => Some(host),
+            HostPattern::Within { .. } => None,
+        })
+    }
+
+    /// Returns whether it gives something to namespaces, and not the same as another one.
+    pub(super) fn gives_more_than(&self, other: &Self) -> bool {
+        let given = |grant: &Self| {
+            let (tls, servers) = (grant.tls.clone(), grant.token_servers.clone());
+            (grant.secret_name.clone(), grant.aws, tls, servers, grant.addresses.clone())
+        };
+        given(self) != given(other) && given(self) != (None, None, None, Vec::new(), Vec::new())
+    }
+
     /// Returns the names of the one registry that it names in several ways.
     pub(super) fn names(&self) -> Vec<RegistryHost> {
-        let exact = self.hosts.iter().filter_map(|pattern| match pattern {
-            HostPattern::Exact(host) => Some(host.clone()),
-            HostPattern::Within { .. } => None,
-        });
         if self.aliases.is_empty() || self.hosts.len() != 1 {
             return Vec::new();
         }
-        exact.chain(self.aliases.iter().cloned()).collect()
+        self.named_hosts().chain(&self.aliases).cloned().collect()
     }
 }
 

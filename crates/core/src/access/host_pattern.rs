@@ -1,5 +1,6 @@
 //! Hosts of registries, some of them behind a star.
 
+use std::fmt;
 use std::str::FromStr;
 
 use imgop_registry::reference::{ReferenceError, RegistryHost};
@@ -33,6 +34,21 @@ impl HostPattern {
         names.iter().filter_map(|name| self.fit_one(name)).max()
     }
 
+    /// Returns whether it fits the same registries as another one, equally well. `names_of` returns all names of a
+    /// registry.
+    pub(super) fn is_same(
+        &self,
+        other: &Self,
+        names_of: impl Fn(&RegistryHost) -> Vec<RegistryHost>,
+    ) -> bool {
+        match (self, other) {
+            (Self::Exact(host), Self::Exact(other)) => {
+                names_of(host).iter().any(|name| name.is_same_place(other))
+            }
+            _ => self == other,
+        }
+    }
+
     fn fit_one(&self, host: &RegistryHost) -> Option<HostMatch> {
         match self {
             Self::Exact(exact) => exact.is_same_place(host).then_some(HostMatch::Exact),
@@ -43,6 +59,16 @@ impl HostPattern {
                 let fits = its_port == *port && name.ends_with(suffix) && name.len() > suffix.len();
                 fits.then_some(HostMatch::Within(suffix.len()))
             }
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => write!(f, "{host}"),
+            Self::Within { suffix, port: 443 } => write!(f, "*{suffix}"),
+            Self::Within { suffix, port } => write!(f, "*{suffix}:{port}"),
         }
     }
 }
@@ -88,6 +114,7 @@ mod tests {
             ("*.example.com", "example.com"),
             ("*.example.com", "r.example.com:5000"),
             ("*.example.com", "rexample.com"),
+            ("*.example.com", "not-the-example.com"),
             ("*.example.com", "r.example.com.evil.test"),
             ("*.example.com:5000", "r.example.com"),
             ("*.docker.io", "docker.io"),

@@ -11,6 +11,8 @@
 
 mod grant;
 mod host_pattern;
+mod limits;
+mod mistakes;
 mod repository_prefix;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ use crate::api::RegistryAction;
 use crate::default_destination::{Defaults, DefaultsError};
 use grant::Match;
 pub use grant::{Grant, GrantError, GrantField};
+pub use limits::ConcurrencyLimit;
+pub use mistakes::Mistake;
 
 /// All that administrators have granted. It is made of all objects of a cluster, or there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,6 +164,11 @@ impl AccessPolicy {
     /// Returns whether two hosts are names of one registry, as far as administrators have said so.
     pub fn is_one_registry(&self, host: &RegistryHost, other: &RegistryHost) -> bool {
         self.names_of(host).iter().any(|name| name.is_same_place(other))
+    }
+
+    /// Returns whether both are one repository, under whichever names of its registry.
+    pub fn is_one_repository(&self, one: &Repository, other: &Repository) -> bool {
+        one.path() == other.path() && self.is_one_registry(one.host(), other.host())
     }
 
     /// Returns all names of the registry that a host is a name of, itself first.

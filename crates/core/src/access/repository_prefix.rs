@@ -1,5 +1,6 @@
 //! Repositories of a registry, by name or by prefix.
 
+use std::fmt;
 use std::str::FromStr;
 
 use imgop_registry::reference::{ReferenceError, Repository};
@@ -49,6 +50,15 @@ impl RepositoryMatch {
             Self::Within(length) => path.get(..length).unwrap_or(path),
             Self::Exact => path,
             Self::Unknown => "",
+        }
+    }
+}
+
+impl fmt::Display for RepositoryPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Within(path) | Self::Exact(path) => f.write_str(path),
+            Self::Unknown => Ok(()),
         }
     }
 }

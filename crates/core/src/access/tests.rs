@@ -11,7 +11,7 @@ fn labels(team: &str) -> BTreeMap<String, String> {
 }
 
 /// A grant to a team, of a spec that has these fields besides.
-fn grant(name: &str, team: &str, fields: &Value) -> Grant {
+pub(super) fn grant(name: &str, team: &str, fields: &Value) -> Grant {
     let mut spec = json!({ "hosts": [REGISTRY], "repositories": ["/"], "actions": ["Pull", "Push"],
         "secretName": name, "namespaceSelector": { "matchLabels": { "team": team } } });
     for (key, value) in fields.as_object().unwrap() {
@@ -21,7 +21,7 @@ fn grant(name: &str, team: &str, fields: &Value) -> Grant {
     Grant::parse(name, &spec).0
 }
 
-fn policy(grants: impl IntoIterator<Item = Grant>) -> AccessPolicy {
+pub(super) fn policy(grants: impl IntoIterator<Item = Grant>) -> AccessPolicy {
     AccessPolicy::new(grants, Vec::new())
 }
 
@@ -299,4 +299,29 @@ fn an_object_with_a_mistake_elsewhere_still_says_where_images_go_and_lends_nothi
     let policy = policy([grant("g", "a", &fields)]);
     assert_eq!(default_of(&policy, "a"), "RegistryAccess/g: r.example.com/{namespace}");
     assert_eq!(default_of(&policy, "b"), "-");
+}
+
+#[test]
+fn the_smallest_limit_holds_for_a_registry_under_all_its_names() {
+    let limited = |name: &str, fields: Value, requests: u32| {
+        let mut fields = fields;
+        fields["limits"] = json!({ "concurrentRequests": requests });
+        grant(name, "a", &fields)
+    };
+    let policy = policy([
+        limited("one", json!({ "aliases": ["r.corp:5000"], "repositories": ["team-a/"] }), 4),
+        limited(
+            "two",
+            json!({ "hosts": ["r.corp:5000"], "actions": ["Push"], "namespaceSelector": null }),
+            2,
+        ),
+        limited("all", json!({ "hosts": ["*.example.com"] }), 3),
+        grant("none", "a", &json!({ "hosts": ["quay.io"] })),
+    ]);
+    let of = |host: &str| policy.concurrency_limit(&host.parse().unwrap());
+    let (one, alias) = (of("registry.example.com:443").unwrap(), of("r.corp:5000").unwrap());
+    assert_eq!((one.requests, &one), (2, &alias), "they are limited together");
+    assert_eq!(of("other.example.com").unwrap().requests, 3);
+    assert_ne!(of("other.example.com").unwrap().registry, of("third.example.com").unwrap().registry);
+    assert_eq!(of("quay.io"), None);
 }

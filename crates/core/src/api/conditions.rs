@@ -41,6 +41,8 @@ pub mod reasons {
     pub const DESTINATION_CONFLICT: &str = "DestinationConflict";
     /// No administrator lets this namespace write to the destination.
     pub const DESTINATION_NOT_ALLOWED: &str = "DestinationNotAllowed";
+    /// Two objects of administrators contradict each other.
+    pub const ACCESS_CONFLICT: &str = "RegistryAccessConflict";
     /// What administrators have granted is not known.
     pub const ACCESS_UNKNOWN: &str = "RegistryAccessUnknown";
     /// A registry refuses the credentials, or wants some.

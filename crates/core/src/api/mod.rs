@@ -49,7 +49,7 @@ pub use labels::{
 pub use phase::Phase;
 pub use registry_access::{
     AwsIdentity, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, RegistryAccessSpec,
-    RegistryAction, SharedAws, SharedTls,
+    RegistryAccessStatus, RegistryAction, RegistryLimits, SharedAws, SharedTls,
 };
 pub use resources::{Amounts, Resources};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};

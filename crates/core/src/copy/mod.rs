@@ -44,7 +44,7 @@ pub use naming::Naming;
 pub use observe::{Answers, ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
-pub use precedence::{OlderImage, TagClaim, conflicts, disputed};
+pub use precedence::{OlderImage, TagClaim, conflicts, disputed, holds_claims};
 pub use probe::{Probed, probe};
 pub use publish::{Answered, Publications, publish};
 pub use quota::{Admission, Deferral, admit, release};

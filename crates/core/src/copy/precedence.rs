@@ -12,6 +12,7 @@ use imgop_registry::reference::{ManifestRef, Repository, Tag};
 use jiff::Timestamp;
 
 use super::{CopyRequest, Naming};
+use crate::access::AccessPolicy;
 use crate::api::{Image, Mode, Phase, Referrers};
 use crate::selection::{Filter, Version};
 
@@ -30,26 +31,27 @@ impl<'a> OlderImage<'a> {
         image: &Image,
         destination: &Repository,
         others: impl Iterator<Item = &'a Image>,
+        policy: &AccessPolicy,
     ) -> Vec<Self> {
         let mut older_images: Vec<Self> =
-            others.filter_map(|other| Self::of(image, destination, other)).collect();
+            others.filter_map(|other| Self::of(image, destination, other, policy)).collect();
         older_images.sort_by(|a, b| age(a.image).cmp(&age(b.image)));
         older_images
     }
 
     /// Returns another Image, if it writes to this destination and came before this one.
-    fn of(image: &Image, destination: &Repository, other: &'a Image) -> Option<Self> {
+    fn of(image: &Image, destination: &Repository, other: &'a Image, policy: &AccessPolicy) -> Option<Self> {
         let is_here = image.metadata.namespace == other.metadata.namespace;
         if !is_here || age(other) >= age(image) {
             return None;
         }
-        Some(Self { image: other, request: request_to(destination, other)? })
+        Some(Self { image: other, request: request_to(destination, other, policy)? })
     }
 
     /// Returns whether it puts other content under this tag than the request would. The same tag of the same
     /// source is the same content, whichever Image copies it.
-    pub fn conflicts_with(&self, request: &CopyRequest, tag: &Tag) -> bool {
-        self.request.claim(tag).is_some_and(|theirs| request.claim(tag).as_ref() != Some(&theirs))
+    pub fn conflicts_with(&self, request: &CopyRequest, tag: &Tag, policy: &AccessPolicy) -> bool {
+        has_other_content(&self.request, request, tag, policy)
     }
 
     /// Returns the message that the tag is this Image's.
@@ -74,20 +76,22 @@ impl<'a> OlderImage<'a> {
 
 /// Returns which of these tags belong to older Images of the namespace, with the message for people. A tag that is
 /// named after a content must have been put by the claimant itself, which need not have that content: `wrote` tells.
+/// Names of one registry, as `policy` has them, lead to one destination.
 pub fn conflicts<'a>(
     image: &Image,
     request: &CopyRequest,
     tags: &[&Tag],
     others: impl Iterator<Item = &'a Image>,
+    policy: &AccessPolicy,
     wrote: impl Fn(&OlderImage<'_>, &Tag) -> bool,
 ) -> HashMap<Tag, String> {
     if tags.is_empty() {
         return HashMap::new();
     }
-    let older_images = OlderImage::all(image, &request.destination, others);
+    let older_images = OlderImage::all(image, &request.destination, others, policy);
     let conflict = |tag: &&Tag| {
         let claims = |older: &&OlderImage<'_>| {
-            older.conflicts_with(request, tag) && (subject_of(tag).is_none() || wrote(older, tag))
+            older.conflicts_with(request, tag, policy) && (subject_of(tag).is_none() || wrote(older, tag))
         };
         let older = older_images.iter().find(claims)?;
         Some((Tag::clone(tag), older.conflict_message(request, tag)))
@@ -101,21 +105,26 @@ pub fn disputed<'a, 't>(
     request: &CopyRequest,
     tags: impl Iterator<Item = &'t Tag>,
     others: impl Iterator<Item = &'a Image>,
+    policy: &AccessPolicy,
 ) -> BTreeSet<Tag> {
     let elsewhere = others.filter(|other| other.metadata.namespace != image.metadata.namespace);
     let theirs: Vec<CopyRequest> =
-        elsewhere.filter_map(|other| request_to(&request.destination, other)).collect();
+        elsewhere.filter_map(|other| request_to(&request.destination, other, policy)).collect();
     let is_disputed = |tag: &&Tag| {
-        let own = request.claim(tag);
-        let is_other =
-            |theirs: &CopyRequest| theirs.claim(tag).is_some_and(|claim| own.as_ref() != Some(&claim));
+        let is_other = |theirs: &CopyRequest| has_other_content(theirs, request, tag, policy);
         subject_of(tag).is_none() && theirs.iter().any(is_other)
     };
     tags.filter(is_disputed).cloned().collect()
 }
 
+/// Returns whether one request puts a tag, and not with what the other one puts under it.
+fn has_other_content(theirs: &CopyRequest, own: &CopyRequest, tag: &Tag, policy: &AccessPolicy) -> bool {
+    let Some(theirs) = theirs.claim(tag) else { return false };
+    !own.claim(tag).is_some_and(|own| own.is_same(&theirs, policy))
+}
+
 /// Returns what an Image asks for, if it still writes to this destination.
-fn request_to(destination: &Repository, other: &Image) -> Option<CopyRequest> {
+fn request_to(destination: &Repository, other: &Image, policy: &AccessPolicy) -> Option<CopyRequest> {
     // Of thousands of Images few have the same last part, so that few are parsed.
     let last_part = destination.path().rsplit('/').next()?;
     let may_meet = other.spec.destination.name.rsplit('/').next() == Some(last_part);
@@ -124,7 +133,7 @@ fn request_to(destination: &Repository, other: &Image) -> Option<CopyRequest> {
     }
     // The expressions of a spec take longer to read than all the rest.
     let theirs: Repository = other.spec.destination.name.parse().ok()?;
-    if theirs.is_same_place(destination) { CopyRequest::parse(&other.spec).ok() } else { None }
+    if policy.is_one_repository(&theirs, destination) { CopyRequest::parse(&other.spec).ok() } else { None }
 }
 
 /// Returns what orders Images: the older first, of two of one second the one with the lower UID.
@@ -134,7 +143,7 @@ fn age(image: &Image) -> (Option<Timestamp>, Option<&str>) {
 
 /// Returns whether an Image still writes. Only a decision of its users ends that: one that cannot write for
 /// a while, such as with an expired password, would come back and overwrite what came after it.
-fn holds_claims(image: &Image) -> bool {
+pub fn holds_claims(image: &Image) -> bool {
     if image.spec.suspend || image.metadata.deletion_timestamp.is_some() {
         return false;
     }
@@ -144,8 +153,7 @@ fn holds_claims(image: &Image) -> bool {
     !(is_current && is_done)
 }
 
-/// What a request puts under a tag at its destination. Two are equal if that is the same content, however
-/// the registry that it comes from is written.
+/// What a request puts under a tag at its destination.
 #[derive(Debug, Clone)]
 pub struct TagClaim<'a> {
     source: &'a Repository,
@@ -154,15 +162,14 @@ pub struct TagClaim<'a> {
     platforms: Option<&'a Platforms>,
 }
 
-impl PartialEq for TagClaim<'_> {
-    fn eq(&self, other: &Self) -> bool {
+impl TagClaim<'_> {
+    /// Returns whether both are the same content, whichever name of its registry each takes it from.
+    pub fn is_same(&self, other: &Self, policy: &AccessPolicy) -> bool {
         self.what == other.what
             && self.platforms == other.platforms
-            && self.source.is_same_place(other.source)
+            && policy.is_one_repository(self.source, other.source)
     }
 }
-
-impl Eq for TagClaim<'_> {}
 
 /// What exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,8 +218,8 @@ impl CopyRequest {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::api::{ImageSpec, Select};
-    use crate::copy::CopyRequest;
     use crate::copy::fixtures::spec;
 
     fn request(source: &str, version: &str, edit: impl FnOnce(&mut ImageSpec)) -> CopyRequest {
@@ -223,6 +230,11 @@ mod tests {
 
     fn plain(version: &str) -> CopyRequest {
         request("quay.io/a/b", version, |_| {})
+    }
+
+    /// Whether both put the same content under a tag.
+    fn is_same(one: &CopyRequest, other: &CopyRequest, tag: &Tag) -> bool {
+        one.claim(tag).unwrap().is_same(&other.claim(tag).unwrap(), &AccessPolicy::default())
     }
 
     fn claims(request: &CopyRequest, tag: &str) -> bool {
@@ -257,10 +269,10 @@ mod tests {
             let platforms = platforms.iter().map(ToString::to_string).collect();
             request("quay.io/a/b", "v1", |spec| spec.platforms = platforms)
         };
-        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&["linux/arm64"]).claim(&tag));
-        assert_ne!(of(&["linux/amd64"]).claim(&tag), of(&[]).claim(&tag));
+        assert!(!is_same(&of(&["linux/amd64"]), &of(&["linux/arm64"]), &tag));
+        assert!(!is_same(&of(&["linux/amd64"]), &of(&[]), &tag));
         let twice = of(&["linux/arm64", "linux/amd64"]);
-        assert_eq!(of(&["linux/amd64", "linux/arm64"]).claim(&tag), twice.claim(&tag));
+        assert!(is_same(&of(&["linux/amd64", "linux/arm64"]), &twice, &tag));
     }
 
     #[test]
@@ -274,24 +286,24 @@ mod tests {
         };
         assert!(!claims(&plain("v2.13.x"), &tag) && claims(&with("quay.io/a/b", &[]), &tag));
         let tag = tag.parse().unwrap();
-        assert_ne!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/c", &[]).claim(&tag));
-        assert_eq!(with("quay.io/a/b", &[]).claim(&tag), with("quay.io/a/b", &["linux/arm64"]).claim(&tag));
+        assert!(!is_same(&with("quay.io/a/b", &[]), &with("quay.io/a/c", &[]), &tag));
+        assert!(is_same(&with("quay.io/a/b", &[]), &with("quay.io/a/b", &["linux/arm64"]), &tag));
     }
 
     #[test]
     fn the_same_tag_of_the_same_source_is_no_conflict() {
         let tag = "v2.13.1".parse().unwrap();
-        assert_eq!(plain("v2.13.x").claim(&tag), plain(">=2.13 <3").claim(&tag));
+        assert!(is_same(&plain("v2.13.x"), &plain(">=2.13 <3"), &tag));
         let spelled = request("quay.io:443/a/b", "v2.13.x", |_| {});
-        assert_eq!(plain("v2.13.x").claim(&tag), spelled.claim(&tag));
+        assert!(is_same(&plain("v2.13.x"), &spelled, &tag));
         let other = request("quay.io/a/other", "v2.13.x", |_| {});
-        assert_ne!(plain("v2.13.x").claim(&tag), other.claim(&tag));
+        assert!(!is_same(&plain("v2.13.x"), &other, &tag));
         let stable = |version: &str| {
             request("quay.io/a/b", version, |s| s.destination.version = Some("stable".into()))
         };
         let tag = "stable".parse().unwrap();
-        assert_ne!(stable("v1").claim(&tag), stable("v2").claim(&tag));
-        assert_eq!(stable("v1").claim(&tag), stable("v1").claim(&tag));
+        assert!(!is_same(&stable("v1"), &stable("v2"), &tag));
+        assert!(is_same(&stable("v1"), &stable("v1"), &tag));
         let newest = |candidates| {
             request("quay.io/a/b", "v1.x", |s| {
                 s.destination.version = Some("stable".into());
@@ -299,6 +311,6 @@ mod tests {
                 s.allow_candidate_release = candidates;
             })
         };
-        assert_ne!(newest(true).claim(&tag), newest(false).claim(&tag));
+        assert!(!is_same(&newest(true), &newest(false), &tag));
     }
 }

@@ -91,6 +91,11 @@ fn what_a_spec_says_goes_before_the_default_field_by_field() {
     );
     let completion = completion.unwrap();
     assert!(completion.repository.is_some() && !completion.credentials && !completion.tls);
+    let with_credentials = Destination { credentials: Some(secret("own")), ..Destination::default() };
+    let (own, completion) = completed(&image("quay.io/a/b", with_credentials));
+    assert_eq!(own.spec.destination.credentials, Some(secret("own")));
+    let completion = completion.unwrap();
+    assert!(!completion.credentials && completion.tls);
     // A place of its own at the same registry is reached as the default says.
     let (own, completion) = completed(&image("quay.io/a/b", Destination::new("R.example.com:443/x/y")));
     assert_eq!(own.spec.destination.name, "R.example.com:443/x/y");
@@ -99,6 +104,24 @@ fn what_a_spec_says_goes_before_the_default_field_by_field() {
     let aws = Destination { use_aws_irsa: true, ..Destination::default() };
     let (own, _) = completed(&image("quay.io/a/b", aws));
     assert_eq!(own.spec.destination.credentials, None);
+}
+
+#[test]
+fn the_defaults_credentials_are_sent_in_no_other_way_than_its_administrator_has_decided() {
+    let ways = [
+        (TlsMode::PlainHttp, None, None),
+        (TlsMode::SkipVerify, None, None),
+        (TlsMode::Verify, Some("own-ca"), None),
+        (TlsMode::Verify, Some("corp-ca"), Some(secret("push"))),
+    ];
+    for (mode, ca, credentials) in ways {
+        let tls = Some(Tls { mode, ca_secret_name: ca.map(str::to_owned) });
+        let destination = Destination { tls: tls.clone(), ..Destination::default() };
+        let (image, completion) = completed(&image("quay.io/a/b", destination));
+        assert_eq!(image.spec.destination.tls, tls);
+        assert_eq!(completion.unwrap().credentials, credentials.is_some(), "{tls:?}");
+        assert_eq!(image.spec.destination.credentials, credentials, "{tls:?}");
+    }
 }
 
 #[test]

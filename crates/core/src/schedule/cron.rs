@@ -35,6 +35,8 @@ struct Field {
     name: &'static str,
     min: u8,
     max: u8,
+    /// The last number that a step without an end counts to.
+    end: u8,
     /// Words for numbers, from the lowest.
     words: &'static [&'static str],
     /// What it takes, for people.
@@ -42,13 +44,14 @@ struct Field {
 }
 
 const FIELDS: [Field; 5] = [
-    Field { name: "minute", min: 0, max: 59, words: &[], takes: "from 0 to 59" },
-    Field { name: "hour", min: 0, max: 23, words: &[], takes: "from 0 to 23" },
-    Field { name: "day of the month", min: 1, max: 31, words: &[], takes: "from 1 to 31" },
+    Field { name: "minute", min: 0, max: 59, end: 59, words: &[], takes: "from 0 to 59" },
+    Field { name: "hour", min: 0, max: 23, end: 23, words: &[], takes: "from 0 to 23" },
+    Field { name: "day of the month", min: 1, max: 31, end: 31, words: &[], takes: "from 1 to 31" },
     Field {
         name: "month",
         min: 1,
         max: 12,
+        end: 12,
         words: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
         takes: "from 1 to 12, or JAN to DEC",
     },
@@ -56,6 +59,8 @@ const FIELDS: [Field; 5] = [
         name: "day of the week",
         min: 0,
         max: 7,
+        // Sunday is the first day, though 7 means it too.
+        end: 6,
         words: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
         takes: "from 0 to 7 (0 and 7 are Sunday), or SUN to SAT",
     },
@@ -229,9 +234,9 @@ fn fields(text: &str) -> Result<String, CronError> {
 impl Field {
     /// Returns a field, of numbers alone.
     fn read(&self, text: &str) -> Result<String, CronError> {
-        let parts: Result<Vec<String>, CronError> =
-            text.split(',').map(|part| self.read_part(part)).collect();
-        Ok(parts?.join(","))
+        let parts = text.split(',').map(|part| self.read_part(part)).collect::<Result<Vec<_>, _>>()?;
+        // As in a CronJob, a star in a list stands for all: the other field of days then decides alone.
+        Ok(if parts.iter().any(|part| part == "*") { "*".to_owned() } else { parts.join(",") })
     }
 
     fn read_part(&self, part: &str) -> Result<String, CronError> {
@@ -241,6 +246,8 @@ impl Field {
             Some((range, step)) => (range, Some(number(step, 1, self.max).ok_or_else(refused)?)),
             None => (part, None),
         };
+        // As in a CronJob, a step of one is none.
+        let step = step.filter(|step| range != "*" || *step > 1);
         let text = if range == "*" {
             range.to_owned()
         } else if let Some((from, to)) = range.split_once('-') {
@@ -253,7 +260,10 @@ impl Field {
         } else {
             let value = self.value(range, false).ok_or_else(refused)?;
             // As in a CronJob: from there to the end.
-            if step.is_some() { format!("{value}-{}", self.max) } else { value.to_string() }
+            match step {
+                Some(_) if value < self.end => format!("{value}-{}", self.end),
+                _ => return Ok(value.to_string()),
+            }
         };
         Ok(step.map_or(text.clone(), |step| format!("{text}/{step}")))
     }

@@ -130,6 +130,7 @@ mod tests {
             ("localhost:5000", "http://metadata.internal/token"),
             ("localhost:5000", "http://127.0.0.1:5001/auth"),
             ("registry.corp:5000", "http://registry.corp:10250/token"),
+            ("registry.corp:5000", "http://registry.corp:5000/token"),
         ] {
             assert!(!allowed(registry, realm), "{registry} {realm}");
         }

@@ -15,7 +15,10 @@ use url::{Host, Url};
 use super::reach::Reach;
 use crate::credentials::Allowances;
 use crate::error::Failure;
-use crate::settings::{PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings, TOKEN_SERVERS_VARIABLE};
+use crate::settings::{
+    LOOPBACK_VARIABLE, LoopbackAddresses, PRIVATE_ADDRESSES_VARIABLE, PrivateAddresses, Settings,
+    TOKEN_SERVERS_VARIABLE,
+};
 
 /// A refused address; found again in the chain of causes of a failed request.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,11 @@ pub(crate) enum ForbiddenAddress {
          with that address"
     )]
     Loopback(IpAddr),
+    #[error(
+        "{0} is an address of this process alone; no registry is there, unless its administrator allows that by \
+         {LOOPBACK_VARIABLE}, or by the addresses of this registry"
+    )]
+    OwnLoopback(IpAddr),
     #[error(
         "{0} is an address of this process or its node; a registry may be there, and what it leads to only if \
          {TOKEN_SERVERS_VARIABLE} lists it"
@@ -42,7 +50,7 @@ pub(super) struct AddressRules {
     reach: Reach,
     private: PrivateAddresses,
     own: Vec<IpAddr>,
-    may_names_mean_loopback: bool,
+    loopback: LoopbackAddresses,
     allowances: Allowances,
 }
 
@@ -52,7 +60,7 @@ impl AddressRules {
             reach,
             private: settings.private_addresses,
             own: settings.own_addresses.clone(),
-            may_names_mean_loopback: settings.may_names_mean_loopback,
+            loopback: settings.loopback,
             allowances: allowances.clone(),
         }
     }
@@ -71,8 +79,8 @@ impl AddressRules {
     }
 
     fn check_resolved(&self, address: IpAddr) -> Result<(), ForbiddenAddress> {
-        let may_be_loopback =
-            self.reach == Reach::Loopback || self.reach == Reach::Own && self.may_names_mean_loopback;
+        let may_be_loopback = self.reach == Reach::Loopback
+            || self.reach == Reach::Own && self.loopback == LoopbackAddresses::Named;
         self.check(address, may_be_loopback)
     }
 
@@ -86,7 +94,11 @@ impl AddressRules {
             return Ok(());
         }
         if plain.is_loopback() {
-            return if may_be_loopback { Ok(()) } else { Err(ForbiddenAddress::Loopback(address)) };
+            return match self.loopback {
+                LoopbackAddresses::Nowhere => Err(ForbiddenAddress::OwnLoopback(address)),
+                _ if may_be_loopback => Ok(()),
+                _ => Err(ForbiddenAddress::Loopback(address)),
+            };
         }
         // A registry that a spec names may be on the node, as in a cluster of one node, or behind it.
         if self.reach == Reach::Foreign && self.own.contains(&plain) {
@@ -272,13 +284,41 @@ mod tests {
         let loopback = "127.0.0.1".parse().unwrap();
         let error = rules(Reach::Own, PrivateAddresses::Registries).check_resolved(loopback).unwrap_err();
         insta::assert_snapshot!(error, @"127.0.0.1 is an address of this machine; a registry is reached there only where it is written as localhost or with that address");
-        let settings = Settings { may_names_mean_loopback: true, ..Settings::default() };
+        let settings = Settings { loopback: LoopbackAddresses::Named, ..Settings::default() };
         assert!(
             AddressRules::new(Reach::Own, &Allowances::default(), &settings).check_resolved(loopback).is_ok()
         );
         assert!(
             rules(Reach::Own, PrivateAddresses::Nowhere).check_resolved("10.0.0.5".parse().unwrap()).is_err()
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_name_resolves_to_is_checked_before_anything_is_connected() {
+        let is_resolved = async |reach| {
+            let rules = rules(reach, PrivateAddresses::Everywhere);
+            let resolver = CheckedResolver { rules, fixed: HashMap::new() };
+            resolver.resolve("localhost".parse().unwrap()).await.is_ok()
+        };
+        assert!(is_resolved(Reach::Loopback).await, "this machine has the name");
+        assert!(!is_resolved(Reach::Own).await && !is_resolved(Reach::Foreign).await);
+    }
+
+    #[test]
+    fn where_registries_are_named_by_others_none_is_at_loopback_unless_its_addresses_are_allowed() {
+        let settings = Settings { loopback: LoopbackAddresses::Nowhere, ..Settings::default() };
+        let allowances = Allowances::new(Vec::new(), vec!["127.0.0.2/32".parse().unwrap()]);
+        for reach in [Reach::Own, Reach::Loopback, Reach::Foreign] {
+            let rules = AddressRules::new(reach, &allowances, &settings);
+            for host in ["127.0.0.1", "127.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"] {
+                let url: Url = format!("http://{host}:8080/metrics").parse().unwrap();
+                let said = rules.check_literal(&url).unwrap_err().to_string();
+                assert!(said.contains("no registry is there, unless"), "{host}: {said}");
+            }
+            let at = |address: &str| rules.check_resolved(address.parse().unwrap());
+            assert!(at("127.0.0.1").is_err() && at("::1").is_err(), "localhost and names of it: {reach:?}");
+            assert_eq!(at("127.0.0.2").is_ok(), reach != Reach::Foreign, "{reach:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ struct State {
 pub(super) struct Permit<'a> {
     limit: &'a ConcurrencyLimit,
     slot: Option<OwnedSemaphorePermit>,
+    /// Where the registry that the host belongs to is limited too.
+    of_registry: Option<OwnedSemaphorePermit>,
     round: usize,
 }
 
@@ -56,11 +58,17 @@ impl ConcurrencyLimit {
         // The semaphore is never closed, so there is always a slot.
         let slot = self.slots.clone().acquire_owned().await.ok();
         let round = self.state.lock().round;
-        Permit { limit: self, slot, round }
+        Permit { limit: self, slot, of_registry: None, round }
     }
 }
 
 impl Permit<'_> {
+    /// Returns the same with a slot of the registry, which is given back with it.
+    pub(super) fn with(mut self, of_registry: Option<OwnedSemaphorePermit>) -> Self {
+        self.of_registry = of_registry;
+        self
+    }
+
     /// Records that the host accepted the request.
     pub(super) fn succeeded(&self) {
         let mut state = self.limit.state.lock();

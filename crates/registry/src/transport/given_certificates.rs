@@ -29,6 +29,11 @@ pub(super) fn parse(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().unwrap_or_default()
 }
 
+/// Whether a file holds certificates (PEM), each of which can be read.
+pub fn holds_certificates(pem: &[u8]) -> bool {
+    !parse(pem).is_empty()
+}
+
 /// Returns the TLS of a client that trusts these certificates besides the system's CAs.
 pub(super) fn client_config(given: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let installed = CryptoProvider::get_default().cloned();

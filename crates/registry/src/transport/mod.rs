@@ -3,6 +3,7 @@
 //! ```text
 //! Http ── sends, and retries what may succeed a moment later
 //!   ├ hosts       one concurrency limit and one circuit breaker for each server
+//!   ├ registry_limits   what administrators allow for a registry, whatever its names
 //!   ├ exchange    one request, its redirects, its body within the memory limit
 //!   │   ├ reach           what a host is to the registry that leads there
 //!   │   └ address_guard   no connection to addresses that the host must not have
@@ -23,6 +24,7 @@ mod memory_limit;
 mod message;
 mod pools;
 mod reach;
+mod registry_limits;
 mod request_counts;
 mod retry;
 
@@ -41,11 +43,13 @@ use exchange::{Resources, exchange};
 use hosts::{Host, Hosts};
 use memory_limit::MemoryLimit;
 use pools::Pools;
+use registry_limits::RegistryLimits;
 use request_counts::RequestCounts;
 use retry::{full_jitter, is_transient, retry_after};
 
 pub(crate) use error_response::{error_of, is_registry_not_found, is_web_page, server_error};
 pub(crate) use exchange::is_alias_of;
+pub use given_certificates::holds_certificates;
 pub(crate) use header_value::header_value;
 pub(crate) use link::next_page;
 pub use message::Content;
@@ -62,6 +66,7 @@ pub struct Http {
     requests: RequestCounts,
     memory: MemoryLimit,
     hosts: Hosts,
+    registry_limits: RegistryLimits,
 }
 
 impl Http {
@@ -77,6 +82,7 @@ impl Http {
             requests: RequestCounts::default(),
             memory,
             hosts: Hosts::default(),
+            registry_limits: RegistryLimits::default(),
         }
     }
 
@@ -173,6 +179,8 @@ impl Http {
                 return Err(failure);
             }
             let permit = host.concurrency.permit().await;
+            let permit =
+                permit.with(self.registry_limits.slot(&self.settings.request_limits, &request.url).await);
             // Checked last: while this request queued, the host may have asked an earlier one for a pause.
             let Some(left) = host.breaker.paused_for(request.identity) else {
                 return host.try_acquire(request).map(|()| permit);

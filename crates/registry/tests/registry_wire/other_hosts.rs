@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use axum::response::Response;
 use imgop_registry::reference::Repository;
-use imgop_registry::{Access, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable};
+use imgop_registry::{
+    Access, Allowances, LoopbackAddresses, Reason, Registries, RepositoryClient, Settings, Tls, Unreachable,
+};
 
 use imgop_fakes::{ScriptedRegistry, Seen, json, reply};
 use imgop_fakes::{basic, client, names, plain, settings};
@@ -129,6 +131,33 @@ async fn one_text_is_told_of_every_foreign_host_that_gives_no_answer() {
     }
     texts.dedup();
     insta::assert_snapshot!(texts.join("\n"), @"cannot list the tags of registry.corp.test/a: HOST, which the registry names, gives no answer or has an address that is not allowed for it (REGISTRY_PRIVATE_ADDRESSES says which hosts may have private ones)");
+}
+
+#[tokio::test]
+async fn where_others_name_registries_nothing_on_this_machine_is_asked_unless_its_addresses_are_allowed() {
+    let server = canary().await;
+    let port = server.address.port();
+    let registries = Registries::new(Settings { loopback: LoopbackAddresses::Nowhere, ..settings() });
+    let of_registry = async |host: &str, allowances: Allowances| {
+        let repository = format!("{host}:{port}/a").parse().unwrap();
+        let access = plain(Access { allowances, ..Access::default() });
+        registries.repository(&repository, &access).tags().await
+    };
+    for host in ["127.0.0.1", "localhost"] {
+        let error = of_registry(host, Allowances::default()).await.unwrap_err();
+        assert!(error.to_string().contains("REGISTRY_LOOPBACK"), "{error}");
+        let url = format!("http://{host}:{port}/team/app.git");
+        let error = registries.git_commit(&url, None, None).await.unwrap_err();
+        assert!(error.to_string().contains("REGISTRY_LOOPBACK"), "{error}");
+    }
+    // A registry elsewhere names it.
+    let registry = naming(&format!("http://127.0.0.1:{port}/token")).await;
+    let hosts = [("registry.corp.test", registry.address)];
+    let settings = Settings { loopback: LoopbackAddresses::Nowhere, ..settings() };
+    assert!(at(&hosts, "registry.corp.test/a", settings).tags().await.is_err());
+    assert!(server.seen().is_empty());
+    let allowances = Allowances::new(Vec::new(), vec!["127.0.0.1/32".parse().unwrap()]);
+    assert!(of_registry("127.0.0.1", allowances).await.is_ok());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use imgop_registry::{Access, Reason, Registries, Settings};
+use imgop_registry::{Access, Reason, Registries, RequestLimit, RequestLimits, Settings};
 use tokio::sync::Barrier;
 
 use imgop_fakes::{ScriptedRegistry, json, reply};
@@ -155,6 +155,37 @@ async fn as_many_requests_as_allowed_are_under_way_and_never_more() {
     });
     assert!(join_all(lists).await.iter().all(Result::is_ok));
     assert_eq!(most.load(Ordering::SeqCst), ALLOWED);
+}
+
+#[tokio::test]
+async fn a_registry_that_an_administrator_limits_has_no_more_requests_at_once() {
+    const ALLOWED: usize = 2;
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let registry = {
+        let most = most.clone();
+        ScriptedRegistry::start_async(move |_| {
+            let (under_way, most) = (under_way.clone(), most.clone());
+            async move {
+                most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                for _ in 0..50 {
+                    tokio::task::yield_now().await;
+                }
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                json(200, r#"{"tags":[]}"#)
+            }
+        })
+        .await
+    };
+    let request_limits = RequestLimits::new(|_, _| {
+        Some(RequestLimit { registry: "limited".to_owned(), concurrent_requests: ALLOWED })
+    });
+    let registries = Registries::new(Settings { concurrency_per_registry: 8, request_limits, ..settings() });
+    let lists = (0..ALLOWED * 10).map(|i| {
+        let client = registries.repository(&registry.repository(&format!("r{i}")), &Access::default());
+        async move { client.tags().await }
+    });
+    assert!(join_all(lists).await.iter().all(Result::is_ok));
+    assert!(most.load(Ordering::SeqCst) <= ALLOWED, "{most:?}");
 }
 
 #[tokio::test]

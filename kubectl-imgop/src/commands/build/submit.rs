@@ -64,7 +64,7 @@ pub async fn run(
         draft.set_platforms(vec![node_platform(quiet, &cluster).await])?;
     }
     let destinations = draft.request.destination.tags.iter().map(|(repository, _)| repository);
-    refuse_where_not_allowed(&cluster, destinations).await?;
+    refuse_where_not_allowed(quiet, &cluster, destinations).await?;
     let before = existing(&cluster, args, &draft).await?;
     let is_sent = push_folder(quiet, args, &cluster, &draft, before.as_ref()).await?;
     // What is sent first gets its owner last.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::questions::Draft;
 use super::submit::{Named, name};
 use crate::cli_error::CliError;
+use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::output::text::count;
 use crate::output::wording::Wording;
 use crate::preview::cluster_images::ClusterImages;
@@ -54,7 +55,8 @@ async fn show(
     request: CopyRequest,
 ) -> Result<Option<Size>, CliError> {
     let (context, endpoints) = (draft.context.clone(), draft.args.image.endpoints.clone());
-    let images = ClusterImages::new(&context.answering);
+    let accesses = RegistryAccesses::new(&context.answering);
+    let images = ClusterImages::new(&context.answering, &accesses);
     let inspector = Inspector {
         registries: &context.registries,
         sources: context.sources(),

@@ -40,7 +40,7 @@ pub async fn submit(
         Some(cluster) => cluster,
         None => connection.connect().await?,
     };
-    refuse_where_not_allowed(&cluster, [&request.destination]).await?;
+    refuse_where_not_allowed(ui, &cluster, [&request.destination]).await?;
     let Named { image, before, taken } = name(args, &cluster, &request).await?;
     if let Some(taken) = taken {
         ui.note(&format!("{taken} copies something else, so this Image gets another name"));

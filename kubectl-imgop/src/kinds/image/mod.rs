@@ -21,7 +21,7 @@ pub use spec_text::narrowing;
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;
-use super::{JobContainer, JobWords, Kind};
+use super::{FailedTags, JobContainer, JobWords, Kind};
 use crate::output::age::since;
 use crate::output::table::Table;
 
@@ -59,9 +59,10 @@ impl Kind for Image {
         self.status.as_ref().map(past_syncs::past_syncs).unwrap_or_default()
     }
 
-    fn failed_tags(&self) -> Option<Vec<String>> {
-        let failures = self.status.iter().flat_map(|status| &status.failures);
-        Some(failures.map(|failure| failure.tag.clone()).collect())
+    fn failed_tags(&self) -> Option<FailedTags> {
+        let Some(status) = &self.status else { return Some(FailedTags::default()) };
+        let named = status.failures.iter().map(|failure| failure.tag.clone()).collect();
+        Some(FailedTags { named, others: status.unrecorded_failures() })
     }
 
     fn state(&self) -> ReconcileState<'_> {

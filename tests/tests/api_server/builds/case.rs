@@ -54,6 +54,7 @@ impl Case {
         let config = Config::parse_from([
             "imgop-agent".to_owned(),
             "--skopeo-image=unused".to_owned(),
+            "--registry-loopback=true".to_owned(),
             format!("--watch-namespaces={}", self.namespace),
         ]);
         let agent = Arc::new(Agent::new(self.client.clone(), config, Metrics::new(), OF_KINDS));

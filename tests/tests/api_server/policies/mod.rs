@@ -8,6 +8,7 @@ mod owners;
 mod references;
 mod users;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -26,17 +27,8 @@ use tokio::sync::OnceCell;
 
 /// The API server takes a moment until a policy or a right holds.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// All files with policies, and those with roles.
-const MANIFESTS: [&str; 8] = [
-    "size-policies.yaml",
-    "image-reference-policies.yaml",
-    "imagebuilder-reference-policies.yaml",
-    "address-policies.yaml",
-    "destination-policies.yaml",
-    "ownership-policies.yaml",
-    "users.yaml",
-    "agent.yaml",
-];
+/// The files with roles.
+const ROLES: [&str; 2] = ["users.yaml", "agent.yaml"];
 
 static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
 
@@ -50,11 +42,25 @@ async fn start() -> anyhow::Result<ApiServer> {
     let server = ApiServer::bare().await?;
     install_crds(&server.client().await?).await?;
     let kubectl = server.kubectl()?;
-    for name in MANIFESTS {
-        let manifest = std::fs::read_to_string(repository_root().join("manifests").join(name))?;
-        kubectl.apply(&manifest).await?.ok().with_context(|| name)?;
+    for path in manifests()? {
+        let manifest = std::fs::read_to_string(&path)?;
+        kubectl.apply(&manifest).await?.ok().with_context(|| path.display().to_string())?;
     }
     Ok(server)
+}
+
+/// Returns all files with policies, and those with roles.
+fn manifests() -> anyhow::Result<Vec<PathBuf>> {
+    let folder = repository_root().join("manifests");
+    let mut manifests: Vec<PathBuf> = ROLES.iter().map(|name| folder.join(name)).collect();
+    for entry in std::fs::read_dir(&folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with("-policies.yaml") {
+            manifests.push(entry.path());
+        }
+    }
+    anyhow::ensure!(manifests.len() > ROLES.len(), "{} has no policies", folder.display());
+    Ok(manifests)
 }
 
 /// A namespace, and who may do what in it.

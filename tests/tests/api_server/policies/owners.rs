@@ -1,7 +1,8 @@
 //! What looks like the agent's own is the agent's own.
 
 use imgop_core::api::{
-    COPIES_ANNOTATION, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, ROUTE_ANNOTATION,
+    COPIES_ANNOTATION, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, OWNER_ANNOTATION, OWNER_UID_LABEL,
+    ROUTE_ANNOTATION,
 };
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -177,6 +178,37 @@ async fn the_controllers_of_kubernetes_do_with_jobs_and_pods_what_they_did() -> 
         })
         .await?;
         pods.delete("ours-1", &DeleteParams::default()).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn only_the_agent_makes_jobs_that_say_to_whom_something_is_lent() -> anyhow::Result<()> {
+    with_case(async |case| {
+        let alice = case.user("alice", tenant()).await?;
+        let agent = case.account("imgop-system", "imgop-agent", "imgop-agent-lent").await?;
+        let mut lent = job("lent");
+        lent["metadata"]["ownerReferences"] = json!([]);
+        lent["metadata"]["annotations"][OWNER_ANNOTATION] = json!({ "apiVersion": "skopeo.io/v1alpha1",
+            "kind": "Image", "namespace": "team-b", "name": "app", "uid": "u" })
+        .to_string()
+        .into();
+        refused(OWNER_ANNOTATION, || async { create::<Job>(case, &alice, &lent, true).await }).await?;
+        super::accepted(|| create::<Job>(case, &agent, &lent, false)).await?;
+
+        let mut unmarked = lent.clone();
+        unmarked["metadata"]["name"] = "mine".into();
+        unmarked["metadata"]["annotations"] = json!({});
+        create::<Job>(case, &alice, &unmarked, false).await?;
+        let jobs: Api<Job> = Api::namespaced(alice.clone(), &case.namespace);
+        let mark = json!({ "metadata": { "annotations": { OWNER_ANNOTATION: "{}" } } });
+        for name in ["mine", "lent"] {
+            refused("metadata.annotations", || async {
+                jobs.patch(name, &PatchParams::default(), &Patch::Merge(&mark)).await.map(drop)
+            })
+            .await?;
+        }
         Ok(())
     })
     .await

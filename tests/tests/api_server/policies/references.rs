@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
-use super::{Case, Kind, refusal, refused, try_create, try_patch, with_case};
+use super::{Case, Kind, accepted, refusal, refused, try_create, try_patch, with_case};
 
 /// What the user may get, and what not.
 const MINE: &str = "mine";
@@ -377,6 +377,49 @@ async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone()
             for (client, account) in [(&bob, THEIRS), (&carol, MINE)] {
                 let answer = refusal(create(client, account).await)?;
                 anyhow::ensure!(answer.is_none(), "{kind:?}: {answer:?}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn labels_and_annotations_of_pods_are_given_by_who_may_create_pods_alone() -> anyhow::Result<()> {
+    with_case(async |case| {
+        let mut with_pods = tenant();
+        let right = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["create"] });
+        with_pods.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
+        let (alice, bob) = (case.user("alice", tenant()).await?, case.user("bob", with_pods).await?);
+        for kind in [Kind::Image, Kind::ImageBuilder] {
+            let (by_alice, by_bob) = (case.objects(&alice, kind), case.objects(&bob, kind));
+            for field in ["labels", "annotations"] {
+                let named = format!("spec.jobTemplate.{field}");
+                let marked = |marks: Value| {
+                    let mut spec = kind.spec();
+                    spec["jobTemplate"] = json!({ field: marks });
+                    kind.object(field, &spec)
+                };
+                let object = marked(json!({ "team": "web", "zone": "dmz" }));
+                refused(&named, || try_create(&by_alice, &object)).await?;
+                accepted(|| async { by_bob.create(&PostParams::default(), &object).await.map(drop) }).await?;
+                // What others have given stays, and may go.
+                let change =
+                    |marks: Value| json!({ "spec": { "suspend": true, "jobTemplate": { field: marks } } });
+                for good in [json!({}), json!({ "zone": null }), Value::Null] {
+                    accepted(|| async { try_patch(&by_alice, field, &change(good.clone())).await }).await?;
+                }
+                for bad in [json!({ "zone": "internal" }), json!({ "app": "db" })] {
+                    refused(&named, || async { try_patch(&by_alice, field, &change(bad.clone())).await })
+                        .await?;
+                    accepted(|| async { try_patch(&by_bob, field, &change(bad.clone())).await }).await?;
+                }
+                // What is built runs with them.
+                if kind == Kind::ImageBuilder {
+                    let code = json!({ "spec": { "source": "FROM scratch\nLABEL a=c" } });
+                    refused(&named, || try_patch(&by_alice, field, &code)).await?;
+                    accepted(|| try_patch(&by_bob, field, &code)).await?;
+                }
             }
         }
         Ok(())

@@ -36,6 +36,7 @@ impl Runner {
         let config = Config::parse_from([
             "imgop-agent".to_owned(),
             "--skopeo-image=unused".to_owned(),
+            "--registry-loopback=true".to_owned(),
             format!("--watch-namespaces={namespace}"),
             format!("--max-jobs-per-image={MAX_JOBS_PER_OWNER}"),
         ]);

@@ -12,19 +12,13 @@ async fn user_of(namespace: &str, host: &str, action: RegistryAction, lending: L
     };
     let given = GivenCredentials::read(variable, Some(&HOST.parse().unwrap())).unwrap();
     let (client, _) = api_server(|_| refusal(404, "NotFound", "not found"));
-    let (secrets, rights) = (Secrets::new(client.clone()), Rights::new(client.clone(), String::new()));
-    let ecr = EcrTokens::new(EcrSettings::of_environment("test", |_| None));
-    let policies = Policies::new(client);
-    policies.show(&[]);
-    let (policies, secrets, rights, ecr) = (&policies, &secrets, &rights, &ecr);
-    let agent_namespace = "imgop-system";
-    let resolver = AccessResolver { policies, agent_namespace, given: &given, secrets, rights, ecr };
+    let resolving = Resolving::new(&client, &[]).given(given);
     let repository = format!("{host}/team-a/app").parse().unwrap();
     let tls = TlsSpec::default();
     let endpoint = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &tls };
     let field = "destination";
     let of = EndpointUse { namespace, field, repository: &repository, endpoint, action, lending };
-    let reached = resolver.resolve(of, Freshness::Cached).await.unwrap();
+    let reached = resolving.resolver().resolve(of, Freshness::Cached).await.unwrap();
     assert_eq!(
         reached.is_lent,
         reached.access.credential.is_some(),

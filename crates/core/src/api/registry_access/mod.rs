@@ -6,6 +6,7 @@
 
 mod namespace_selector;
 mod rules;
+mod status;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -15,6 +16,7 @@ use super::default_destination::DefaultDestination;
 use super::endpoint::{TlsMode, is_default};
 
 pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
+pub use status::RegistryAccessStatus;
 
 /// What an administrator lends for a registry, to which namespaces, and which namespaces may write there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -24,11 +26,28 @@ pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector}
     kind = "RegistryAccess",
     plural = "registryaccesses",
     doc = "What an administrator lends for a registry, to which namespaces, and which namespaces may write there.",
+    status = "RegistryAccessStatus",
     derive = "PartialEq",
     printcolumn(name = "Hosts", type_ = "string", json_path = ".spec.hosts"),
     printcolumn(name = "Repositories", type_ = "string", json_path = ".spec.repositories"),
     printcolumn(name = "Actions", type_ = "string", json_path = ".spec.actions"),
-    printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretName"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretName", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
@@ -100,6 +119,23 @@ pub struct RegistryAccessSpec {
     /// allows nothing. Two objects must not give one namespace different ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_destination: Option<DefaultDestination>,
+
+    /// What the agent asks of each of these registries at most, for all namespaces together. Where several objects
+    /// limit one registry, the smallest number holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<RegistryLimits>,
+}
+
+/// What the agent asks of a registry at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::some_limit())]
+pub struct RegistryLimits {
+    /// How many of its own requests the agent sends to the registry at once, under all its names together. A number
+    /// above REQUESTS_PER_REGISTRY of the agent changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrent_requests: Option<u32>,
 }
 
 /// What is done in a registry.

@@ -90,6 +90,12 @@ pub(super) fn addresses() -> Rule {
         .message("addresses must be ranges such as 10.0.0.0/8, 127.0.0.1/32 or fd00::/8")
 }
 
+/// A limit limits something.
+pub(super) fn some_limit() -> Rule {
+    Rule::new("has(self.concurrentRequests)")
+        .message("limits must have concurrentRequests; leave limits out where nothing is limited")
+}
+
 /// A selector selects something.
 pub(super) fn some_requirement() -> Rule {
     Rule::new(

@@ -54,6 +54,34 @@ fn schedules_are_read_as_cron_writes_them() {
     assert_eq!(next("0 0 29 2 *"), "2028-02-29T00:00:00Z");
 }
 
+/// The days of June 2026, which begins on a Monday.
+fn days_of_june(days: &str) -> String {
+    let days = times(&format!("0 0 {days}"), "UTC", "2026-05-31T12:00:00Z", "2026-06-30T12:00:00Z");
+    days.split(", ").map(|day| &day[..2]).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_step_without_an_end_counts_to_saturday_and_no_further() {
+    assert_eq!(days_of_june("* * 1/2"), days_of_june("* * 1,3,5"));
+    assert_eq!(days_of_june("* * MON/2"), days_of_june("* * 1,3,5"));
+    assert_eq!(days_of_june("* * FRI/1"), days_of_june("* * FRI,SAT"));
+    assert_eq!(days_of_june("* * SUN/3"), days_of_june("* * SUN,WED,SAT"));
+    assert_eq!(days_of_june("* * SAT/2"), "06 13 20 27");
+    assert_eq!(days_of_june("* * 7/2"), "07 14 21 28");
+    assert_eq!(days_of_june("* * 5-7/2"), days_of_june("* * FRI,SUN"));
+    assert_eq!(days_of_june("29/1 * *"), "29 30");
+}
+
+#[test]
+fn a_star_with_a_step_of_one_and_one_in_a_list_are_stars() {
+    for star in ["*", "*/1", "*,1", "3,*/1"] {
+        assert_eq!(days_of_june(&format!("15 * {star}")), "15", "{star}");
+        assert_eq!(days_of_june(&format!("{star} * MON")), "01 08 15 22 29", "{star}");
+    }
+    // A larger step names days: one of both fields is enough.
+    assert_eq!(days_of_june("*/10 * SUN"), "01 07 11 14 21 28");
+}
+
 #[test]
 fn what_is_no_schedule_is_refused_with_the_part_and_the_fix() {
     let refused = |text: &str| CronSchedule::parse(text).unwrap_err().to_string();

@@ -52,6 +52,16 @@ fn the_next_sync_is_never_later_than_the_frequency() {
 }
 
 #[test]
+fn objects_that_were_made_together_drift_apart() {
+    let now = at("2026-11-21T12:00:00Z");
+    let waits = (0..1000).map(|n| remaining(every("1h").next(&format!("uid-{n}"), now), now));
+    let different: std::collections::BTreeSet<Duration> = waits.collect();
+    assert!(different.len() > 100, "{} at once", different.len());
+    let least = Duration::from_mins(57);
+    assert!(different.iter().all(|wait| (least..=Duration::from_hours(1)).contains(wait)), "{different:?}");
+}
+
+#[test]
 fn who_asks_between_a_time_of_the_schedule_and_the_look_for_it_is_told_of_this_look() {
     let time = at("2026-11-22T03:00:00Z");
     let look = daily().next(UID, time - Duration::from_hours(1));
