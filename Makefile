@@ -88,8 +88,14 @@ crds: ## Write manifests/crds, manifests/install.yaml and the chart's copies ane
 	IMGOP_UPDATE=1 cargo test --package imgop-core --test crds
 
 .PHONY: docs
-docs: ## Write docs/configuration.md, and the chart's values with their table, anew from the agent's settings and metrics
+docs: ## Write the documents anew that are made from the code: settings and metrics, values of the chart, verbs, kinds, schemas
 	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration --test chart
+	IMGOP_UPDATE=1 cargo test --package imgop-core --test kinds
+	IMGOP_UPDATE=1 cargo test --package kubectl-imgop --bin kubectl-imgop -- verb_pages schemas
+
+.PHONY: pictures
+pictures: ## Compare the pictures of the documents with what the test cluster shows; IMGOP_UPDATE=1 makes them anew
+	tests/with-cluster tests/pictures
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)

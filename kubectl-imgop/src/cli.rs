@@ -76,7 +76,7 @@ enum Verb {
 const WITHOUT_CLUSTER: [&str; 3] = ["search", "tags", "completion"];
 
 /// Returns the command line. The pages of verbs without a cluster do not list the flags for one, which they accept.
-fn command() -> Command {
+pub fn command() -> Command {
     let command = Cli::command();
     let global = command.get_arguments().filter(|argument| argument.is_global_set());
     let unlisted: Vec<Arg> = global.map(|argument| argument.clone().hide(true)).collect();

@@ -25,6 +25,8 @@ mod cluster;
 mod commands;
 mod complete;
 mod description;
+#[cfg(test)]
+mod documents;
 mod interrupts;
 mod kinds;
 mod output;
@@ -35,6 +37,8 @@ mod registry;
 mod schemas;
 #[cfg(test)]
 mod second_kind;
+#[cfg(test)]
+mod verb_pages;
 mod verification;
 
 fn main() -> std::process::ExitCode {

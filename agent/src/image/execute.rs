@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use imgop_core::api::conditions::reasons;
 use imgop_core::api::{FailureReason, Image, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
     Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
@@ -256,7 +257,7 @@ impl Pass<'_> {
         agent.metrics.jobs_created.get_or_create(&OfKind::of::<Image>()).inc();
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let note = format!("Job {name} copies {}", names_of(batch));
-        agent.events.job_created(&self.owner, name, "CopyScheduled", "Copy", note).await;
+        agent.events.job_created(&self.owner, name, reasons::COPY_SCHEDULED, "Copy", note).await;
     }
 }
 

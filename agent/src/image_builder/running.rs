@@ -260,7 +260,7 @@ impl Pass<'_> {
         agent.metrics.jobs_created.get_or_create(&OfKind::of::<ImageBuilder>()).inc();
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let note = format!("Job {name} builds {} (build {})", record.platform, record.number);
-        agent.events.job_created(&self.owner, name, "BuildStarted", "Build", note).await;
+        agent.events.job_created(&self.owner, name, reasons::BUILD_STARTED, "Build", note).await;
     }
 
     /// Ends a build of which a part failed for good.

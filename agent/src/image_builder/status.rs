@@ -179,7 +179,7 @@ pub(super) fn rest(status: &ImageBuilderStatus) -> Readiness {
                 "build {} was cancelled; the next change, or kubectl imgop sync, builds again",
                 last.number
             );
-            Readiness::stalled(CANCELLED, message)
+            Readiness::stalled(reasons::CANCELLED, message)
         }
         BuildResult::Superseded => {
             let message = format!("build {} ended for what is newer; the next one begins", last.number);
@@ -187,14 +187,11 @@ pub(super) fn rest(status: &ImageBuilderStatus) -> Readiness {
         }
         BuildResult::Failed | BuildResult::Unknown => {
             let failure = last.failure.as_deref().and_then(failure_of);
-            let reason = failure.map_or(CANCELLED, BuildFailure::as_str);
+            let reason = failure.map_or(reasons::CANCELLED, BuildFailure::as_str);
             Readiness::stalled(reason, failed(status, last.number))
         }
     }
 }
-
-/// The reason of a build that a user ended.
-pub(super) const CANCELLED: &str = "Cancelled";
 
 /// Reads the reason of a failure, as status and history hold it.
 pub(super) fn failure_of(word: &str) -> Option<BuildFailure> {

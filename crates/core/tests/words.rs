@@ -8,7 +8,7 @@ const OUR_OWN: [&str; 4] = [" mended", "that is meant", "nobody can be asked", "
 
 /// Where users read what `*` selects.
 const EXPLANATIONS: [&str; 10] = [
-    "README.md",
+    "docs/cookbook.md",
     "docs/versions.md",
     "manifests/crds/images.skopeo.io.yaml",
     "crates/core/src/api/image/mod.rs",

@@ -7,8 +7,13 @@
     reason = "what panics here fails its test, or the demo"
 )]
 
+mod keep;
+mod names;
 mod picture;
+mod shape;
 mod terminal;
 
+pub use keep::keep;
+pub use names::NAMES_VARIABLE;
 pub use picture::picture;
 pub use terminal::{CTRL_C, CTRL_U, DOWN, ENTER, ESC, Left, Terminal};

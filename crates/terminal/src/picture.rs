@@ -6,12 +6,18 @@ use anstyle::{Ansi256Color, Color, Effects, RgbColor, Style};
 use anstyle_svg::{Term, WIN10_CONSOLE};
 use vt100::{Cell, Screen};
 
-/// Returns an SVG of what a screen shows, without the empty lines at its end.
+use crate::names::{NAMES_VARIABLE, pairs, renamed};
+
+/// Returns an SVG of what a screen shows, without the empty lines at its end. Names of a test cluster are replaced as
+/// [`NAMES_VARIABLE`] says.
 #[must_use]
 pub fn picture(screen: &Screen) -> String {
+    let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
+    let names = pairs(&names);
     let (rows, columns) = screen.size();
     let lines: Vec<String> = (0..rows.get())
         .map(|row| line((0..columns.get()).filter_map(|column| screen.cell(row, column))))
+        .map(|line| renamed(&line, &names))
         .collect();
     let shown = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
     Term::new().palette(WIN10_CONSOLE).render_svg(&lines[..shown].join("\n"))

@@ -43,6 +43,8 @@ pub struct Left {
     pub code: i32,
     /// All that was shown.
     pub text: String,
+    /// An SVG of the same.
+    pub picture: String,
     /// Whether the cursor is shown, and keys are again.
     pub is_restored: bool,
 }
@@ -172,6 +174,7 @@ impl Terminal {
         self.reader.join().unwrap();
         let screens = self.screens.lock().unwrap();
         let is_restored = is_echoed && !screens[0].screen().hide_cursor();
-        Left { code, text: screens[1].screen().contents(), is_restored }
+        let screen = screens[1].screen();
+        Left { code, text: screen.contents(), picture: crate::picture(screen), is_restored }
     }
 }

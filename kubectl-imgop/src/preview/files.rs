@@ -208,6 +208,8 @@ fn object<K: Kind + CustomResourceExt>(
 
 #[cfg(test)]
 mod tests {
+    use imgop_documents::Page;
+
     use super::*;
 
     fn of_text(text: &str) -> Result<Vec<Result<Manifest, String>>, String> {
@@ -272,16 +274,14 @@ mod tests {
     #[test]
     fn the_manifests_of_the_documentation_are_valid() {
         let mut number = 0;
-        for page in ["README.md", "docs/imagebuilder.md"] {
-            let text = std::fs::read_to_string(format!("{}/../{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-            let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-            for block in blocks.filter(|block| block.starts_with("apiVersion: ")) {
-                for read in of_text(block).unwrap() {
-                    assert!(read.is_ok(), "{page}: {read:?}\n{block}");
+        for page in Page::all() {
+            for block in page.manifests() {
+                for read in of_text(&block.text).unwrap() {
+                    assert!(read.is_ok(), "{}:{}: {read:?}", page.path.display(), block.line);
                     number += 1;
                 }
             }
         }
-        assert!(number >= 3, "{number}");
+        assert!(number >= 10, "{number}");
     }
 }

@@ -18,6 +18,7 @@ mod build_submitted;
 mod builders;
 mod cluster;
 mod completion;
+mod cookbook;
 mod copy;
 #[cfg(unix)]
 mod copy_dialog;

@@ -7,6 +7,7 @@ mod builder_agreement;
 mod builds;
 mod chart;
 mod default_destinations;
+mod documents;
 mod high_availability;
 mod images;
 mod job_template;

@@ -11,7 +11,7 @@ pub const RECONCILING: &str = "Reconciling";
 /// Nothing more happens until the spec or what it names is changed.
 pub const STALLED: &str = "Stalled";
 
-/// Reasons, in one place so that they are stable words.
+/// Reasons of conditions and events, in one place so that they are stable words. docs/troubleshooting.md has them all.
 pub mod reasons {
     /// Every tag is at the destination.
     pub const SUCCEEDED: &str = "Succeeded";
@@ -63,6 +63,12 @@ pub mod reasons {
     pub const NAME_CONFLICT: &str = "NameConflict";
     /// The agent itself is at fault.
     pub const INTERNAL_ERROR: &str = "InternalError";
+    /// A user ended the build.
+    pub const CANCELLED: &str = "Cancelled";
+    /// Of events alone: a Job that copies was created.
+    pub const COPY_SCHEDULED: &str = "CopyScheduled";
+    /// Of events alone: a Job that builds was created.
+    pub const BUILD_STARTED: &str = "BuildStarted";
 }
 
 /// Returns the condition of a type.

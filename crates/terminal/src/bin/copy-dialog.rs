@@ -1,14 +1,15 @@
 //! copy-dialog SOURCE DESTINATION SECRET PICTURES COMMAND...
 //! Answers the questions of `kubectl imgop copy`, which COMMAND runs, as a user who copies v2.13.x of
 //! SOURCE to DESTINATION with the login of SECRET types them. Shows the terminal meanwhile, and
-//! writes what it looks like into the folder PICTURES. `make demo` runs this.
+//! makes pictures of it in the folder PICTURES: written with IMGOP_UPDATE, else compared with those that are there; none without a
+//! folder (""). `make demo` and `make pictures` run this.
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread::sleep;
 use std::time::Duration;
 
-use imgop_terminal::{CTRL_U, DOWN, ENTER, Terminal};
+use imgop_terminal::{CTRL_U, DOWN, ENTER, Terminal, keep};
 
 /// How wide the terminal is: what a page of documentation has room for.
 const COLUMNS: u16 = 100;
@@ -36,7 +37,7 @@ fn main() -> Result<ExitCode, String> {
     typist.answer("Copy from", source);
     typist.write("Version or pattern", "v2.13.x");
     typist.terminal.wait_for("v2.13.x selects");
-    keep(&Path::new(pictures).join("copy-pattern.svg"), &typist.terminal)?;
+    let pattern = picture(pictures, "copy-pattern.svg", &typist.terminal);
     typist.press(ENTER);
     typist.answer("leave any out?", "");
     typist.answer("Platforms", "");
@@ -45,18 +46,18 @@ fn main() -> Result<ExitCode, String> {
     typist.answer("When", "");
     typist.answer("Check the source every", "");
     typist.terminal.wait_for_question("Copy ");
-    keep(&Path::new(pictures).join("copy-plan.svg"), &typist.terminal)?;
+    let plan = picture(pictures, "copy-plan.svg", &typist.terminal);
     typist.press("y");
     let left = typist.terminal.end();
     if !is_watched {
         writeln!(stdout(), "{}", left.text).map_err(|error| error.to_string())?;
     }
+    pattern.and(plan)?;
     Ok(ExitCode::from(u8::try_from(left.code).unwrap_or(1)))
 }
 
-fn keep(path: &Path, terminal: &Terminal) -> Result<(), String> {
-    std::fs::write(path, terminal.picture())
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+fn picture(folder: &str, name: &str, terminal: &Terminal) -> Result<(), String> {
+    if folder.is_empty() { Ok(()) } else { keep(&Path::new(folder).join(name), &terminal.picture()) }
 }
 
 /// Types as fast as a reader can follow.
