@@ -147,19 +147,6 @@ async fn a_status_of_a_new_spec_that_could_not_be_written_is_written_without_ask
 }
 
 #[tokio::test]
-async fn b15_a_status_that_meets_a_conflict_stops_no_recurrent_image() {
-    let mut case = Case::new().await;
-    case.image.metadata.resource_version = Some("5".to_owned());
-    case.registry.refuse(401);
-    case.api.fail_with("PATCH", "/status", 409, "the object has been modified");
-    let next = case.pass(0).await.unwrap();
-    assert!(next.is_some_and(|pause| pause < Duration::from_hours(1)), "{next:?}");
-    // Who else has changed the Image since is no reason for one.
-    let patches = case.api.bodies("PATCH");
-    assert_eq!(patches[0]["metadata"], serde_json::json!({ "uid": case.image.metadata.uid }));
-}
-
-#[tokio::test]
 async fn a_status_whose_answer_was_lost_is_not_written_twice() {
     let mut case = Case::new().await;
     case.registry.refuse(401);

@@ -9,7 +9,7 @@ use imgop_documents::{Page, root};
 const LONGEST_README: usize = 200;
 
 /// Pages that other changes bring, which are merged beside this one.
-const TO_COME: [&str; 2] = ["docs/helm.md", "docs/monitoring.md"];
+const TO_COME: [&str; 1] = ["docs/monitoring.md"];
 
 /// Returns a path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {

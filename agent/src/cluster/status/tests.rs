@@ -1,4 +1,5 @@
 use imgop_core::api::conditions::{NewCondition, merge, reasons};
+use imgop_fakes::ApiServer;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
@@ -58,4 +59,15 @@ async fn an_object_that_is_gone_needs_no_status() {
         error.to_string(),
         "cannot write the status of Job \"team-a/j\": etcdserver: request timed out"
     );
+}
+
+#[tokio::test]
+async fn b15_a_status_is_written_whatever_others_have_written_meanwhile() {
+    let api = ApiServer::scripted(|_| (200, json!({})));
+    let mut object = object();
+    object.metadata.resource_version = Some("5".to_owned());
+    assert!(write_status(&api.client(), &object, None, &status(1)).await.unwrap());
+    // Without a resource version, and by force: an API server has nothing to call a conflict.
+    assert_eq!(api.bodies("PATCH")[0]["metadata"], json!({ "uid": "u" }));
+    assert!(api.requests()[0].contains("force=true"), "{:?}", api.requests());
 }
