@@ -2,7 +2,6 @@
 //! made from the code.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::missing_panics_doc,
     reason = "what panics here fails its test"
 )]
