@@ -12,9 +12,12 @@ const PAST: [&str; 1] = ["CHANGELOG.md"];
 /// Verbs that other changes bring, which are merged beside this one.
 const TO_COME: [&str; 6] = ["install", "upgrade", "uninstall", "enable", "disable", "doctor"];
 
-/// Returns a word with a name in it where the page leaves that to the reader: NAME.
+/// Returns a word with a name in it where the page leaves that to the reader: `NAME`, `registryaccess/NAME`.
 fn filled(word: &str) -> String {
-    if word.bytes().all(|byte| byte.is_ascii_uppercase()) { word.to_lowercase() } else { word.to_owned() }
+    let is_left_open = |part: &str| part.bytes().all(|byte| byte.is_ascii_uppercase());
+    let parts = word.split('/');
+    let parts = parts.map(|part| if is_left_open(part) { part.to_lowercase() } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Returns why this program does not take a call. A text may name a verb, or a flag, without what belongs to it.
