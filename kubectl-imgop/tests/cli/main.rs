@@ -29,6 +29,7 @@ mod errors;
 mod fake_cluster;
 mod help;
 mod history;
+mod installation;
 mod krew;
 mod logs;
 #[cfg(unix)]

@@ -8,6 +8,7 @@ mod builds;
 mod default_destinations;
 mod high_availability;
 mod images;
+mod installation;
 mod job_template;
 mod kubectl_get;
 mod older_crds;
