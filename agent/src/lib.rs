@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod leader_election;
 mod log_writer;
 pub mod metrics;
+pub mod probe;
 pub mod registry_access;
 pub mod tag_claims;
 pub mod turns;

@@ -1,5 +1,7 @@
 //! The process: settings, logs, signals, the endpoints, the election, and one controller for each kind.
 
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use imgop_agent::leader_election::{
 };
 use imgop_agent::metrics::Metrics;
 use imgop_agent::registry_access::status::Reporter;
-use imgop_agent::{Agent, Config, OF_KINDS, log_writer, web};
+use imgop_agent::{Agent, Config, OF_KINDS, log_writer, probe, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::NonBlocking;
@@ -39,6 +41,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Only one TLS provider is in the tree, but rustls takes none by itself.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(targets) = probe::arguments(std::env::args_os()) {
+        return ended(on_runtime(print_probe(&targets)));
+    }
     let (lines, flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
     log_as_json(lines);
@@ -50,6 +55,23 @@ fn main() -> ExitCode {
     }
     drop(flush);
     if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is no other place to report that stderr is closed.
+            let _ = writeln!(std::io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Asks registries, and prints what they answer.
+async fn print_probe(targets: &[OsString]) -> anyhow::Result<()> {
+    let answers = probe::run(targets).await?;
+    std::io::stdout().write_all(answers.as_bytes()).context("cannot write the answers")
 }
 
 /// Runs the process. What is still under way at the end is not waited for: another agent may begin at that moment.

@@ -1,4 +1,5 @@
-//! `docs/configuration.md` is generated from the settings and metrics of the agent; this test is also the generator.
+//! `docs/configuration.md` and `manifests/agent-settings.txt` are generated from the settings and metrics of the agent;
+//! these tests are also the generator.
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
@@ -119,10 +120,23 @@ fn metrics() -> String {
 #[tokio::test]
 async fn the_page_of_settings_and_metrics_is_current() {
     let text = settings() + &metrics();
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    assert_current("docs/configuration.md", &text);
+}
+
+/// `kubectl imgop install --set` checks names by this list: it knows nothing of the agent's code.
+#[test]
+fn the_list_of_settings_is_current() {
+    let command = Config::command();
+    let names = command.get_arguments().filter_map(|setting| setting.get_env()?.to_str());
+    let text: String = names.map(|name| format!("{name}\n")).collect();
+    assert_current("manifests/agent-settings.txt", &text);
+}
+
+fn assert_current(file: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
     if std::env::var_os("IMGOP_UPDATE").is_some() {
-        std::fs::write(&path, &text).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
     let on_disk = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(on_disk == text, "docs/configuration.md is out of date; run `make docs`");
+    assert!(on_disk == text, "{file} is out of date; run `make docs`");
 }

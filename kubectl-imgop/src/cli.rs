@@ -9,8 +9,8 @@ use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subco
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
-    build, cancel, completion, copy, delete, describe, history, list, logs, preview, quota, resume, search,
-    suspend, sync, tags, verify, version, wait,
+    build, cancel, completion, copy, delete, describe, disable, doctor, enable, history, install, list, logs,
+    preview, quota, resume, search, suspend, sync, tags, uninstall, upgrade, verify, version, wait,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::interrupts::interrupted;
@@ -68,6 +68,12 @@ enum Verb {
     Suspend(suspend::SuspendArgs),
     Resume(resume::ResumeArgs),
     Delete(delete::DeleteArgs),
+    Doctor(doctor::DoctorArgs),
+    Install(install::InstallArgs),
+    Upgrade(upgrade::UpgradeArgs),
+    Uninstall(uninstall::UninstallArgs),
+    Enable(enable::EnableArgs),
+    Disable(disable::DisableArgs),
     Completion(completion::CompletionArgs),
     Version(version::VersionArgs),
 }
@@ -114,7 +120,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Words of other programs for what a verb of this one does.
-const OTHER_WORDS: [(&[&str], &str); 11] = [
+const OTHER_WORDS: [(&[&str], &str); 15] = [
     (&["abort", "kill"], "cancel"),
     (&["add", "apply", "create", "mirror", "update"], "copy"),
     (&["diff", "dry-run"], "preview"),
@@ -124,8 +130,12 @@ const OTHER_WORDS: [(&[&str], &str); 11] = [
     (&["events", "info", "inspect", "show", "status"], "describe"),
     (&["changes", "past", "rollout", "runs", "syncs", "timeline"], "history"),
     (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
-    (&["disable", "pause", "stop"], "suspend"),
-    (&["continue", "enable", "start", "unpause"], "resume"),
+    (&["debug", "diagnose", "health", "troubleshoot"], "doctor"),
+    (&["bootstrap", "init", "setup"], "install"),
+    (&["allow", "grant"], "enable"),
+    (&["deny", "revoke"], "disable"),
+    (&["pause", "stop"], "suspend"),
+    (&["continue", "start", "unpause"], "resume"),
 ];
 
 /// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, and the advice to
@@ -172,6 +182,12 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Suspend(args) => suspend::run(ui, &args, &cli.connection).await,
             Verb::Resume(args) => resume::run(ui, &args, &cli.connection).await,
             Verb::Delete(args) => delete::run(ui, &args, &cli.connection).await,
+            Verb::Doctor(args) => Box::pin(doctor::run(ui, &args, &cli.connection)).await,
+            Verb::Install(args) => install::run(ui, &args, &cli.connection).await,
+            Verb::Upgrade(args) => upgrade::run(ui, &args, &cli.connection).await,
+            Verb::Uninstall(args) => uninstall::run(ui, &args, &cli.connection).await,
+            Verb::Enable(args) => enable::run(ui, &args, &cli.connection).await,
+            Verb::Disable(args) => disable::run(ui, &args, &cli.connection).await,
             Verb::Completion(args) => completion::run(ui, &args),
             Verb::Version(args) => version::run(ui, &args, &cli.connection).await,
         }

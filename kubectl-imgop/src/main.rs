@@ -6,9 +6,12 @@
 //! commands      one verb a file
 //! preview       what a copy would do          description   one object on a page
 //! verification  whether both sides are equal
+//! diagnosis     what keeps imgop from working
 //! args          the flags of each kind        complete      what a shell is offered
 //! registry      how this machine reaches registries
+//! installation  what is installed in the cluster, and how that is changed
 //! cluster       the API server: any kind is found, applied, watched and waited for
+//! manifests     what an installation consists of
 //! kinds         what each kind looks like: one file a kind
 //! prompts       questions on a terminal, for any verb
 //! output        the only printing             cli_error     the one error and its exit codes
@@ -25,10 +28,13 @@ mod cluster;
 mod commands;
 mod complete;
 mod description;
+mod diagnosis;
 #[cfg(test)]
 mod documents;
+mod installation;
 mod interrupts;
 mod kinds;
+mod manifests;
 mod output;
 mod preview;
 mod prompts;

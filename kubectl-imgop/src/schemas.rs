@@ -2,6 +2,8 @@
 
 use schemars::{JsonSchema, schema_for};
 
+use crate::commands::doctor::Diagnosis;
+use crate::commands::enable::EnabledNamespaces;
 use crate::commands::history::History;
 use crate::commands::quota::Quotas;
 use crate::commands::search::Found;
@@ -16,6 +18,8 @@ fn schema<T: JsonSchema>() -> String {
 #[test]
 fn the_schemas_in_the_documentation_are_those_of_the_documents() {
     for (verb, schema) in [
+        ("doctor", schema::<Diagnosis>()),
+        ("enable", schema::<EnabledNamespaces>()),
         ("history", schema::<History>()),
         ("preview", schema::<Item<'_>>()),
         ("quota", schema::<Quotas>()),

@@ -78,7 +78,7 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
 /// Returns that there is no agent, and how to install it.
 fn without_agent(flags: &str) -> String {
     format!(
-        "no Deployment in this cluster has the label {AGENT_SELECTOR}; install the agent {}",
+        "no Deployment in this cluster has the label {AGENT_SELECTOR}; to install it: {}",
         how_to_install(flags)
     )
 }

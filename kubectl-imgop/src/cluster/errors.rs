@@ -121,14 +121,9 @@ fn auth_error(error: &Error) -> Option<&AuthError> {
     }
 }
 
-/// Returns where the files of this version are, and the command that installs it in the cluster that these flags
-/// lead to. README.md says what comes before: which image the agent is taken from.
+/// Returns the command that installs imgop in the cluster that these flags lead to.
 pub fn how_to_install(flags: &str) -> String {
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
-    format!(
-        "from its release {VERSION} or its repository, as README.md there says: kubectl apply --server-side \
-         -f manifests/install.yaml{flags}"
-    )
+    format!("kubectl imgop install{flags}")
 }
 
 fn refused(status: &Status, call: &Call<'_>) -> CliError {
@@ -194,7 +189,7 @@ fn not_found(status: &Status, call: &Call<'_>) -> CliError {
             kind.title(),
             call.resource
         ))
-        .hinted(format!("install imgop {}", how_to_install(call.flags))),
+        .hinted(format!("to install imgop: {}", how_to_install(call.flags))),
         _ => CliError::failed(message(status, call)),
     }
 }
@@ -291,7 +286,7 @@ mod tests {
         let kind = json!({ "code": 404, "reason": "NotFound", "message": "404 page not found" });
         insta::assert_snapshot!(explained(kind, create()), @"
         this cluster has no Images: the custom resource images.skopeo.io is not installed
-        install imgop from its release 0.1.0 or its repository, as README.md there says: kubectl apply --server-side -f manifests/install.yaml
+        to install imgop: kubectl imgop install
         ");
         let namespace = json!({ "code": 404, "reason": "NotFound", "message": "namespaces \"ci\" not found",
             "details": { "name": "ci", "kind": "namespaces" } });

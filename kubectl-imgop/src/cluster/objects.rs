@@ -245,6 +245,11 @@ impl Cluster {
         explain(error, &self.call(verb, resource).in_all_namespaces())
     }
 
+    /// Returns the same for a resource that has no namespace, such as `clusterroles.rbac.authorization.k8s.io`.
+    pub fn explain_of_cluster(&self, verb: &str, resource: &str, error: &kube::Error) -> CliError {
+        explain(error, &self.call(verb, resource))
+    }
+
     /// Returns that an object cannot be read.
     pub fn unreadable(&self, object: &ObjectRef, why: &str) -> CliError {
         CliError::failed(format!("{object} cannot be read: {why}")).hinted(format!(

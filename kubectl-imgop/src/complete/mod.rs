@@ -102,7 +102,7 @@ fn completer(verb: &str, argument: &Arg) -> Option<Values> {
         ("source", "preview" | "verify") => repositories::objects_and_sources,
         ("source" | "repository" | "repositories", _) => repositories::sources,
         ("destination", _) => repositories::destinations,
-        ("namespace", _) => values::namespaces,
+        ("namespace" | "namespaces" | "agent_namespace", _) => values::namespaces,
         ("context", _) => values::contexts,
         ("cluster", _) => values::clusters,
         ("user", _) => values::users,

@@ -53,7 +53,7 @@ fn a_copy_without_an_agent_says_that_nothing_is_copied_yet() {
     ----- stdout -----
     image.skopeo.io/a created
     ----- stderr -----
-    warning: nothing is copied yet: no Deployment in this cluster has the label app.kubernetes.io/name=imgop-agent; install the agent from its release 0.1.0 or its repository, as README.md there says: kubectl apply --server-side -f manifests/install.yaml
+    warning: nothing is copied yet: no Deployment in this cluster has the label app.kubernetes.io/name=imgop-agent; to install it: kubectl imgop install
     to follow it: kubectl imgop wait a -n ci
     ");
     let with_agent = FakeCluster::start(answer(true)).program.run(copy);

@@ -8,8 +8,25 @@ fn every_help_page_is_as_it_was_written() {
     let page = |verb: &str| program.run(&format!("{verb} --help")).stdout;
     insta::assert_snapshot!("help", page(""));
     let verbs = [
-        "copy", "build", "preview", "list", "describe", "history", "sync", "wait", "logs", "cancel",
-        "suspend", "resume", "delete",
+        "copy",
+        "build",
+        "preview",
+        "list",
+        "describe",
+        "history",
+        "sync",
+        "wait",
+        "logs",
+        "cancel",
+        "suspend",
+        "resume",
+        "delete",
+        "doctor",
+        "install",
+        "upgrade",
+        "uninstall",
+        "enable",
+        "disable",
     ];
     for verb in verbs.into_iter().chain(["verify", "search", "tags", "quota", "completion", "version"]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
@@ -125,6 +142,9 @@ fn words_of_other_programs_lead_to_the_right_verb_and_never_to_one_that_is_spell
         ("ratelimit", "use 'kubectl imgop quota'"),
         ("versions", "use 'kubectl imgop tags'"),
         ("apply", "use 'kubectl imgop copy'"),
+        ("diagnose", "use 'kubectl imgop doctor'"),
+        ("setup", "use 'kubectl imgop install'"),
+        ("revoke", "use 'kubectl imgop disable'"),
         ("timeline", "use 'kubectl imgop history'"),
     ] {
         let run = program.run(word);

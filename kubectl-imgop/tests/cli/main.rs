@@ -30,6 +30,7 @@ mod errors;
 mod fake_cluster;
 mod help;
 mod history;
+mod installation;
 mod logs;
 #[cfg(unix)]
 mod picking;

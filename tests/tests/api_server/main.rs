@@ -10,6 +10,7 @@ mod default_destinations;
 mod documents;
 mod high_availability;
 mod images;
+mod installation;
 mod job_template;
 mod kubectl_get;
 mod older_crds;

@@ -8,7 +8,7 @@ async fn a_cluster_without_the_crd_is_told_apart_from_one_without_images() -> an
     for verb in [vec!["list"], vec!["describe", "busybox"], vec!["sync", "busybox"]] {
         let said = bare.kubectl()?.imgop(&verb).await?.failed()?;
         assert!(said.contains("images.skopeo.io is not installed"), "{verb:?}: {said}");
-        assert!(said.contains("kubectl apply"), "{verb:?}: {said}");
+        assert!(said.contains("kubectl imgop install"), "{verb:?}: {said}");
     }
     let list = ApiServer::shared().await?.kubectl()?.imgop(["list"]).await?;
     assert_eq!((list.code, list.stdout.as_str()), (Some(0), ""), "{list:?}");

@@ -7,6 +7,7 @@ mod builds;
 mod conflicts;
 mod copying;
 mod dialog;
+mod doctor;
 mod edits;
 mod failures;
 mod jobs;

@@ -1,0 +1,283 @@
+//! `kubectl imgop enable`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use imgop_core::api::{Image, ImageBuilder};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::enabling::{AgentArgs, FeatureArgs, missing_namespace};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::{Cluster, ConnectionArgs};
+use crate::installation::enabled::{Account, Binding, Feature, bindings, by_namespace};
+use crate::installation::plan::patch;
+use crate::kinds::object_name::parse_namespace;
+use crate::kinds::{Erased, KindRef};
+use crate::output::Ui;
+use crate::output::documents::PrintedArgs;
+use crate::output::table::Table;
+use crate::output::text::count;
+
+/// The version of the document that `--list` prints.
+const API_VERSION: &str = "imgop.enable/v1";
+
+/// Let the agent work in namespaces, or show in which it may
+///
+/// The agent copies and builds nothing in a namespace until an administrator binds its roles there: a RoleBinding for each
+/// thing that the namespace is enabled for. What each role grants is printed. kubectl imgop disable takes it back.
+///
+/// Images can be copied in every namespace that is enabled. --builds lets ImageBuilders be built there too, and --aws lets
+/// Images use the agent's own AWS identity; both are more than most namespaces need, and it is said why.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    Copy Images in two namespaces:\n    \
+    kubectl imgop enable team-a team-b\n  \
+    Build there too:\n    \
+    kubectl imgop enable team-a --builds\n  \
+    Which namespaces are enabled for what, and which have resources and are not:\n    \
+    kubectl imgop enable --list")]
+pub struct EnableArgs {
+    /// Namespaces to enable
+    #[arg(value_name = "NAMESPACE", value_parser = parse_namespace, conflicts_with = "list")]
+    namespaces: Vec<String>,
+
+    #[command(flatten)]
+    features: FeatureArgs,
+
+    /// List the namespaces that are enabled; with -n that namespace alone
+    #[arg(long)]
+    list: bool,
+
+    /// Show what would be created, and create nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    agent: AgentArgs,
+
+    #[command(flatten)]
+    printed: PrintedArgs,
+}
+
+/// What `--list -o json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnabledNamespaces {
+    /// The version of the document.
+    api_version: &'static str,
+    /// The namespaces that are enabled for something, or have resources.
+    namespaces: Vec<EnabledNamespace>,
+}
+
+/// A namespace, and what the agent may do there.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct EnabledNamespace {
+    /// Its name; * stands for all namespaces, by a ClusterRoleBinding.
+    namespace: String,
+    /// Whether Images are copied there.
+    images: bool,
+    /// Whether ImageBuilders are built there.
+    builds: bool,
+    /// Whether Images may use the agent's AWS identity there.
+    aws: bool,
+    /// How many Images are there.
+    number_of_images: usize,
+    /// How many ImageBuilders are there.
+    number_of_image_builders: usize,
+}
+
+/// Enables namespaces, or lists those that are.
+pub async fn run(ui: Ui, args: &EnableArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    if args.list {
+        let cluster = connection.connect().await?;
+        return list(ui, args, &cluster, connection.namespace.as_deref()).await;
+    }
+    if args.printed.output.is_some() {
+        return Err(CliError::usage("-o goes with --list"));
+    }
+    let namespaces =
+        if args.namespaces.is_empty() { connection.namespace.as_slice() } else { &args.namespaces };
+    if namespaces.is_empty() {
+        return Err(
+            missing_namespace("enable").hinted("kubectl imgop enable --list shows those that are enabled")
+        );
+    }
+    let cluster = connection.connect().await?;
+    let account = args.agent.account(ui, &cluster).await?;
+    let features = args.features.with_images();
+    for namespace in namespaces {
+        enable(ui, &cluster.in_namespace(Some(namespace)), &account, &features, args.dry_run).await?;
+    }
+    explain(ui, &account, &features)?;
+    Ok(Outcome::Done)
+}
+
+/// Enables the namespace of the cluster.
+async fn enable(
+    ui: Ui,
+    cluster: &Cluster,
+    account: &Account,
+    features: &[Feature],
+    is_dry_run: bool,
+) -> Result<(), CliError> {
+    cluster.check_namespace().await?;
+    let namespace = &cluster.namespace;
+    let found = bindings(cluster, account, Some(namespace)).await?;
+    for feature in features {
+        let title = feature.title();
+        if found.iter().any(|binding| binding.feature == *feature) {
+            ui.data(&format!("namespace {namespace}: {title} unchanged"))?;
+            continue;
+        }
+        let Some(mut manifest) = account.binding(*feature, namespace) else { continue };
+        if let Some(live) = cluster.live(&manifest).await? {
+            let role =
+                live.data.pointer("/roleRef/name").and_then(serde_json::Value::as_str).unwrap_or_default();
+            if role != feature.cluster_role() {
+                return Err(CliError::failed(format!(
+                    "namespace {namespace} has a RoleBinding {} already, of the role {role}",
+                    manifest.name
+                ))
+                .hinted(format!(
+                    "kubectl delete rolebinding {}{}",
+                    manifest.name,
+                    cluster.place()
+                )));
+            }
+            // Others may be bound by it too.
+            let ours = manifest.body["subjects"][0].clone();
+            let mut subjects = live.data["subjects"].as_array().cloned().unwrap_or_default();
+            subjects.push(ours);
+            manifest.body["subjects"] = subjects.into();
+        }
+        patch(cluster, &manifest, is_dry_run).await?;
+        let remark = if is_dry_run { " (server dry run)" } else { "" };
+        ui.data(&format!("namespace {namespace}: {title} enabled{remark}"))?;
+    }
+    Ok(())
+}
+
+/// Says what the agent may do then.
+fn explain(ui: Ui, account: &Account, features: &[Feature]) -> Result<(), CliError> {
+    for feature in features {
+        let rights = feature.rights()?.join("; ");
+        ui.note(&format!("For {} {} may there: {rights}", feature.title(), account.user()));
+        if let Some(caution) = feature.caution() {
+            ui.warning(caution);
+        }
+    }
+    Ok(())
+}
+
+async fn list(
+    ui: Ui,
+    args: &EnableArgs,
+    cluster: &Cluster,
+    namespace: Option<&str>,
+) -> Result<Outcome, CliError> {
+    let account = args.agent.account(ui, cluster).await?;
+    let found = bindings(cluster, &account, namespace).await?;
+    let images = number(cluster, Erased::<Image>::REF, namespace).await;
+    let builders = number(cluster, Erased::<ImageBuilder>::REF, namespace).await;
+    let namespaces = table_of(&found, &images, &builders);
+    match args.printed.output {
+        Some(format) => format.print(ui, &EnabledNamespaces { api_version: API_VERSION, namespaces })?,
+        None if namespaces.is_empty() => ui.note("No namespace is enabled."),
+        None => ui.table(&table(&namespaces), !args.printed.no_headers)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// Returns how many objects of a kind each namespace has; none where they may not be listed.
+async fn number(cluster: &Cluster, kind: KindRef, namespace: Option<&str>) -> BTreeMap<String, usize> {
+    let objects = cluster.in_namespace(namespace).objects(kind, namespace.is_none());
+    let listed = objects.list_metadata(&ListParams::default()).await;
+    let mut numbers = BTreeMap::new();
+    for object in listed.map(|list| list.items).unwrap_or_default() {
+        *numbers.entry(object.namespace().unwrap_or_default()).or_insert(0) += 1;
+    }
+    numbers
+}
+
+/// Returns every namespace that is enabled, or has resources.
+fn table_of(
+    bindings: &[Binding],
+    images: &BTreeMap<String, usize>,
+    builders: &BTreeMap<String, usize>,
+) -> Vec<EnabledNamespace> {
+    let mut namespaces = by_namespace(bindings);
+    for namespace in images.keys().chain(builders.keys()) {
+        namespaces.entry(namespace.clone()).or_default();
+    }
+    let everywhere = namespaces.get("*").cloned().unwrap_or_default();
+    let number =
+        |of: &BTreeMap<String, usize>, namespace: &str| of.get(namespace).copied().unwrap_or_default();
+    let row = |(namespace, features): (String, Vec<Feature>)| {
+        let has = |feature: Feature| features.contains(&feature) || everywhere.contains(&feature);
+        EnabledNamespace {
+            images: has(Feature::Images),
+            builds: has(Feature::Builds),
+            aws: has(Feature::Aws),
+            number_of_images: number(images, &namespace),
+            number_of_image_builders: number(builders, &namespace),
+            namespace,
+        }
+    };
+    namespaces.into_iter().map(row).collect()
+}
+
+fn table(namespaces: &[EnabledNamespace]) -> Table {
+    let mut table = Table::new(["NAMESPACE", "COPIES", "BUILDS", "AWS", "RESOURCES"]);
+    for namespace in namespaces {
+        let word = |is_enabled: bool| if is_enabled { "enabled" } else { "no" }.to_owned();
+        let (images, builders) = (namespace.number_of_images, namespace.number_of_image_builders);
+        let resources = [(images, "Image"), (builders, "ImageBuilder")];
+        let resources = resources.into_iter().filter(|(number, _)| *number > 0);
+        let resources: Vec<String> = resources.map(|(number, kind)| count(number, kind)).collect();
+        table.row([
+            namespace.namespace.clone(),
+            word(namespace.images),
+            word(namespace.builds),
+            word(namespace.aws),
+            if resources.is_empty() { "<none>".to_owned() } else { resources.join(", ") },
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_with_resources_that_is_not_enabled_is_listed_too() {
+        let binding = |namespace: Option<&str>, feature| Binding {
+            namespace: namespace.map(str::to_owned),
+            name: "b".to_owned(),
+            feature,
+            is_shared: false,
+        };
+        let found = [binding(Some("a"), Feature::Images), binding(Some("a"), Feature::Builds)];
+        let (images, builders) =
+            (BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]), BTreeMap::new());
+        let shown = |found: &[Binding]| {
+            table(&table_of(found, &images, &builders))
+                .lines(true)
+                .into_iter()
+                .map(|line| line.text)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        insta::assert_snapshot!(shown(&found), @"
+        NAMESPACE   COPIES    BUILDS    AWS   RESOURCES
+        a           enabled   enabled   no    2 Images
+        b           no        no        no    1 Image
+        ");
+        let everywhere = [binding(None, Feature::Images)];
+        assert!(shown(&everywhere).lines().skip(1).all(|line| line.contains("enabled")));
+    }
+}

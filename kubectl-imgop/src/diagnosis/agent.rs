@@ -1,0 +1,213 @@
+//! The agent: its version, its pods, and whether one of them leads.
+
+use imgop_core::text::shorten;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::Api;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+
+use super::checks::{Check, Verdict};
+use crate::cluster::Cluster;
+use crate::installation::applying::unavailable;
+use crate::installation::removal::setting;
+use crate::installation::{Installed, find};
+use crate::manifests::VERSION;
+use crate::manifests::kept::is_newer;
+use crate::output::age::human;
+
+const AREA: &str = "agent";
+const AGENT_PODS: &str = "app.kubernetes.io/name=imgop-agent";
+/// How much the clocks of this machine and the cluster may differ.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
+const MAX_MESSAGE: usize = 300;
+
+/// Looks at the agent, and returns it.
+pub async fn checks(cluster: &Cluster, namespace: Option<&str>) -> (Vec<Check>, Option<Installed>) {
+    let agent = match find(cluster, namespace).await {
+        Ok(Some(agent)) => agent,
+        Ok(None) => {
+            let check = Check::fail(AREA, "deployment", "no Deployment has the label of the agent");
+            return (vec![check.repaired(format!("kubectl imgop install{}", cluster.flags))], None);
+        }
+        Err(error) => return (vec![Check::unseen(AREA, "deployment", &error)], None),
+    };
+    let mut checks = vec![version(&agent, &cluster.flags), pods(cluster, &agent).await];
+    let deployment = serde_json::to_value(&agent.deployment).unwrap_or_default();
+    if setting(&deployment, "LEADER_ELECT").as_deref() != Some("false") {
+        let name = setting(&deployment, "LEASE_NAME").unwrap_or_else(|| "imgop-agent".to_owned());
+        let place = setting(&deployment, "LEASE_NAMESPACE").unwrap_or_else(|| agent.namespace.clone());
+        checks.push(lease(cluster, &place, &name).await);
+    }
+    (checks, Some(agent))
+}
+
+fn version(agent: &Installed, flags: &str) -> Check {
+    let name = "version";
+    match agent.version.as_deref() {
+        None => Check::ok(AREA, name, format!("its image {} names no version", agent.image)),
+        Some(VERSION) => Check::ok(AREA, name, format!("{VERSION}, as this program")),
+        Some(newer) if is_newer(newer, VERSION) => {
+            let message = format!("the agent is version {newer}, and this program {VERSION}");
+            Check::new(AREA, name, Verdict::Warn, message).repaired("take a newer kubectl-imgop")
+        }
+        Some(older) => {
+            let message = format!("the agent is version {older}, and this program {VERSION}");
+            Check::new(AREA, name, Verdict::Warn, message).repaired(format!("kubectl imgop upgrade{flags}"))
+        }
+    }
+}
+
+/// Looks whether the agent's pods are ready, and why not.
+async fn pods(cluster: &Cluster, agent: &Installed) -> Check {
+    let Installed { namespace, name, .. } = agent;
+    let title = format!("{namespace}/{name}");
+    let wanted = agent.deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    if wanted == 0 {
+        return Check::fail(AREA, title, "it is scaled to no pod").repaired(format!(
+            "kubectl scale deployment {name} -n {namespace} --replicas=2{}",
+            cluster.flags
+        ));
+    }
+    let Some(why) = unavailable(&agent.deployment) else {
+        return Check::ok(AREA, title, format!("{wanted} of {wanted} pods are ready"));
+    };
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let listed = pods.list(&ListParams::default().labels(AGENT_PODS)).await.map(|list| list.items);
+    let trouble = listed.unwrap_or_default().iter().find_map(trouble);
+    let ready = agent.deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    // One works as long as one is ready.
+    let verdict = if ready > 0 { Verdict::Warn } else { Verdict::Fail };
+    let details = trouble.map(|trouble| format!("; {trouble}")).unwrap_or_default();
+    Check::new(AREA, title, verdict, format!("{why}{details}")).repaired(format!(
+        "to see more: kubectl describe pods -n {namespace} -l {AGENT_PODS}{}",
+        cluster.flags
+    ))
+}
+
+/// Returns why a pod does not get ready.
+fn trouble(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let unscheduled =
+        status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(why) = unscheduled.and_then(|condition| condition.message.as_deref()) {
+        return Some(format!("pod {} has no node: {}", pod.name_any(), shorten(why, MAX_MESSAGE)));
+    }
+    let containers = status.container_statuses.iter().flatten();
+    let words = containers.filter(|container| !container.ready).find_map(container_trouble)?;
+    Some(format!("pod {}: {}", pod.name_any(), shorten(&words, MAX_MESSAGE)))
+}
+
+fn container_trouble(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let mut ended = [container.last_state.as_ref(), container.state.as_ref()].into_iter().flatten();
+    let ended = ended.find_map(|state| state.terminated.as_ref());
+    let waiting = waiting.map(|waiting| {
+        let message = waiting.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        format!("{}{message}", waiting.reason.as_deref().unwrap_or("waiting"))
+    });
+    let ended = ended.map(|ended| {
+        let reason = ended.reason.as_deref().unwrap_or("ended");
+        format!("{reason} with exit code {}", ended.exit_code)
+    });
+    match (waiting, ended) {
+        (Some(waiting), Some(ended)) => Some(format!("{waiting}; before: {ended}")),
+        (waiting, ended) => waiting.or(ended),
+    }
+}
+
+/// Looks whether an agent leads.
+async fn lease(cluster: &Cluster, namespace: &str, name: &str) -> Check {
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
+    match leases.get_opt(name).await {
+        Ok(lease) => judge_lease(lease.as_ref(), (namespace, name), Timestamp::now(), &cluster.flags),
+        Err(error) => {
+            let place = cluster.in_namespace(Some(namespace));
+            let error = place.explain_in_namespace("get", "leases.coordination.k8s.io", &error);
+            Check::unseen(AREA, "lease", &error)
+        }
+    }
+}
+
+fn judge_lease(lease: Option<&Lease>, (namespace, name): (&str, &str), now: Timestamp, flags: &str) -> Check {
+    let logs = format!("to see why: kubectl logs -n {namespace} -l {AGENT_PODS}{flags}");
+    let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
+        return Check::fail(AREA, "lease", format!("no agent has led yet: there is no Lease {name}"))
+            .repaired(logs);
+    };
+    let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty());
+    let (Some(holder), Some(renewed)) = (holder, spec.renew_time.as_ref()) else {
+        return Check::fail(AREA, "lease", "no agent leads").repaired(logs);
+    };
+    let age = now.duration_since(renewed.0);
+    let ttl = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or(15).into());
+    if age < -CLOCK_SKEW {
+        let message = format!(
+            "{holder} leads, and renewed its Lease in the future: the clocks differ by {}",
+            human(age.abs().as_secs())
+        );
+        return Check::new(AREA, "lease", Verdict::Warn, message)
+            .repaired("set the clock of this machine, or of the nodes");
+    }
+    if age > ttl + CLOCK_SKEW {
+        let message = format!(
+            "no agent leads: {holder} renewed its Lease {} ago for the last time",
+            human(age.as_secs())
+        );
+        return Check::fail(AREA, "lease", message).repaired(logs);
+    }
+    Check::ok(AREA, "lease", format!("{holder} leads"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn lease(holder: &str, renewed: &str) -> String {
+        let lease =
+            json!({ "spec": { "holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15 } });
+        let lease: Lease = serde_json::from_value(lease).unwrap();
+        let now = "2026-01-01T12:00:00Z".parse().unwrap();
+        let check = judge_lease(Some(&lease), ("imgop-system", "imgop-agent"), now, "");
+        format!("{} {}", check.result.word(), check.message)
+    }
+
+    #[test]
+    fn a_lease_tells_whether_an_agent_leads() {
+        assert_eq!(lease("a", "2026-01-01T11:59:50.000000Z"), "OK a leads");
+        assert_eq!(lease("", "2026-01-01T11:59:50.000000Z"), "FAIL no agent leads");
+        assert_eq!(
+            lease("a", "2026-01-01T11:50:00.000000Z"),
+            "FAIL no agent leads: a renewed its Lease 10m ago for the last time"
+        );
+        assert!(
+            lease("a", "2026-01-01T12:10:00.000000Z")
+                .starts_with("WARN a leads, and renewed its Lease in the future")
+        );
+        let none = judge_lease(None, ("imgop-system", "imgop-agent"), Timestamp::UNIX_EPOCH, "");
+        assert_eq!(none.message, "no agent has led yet: there is no Lease imgop-agent");
+    }
+
+    #[test]
+    fn a_pod_says_why_it_does_not_get_ready() {
+        let pod = |status: serde_json::Value| -> Pod {
+            serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).unwrap()
+        };
+        let container = |state: serde_json::Value, last: serde_json::Value| {
+            pod(json!({ "containerStatuses": [{ "name": "agent", "ready": false, "image": "", "imageID": "",
+                "restartCount": 1, "state": state, "lastState": last }] }))
+        };
+        let waiting = json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off 10s" } });
+        let ended = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });
+        assert_eq!(
+            trouble(&container(waiting, ended)).unwrap(),
+            "pod p: CrashLoopBackOff: back-off 10s; before: OOMKilled with exit code 137"
+        );
+        let unscheduled =
+            json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": "0/1 nodes" }] });
+        assert_eq!(trouble(&pod(unscheduled)).unwrap(), "pod p has no node: 0/1 nodes");
+    }
+}

@@ -1,0 +1,161 @@
+//! What the namespace is enabled for, compared with what its resources need.
+
+use imgop_core::api::conditions::{READY, reasons};
+use imgop_core::api::{Image, ImageBuilder};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::Value;
+
+use super::checks::{Check, Verdict};
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::cluster::objects::FoundObject;
+use crate::installation::enabled::{Account, Feature, bindings};
+use crate::kinds::Erased;
+use crate::output::text::count;
+
+const AREA: &str = "namespace";
+
+/// How many resources need a feature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Needs {
+    images: usize,
+    builds: usize,
+    aws: usize,
+}
+
+impl Needs {
+    fn of(objects: &[FoundObject]) -> Self {
+        let of_kind = |kind| objects.iter().filter(move |found| found.kind == kind && !found.is_suspended());
+        let uses_aws = |found: &&FoundObject| {
+            let flag = |side: &str| {
+                found.object.data.pointer(&format!("/spec/{side}/useAwsIRSA")) == Some(&Value::Bool(true))
+            };
+            flag("source") || flag("destination")
+        };
+        Self {
+            images: of_kind(Erased::<Image>::REF).count(),
+            builds: of_kind(Erased::<ImageBuilder>::REF).count(),
+            aws: of_kind(Erased::<Image>::REF).filter(uses_aws).count(),
+        }
+    }
+
+    fn of_feature(self, feature: Feature) -> (usize, &'static str) {
+        match feature {
+            Feature::Images => (self.images, "Image"),
+            Feature::Builds => (self.builds, "ImageBuilder"),
+            Feature::Aws => (self.aws, "Image with useAwsIRSA"),
+        }
+    }
+}
+
+/// Looks what the agent may do in the namespace.
+pub async fn checks(cluster: &Cluster, account: &Account, objects: &[FoundObject]) -> Vec<Check> {
+    let needs = Needs::of(objects);
+    let enabled: Result<Vec<Feature>, CliError> =
+        match bindings(cluster, account, Some(&cluster.namespace)).await {
+            Ok(bindings) => Ok(bindings.iter().map(|binding| binding.feature).collect()),
+            Err(error) => reviewed(cluster, account).await.map_err(|_| error),
+        };
+    match enabled {
+        Ok(enabled) => judge((&cluster.namespace, &cluster.flags), needs, &enabled),
+        // The agent says so itself, where there is a resource.
+        Err(_) if objects.iter().any(is_refused) => {
+            vec![not_enabled((&cluster.namespace, &cluster.flags), Feature::Images, needs)]
+        }
+        Err(error) => vec![Check::unseen(AREA, &cluster.namespace, &error)],
+    }
+}
+
+/// Asks the API server what the agent may do, which needs a right of its own.
+async fn reviewed(cluster: &Cluster, account: &Account) -> kube::Result<Vec<Feature>> {
+    let mut enabled = Vec::new();
+    for (feature, verb, group, resource) in [
+        (Feature::Images, "create", "batch", "jobs"),
+        (Feature::Builds, "build", "buildah.io", "imagebuilders"),
+        (Feature::Aws, "use-aws", "imgop.io", "registryaccesses"),
+    ] {
+        let attributes = ResourceAttributes {
+            namespace: Some(cluster.namespace.clone()),
+            verb: Some(verb.to_owned()),
+            group: Some(group.to_owned()),
+            resource: Some(resource.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            user: Some(account.user()),
+            ..SubjectAccessReviewSpec::default()
+        };
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let answer = Api::all(cluster.client.clone()).create(&PostParams::default(), &review).await?;
+        enabled.extend(answer.status.filter(|status| status.allowed).map(|_| feature));
+    }
+    Ok(enabled)
+}
+
+fn is_refused(found: &FoundObject) -> bool {
+    let conditions = found.object.data.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == READY && condition["reason"] == reasons::NAMESPACE_NOT_ENABLED)
+}
+
+fn judge(place: (&str, &str), needs: Needs, enabled: &[Feature]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for feature in Feature::ALL {
+        let (number, _) = needs.of_feature(feature);
+        if enabled.contains(&feature) {
+            checks.push(Check::ok(AREA, place.0, format!("enabled for {}", feature.title())));
+        } else if number > 0 || (feature == Feature::Images && enabled.is_empty()) {
+            checks.push(not_enabled(place, feature, needs));
+        }
+    }
+    // What is wrong comes first.
+    checks.sort_by_key(|check| std::cmp::Reverse(check.result));
+    checks
+}
+
+fn not_enabled((namespace, flags): (&str, &str), feature: Feature, needs: Needs) -> Check {
+    let (number, what) = needs.of_feature(feature);
+    let message = format!("not enabled for {}", feature.title());
+    let repair =
+        format!("an administrator's command: kubectl imgop enable {namespace}{}{flags}", feature.flag());
+    match number {
+        0 => Check::new(AREA, namespace, Verdict::Warn, message).repaired(repair),
+        _ => Check::fail(AREA, namespace, format!("{message}: {} waiting", count(number, what)))
+            .repaired(repair),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(needs: Needs, enabled: &[Feature]) -> String {
+        let checks = judge(("ci", " --context x"), needs, enabled);
+        let line =
+            |check: &Check| format!("{} {}; {}", check.result.word(), check.message, check.repair.join("; "));
+        checks.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_namespace_needs_what_its_resources_need() {
+        let needs = Needs { images: 2, builds: 1, aws: 0 };
+        insta::assert_snapshot!(judged(needs, &[Feature::Images]), @"
+        FAIL not enabled for builds of ImageBuilders: 1 ImageBuilder waiting; an administrator's command: kubectl imgop enable ci --builds --context x
+        OK enabled for copies of Images; 
+        ");
+        let nothing = judged(Needs::default(), &[]);
+        assert!(
+            nothing.starts_with("WARN not enabled for copies of Images") && nothing.lines().count() == 1,
+            "{nothing}"
+        );
+        assert_eq!(
+            judged(Needs { images: 0, builds: 1, aws: 0 }, &[Feature::Builds]),
+            "OK enabled for builds of ImageBuilders; "
+        );
+    }
+}

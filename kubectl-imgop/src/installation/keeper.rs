@@ -1,0 +1,118 @@
+//! Who manages what is installed, where that is not this program: what they would set back, it leaves alone.
+
+use std::collections::BTreeMap;
+
+use kube::core::ObjectMeta;
+
+use crate::cli_error::CliError;
+
+/// A program that keeps objects as they are written elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keeper {
+    /// A release of Helm.
+    Helm {
+        /// Its name.
+        release: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// Flux, from one of its objects.
+    Flux(String),
+    /// An application of Argo CD.
+    ArgoCd(String),
+}
+
+impl Keeper {
+    /// Returns who keeps an object, by the marks that they leave.
+    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+        let empty = BTreeMap::new();
+        let labels = metadata.labels.as_ref().unwrap_or(&empty);
+        let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
+        // A HelmRelease is Flux's, and leaves Helm's marks too.
+        for (kind, group) in
+            [("helmrelease", "helm.toolkit.fluxcd.io"), ("kustomization", "kustomize.toolkit.fluxcd.io")]
+        {
+            if let Some(name) = labels.get(&format!("{group}/name")) {
+                let namespace = labels.get(&format!("{group}/namespace"));
+                let place = namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+                return Some(Self::Flux(format!("{kind} {name}{place}")));
+            }
+        }
+        if let Some(application) = annotations.get("argocd.argoproj.io/tracking-id") {
+            return Some(Self::ArgoCd(application.split(':').next().unwrap_or_default().to_owned()));
+        }
+        let release = annotations.get("meta.helm.sh/release-name")?.clone();
+        let namespace = annotations.get("meta.helm.sh/release-namespace").cloned().unwrap_or_default();
+        Some(Self::Helm { release, namespace })
+    }
+
+    /// Returns that an installation is theirs, and how it is changed.
+    pub fn refusal(&self, verb: Verb) -> CliError {
+        let (by, hint) = match (self, verb) {
+            (Self::Helm { release, namespace }, Verb::Apply) => (
+                format!("the Helm release {release} of namespace {namespace}"),
+                format!("helm upgrade {release} CHART -n {namespace} --reset-then-reuse-values"),
+            ),
+            (Self::Helm { release, namespace }, Verb::Delete) => (
+                format!("the Helm release {release} of namespace {namespace}"),
+                format!("helm uninstall {release} -n {namespace}"),
+            ),
+            (Self::Flux(object), _) => (
+                format!("Flux ({object})"),
+                format!("change it in the repository that Flux reads; then: flux reconcile {object}"),
+            ),
+            (Self::ArgoCd(application), _) => (
+                format!("the application {application} of Argo CD"),
+                format!(
+                    "change it in the repository that Argo CD reads; then: argocd app sync {application}"
+                ),
+            ),
+        };
+        CliError::failed(format!("imgop is managed by {by}, which would set back what is changed here"))
+            .hinted(hint)
+    }
+}
+
+/// What was to be done with an installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Install or upgrade it.
+    Apply,
+    /// Uninstall it.
+    Delete,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keeper(metadata: serde_json::Value) -> Option<String> {
+        let keeper = Keeper::of(&serde_json::from_value(metadata).unwrap())?;
+        let [apply, delete] = [Verb::Apply, Verb::Delete].map(|verb| keeper.refusal(verb));
+        Some(format!("{}\n{}\n{}", apply.message, apply.hints.join("\n"), delete.hints.join("\n")))
+    }
+
+    #[test]
+    fn what_a_helm_release_manages_is_told_to_helm() {
+        let helm = json!({ "labels": { "app.kubernetes.io/managed-by": "Helm" },
+            "annotations": { "meta.helm.sh/release-name": "mirror", "meta.helm.sh/release-namespace": "ops" } });
+        insta::assert_snapshot!(keeper(helm).unwrap(), @"
+        imgop is managed by the Helm release mirror of namespace ops, which would set back what is changed here
+        helm upgrade mirror CHART -n ops --reset-then-reuse-values
+        helm uninstall mirror -n ops
+        ");
+    }
+
+    #[test]
+    fn what_flux_or_argo_cd_manage_is_changed_where_they_read() {
+        let flux = json!({ "annotations": { "meta.helm.sh/release-name": "mirror" },
+            "labels": { "helm.toolkit.fluxcd.io/name": "mirror", "helm.toolkit.fluxcd.io/namespace": "flux-system" } });
+        assert!(keeper(flux).unwrap().contains("flux reconcile helmrelease mirror -n flux-system"));
+        let argo =
+            json!({ "annotations": { "argocd.argoproj.io/tracking-id": "imgop:apps/Deployment:a/b" } });
+        assert!(keeper(argo).unwrap().contains("argocd app sync imgop"));
+        assert_eq!(keeper(json!({ "labels": { "app.kubernetes.io/managed-by": "imgop" } })), None);
+    }
+}

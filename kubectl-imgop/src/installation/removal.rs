@@ -1,0 +1,224 @@
+//! What an uninstallation deletes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use imgop_core::api::crds;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::Installed;
+use super::applying::delete;
+use super::enabled::{Account, bindings};
+use super::keeper::{Keeper, Verb};
+use super::plan::{done, is_ours, obsolete};
+use crate::cli_error::CliError;
+use crate::cluster::{Cluster, TimeLimit};
+use crate::manifests::choices::Choices;
+use crate::manifests::{DEFAULT_NAMESPACE, Manifest, container, shipped};
+use crate::output::Ui;
+use crate::output::text::count;
+
+/// How often it is looked whether objects are gone.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How long the agent's pods are waited for: they give back their Lease.
+const UNTIL_STOPPED: Duration = Duration::from_secs(35);
+/// The label of the agent's pods.
+const AGENT_PODS: &str = "app.kubernetes.io/name=imgop-agent";
+
+/// What an uninstallation deletes, in this order.
+#[derive(Debug, Clone)]
+pub struct Removal {
+    /// The objects.
+    pub objects: Vec<Manifest>,
+    /// The resources of users, by their name in RBAC, and how many there are.
+    pub resources: Vec<(String, usize)>,
+    /// Whether these go too.
+    pub with_crds: bool,
+    /// The agent's namespace, if it goes, and how many Secrets are in it.
+    pub namespace: Option<(String, usize)>,
+    /// Where the agent's pods are.
+    agent_namespace: String,
+}
+
+impl Removal {
+    /// Works out what is deleted.
+    ///
+    /// # Errors
+    /// If someone else manages the installation.
+    pub async fn new(
+        cluster: &Cluster,
+        installed: Option<&Installed>,
+        namespace: Option<&str>,
+        with_crds: bool,
+    ) -> Result<Self, CliError> {
+        let agent_namespace = installed.map(|agent| agent.namespace.as_str()).or(namespace);
+        let agent_namespace = agent_namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned();
+        let choices = Choices { namespace: Some(agent_namespace.clone()), ..Choices::default() };
+        let manifests = choices.applied(shipped()?)?;
+        let mut objects = obsolete(cluster, &manifests).await?;
+        for manifest in manifests {
+            let Some(live) = cluster.live(&manifest).await? else { continue };
+            let is_crd = manifest.is("CustomResourceDefinition");
+            if let Some(keeper) = Keeper::of(&live.metadata).filter(|_| !is_crd || with_crds) {
+                return Err(keeper.refusal(Verb::Delete));
+            }
+            if if is_crd { with_crds } else { is_ours(&live) } {
+                objects.push(manifest);
+            }
+        }
+        let account = installed
+            .map(Account::from)
+            .unwrap_or_else(|| Account { namespace: agent_namespace.clone(), ..Account::default() });
+        for binding in bindings(cluster, &account, None).await? {
+            let kind = if binding.namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
+            let body = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+                "metadata": { "name": binding.name, "namespace": binding.namespace } });
+            objects.extend(Manifest::read(body).filter(|binding| !is_listed(&objects, binding)));
+        }
+        objects.extend(lease(cluster, installed, &agent_namespace).await?);
+        objects.sort_by_key(|object| rank(&object.resource.kind));
+        let namespace = match objects.iter().any(|object| object.is("Namespace")) {
+            true => Some((agent_namespace.clone(), secrets_in(cluster, &agent_namespace).await)),
+            false => None,
+        };
+        Ok(Self { objects, resources: resources(cluster).await, with_crds, namespace, agent_namespace })
+    }
+
+    /// Returns what is deleted and what stays, in lines for people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for object in &self.objects {
+            let place =
+                object.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+            let _ = writeln!(text, "delete  {}{place}", object.qualified());
+        }
+        if let Some((namespace, secrets @ 1..)) = &self.namespace {
+            let _ =
+                writeln!(text, "delete  all that is in namespace {namespace}: {}", count(*secrets, "Secret"));
+        }
+        for (resource, number) in self.resources.iter().filter(|(_, number)| *number > 0) {
+            let what = if self.with_crds { "delete " } else { "keep   " };
+            let _ = writeln!(text, "{what} {number} {resource} of users");
+        }
+        text
+    }
+
+    /// Returns how many resources of users are deleted.
+    pub fn lost(&self) -> usize {
+        if self.with_crds { self.resources.iter().map(|(_, number)| number).sum() } else { 0 }
+    }
+
+    /// Deletes everything, and waits until it is gone.
+    pub async fn run(&self, ui: Ui, cluster: &Cluster, limit: TimeLimit) -> Result<(), CliError> {
+        let mut is_stopped = false;
+        for object in &self.objects {
+            if !object.is("Deployment") && !is_stopped {
+                self.wait_for_pods(cluster).await;
+                is_stopped = true;
+            }
+            delete(cluster, object).await?;
+            ui.data(&done(object, "deleted", ""))?;
+        }
+        self.wait_until_gone(ui, cluster, limit).await
+    }
+
+    /// Waits for the agent's pods to end. One that hangs goes with its namespace.
+    async fn wait_for_pods(&self, cluster: &Cluster) {
+        let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &self.agent_namespace);
+        let began = Instant::now();
+        while began.elapsed() < UNTIL_STOPPED {
+            let listed = pods.list_metadata(&ListParams::default().labels(AGENT_PODS)).await;
+            if listed.map_or(true, |list| list.items.is_empty()) {
+                return;
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+
+    async fn wait_until_gone(&self, ui: Ui, cluster: &Cluster, limit: TimeLimit) -> Result<(), CliError> {
+        ui.progress("waiting until all of it is gone");
+        let began = Instant::now();
+        let mut left: Vec<&Manifest> = self.objects.iter().collect();
+        loop {
+            let mut still = Vec::new();
+            for object in left {
+                if cluster.live(object).await?.is_some() {
+                    still.push(object);
+                }
+            }
+            let Some(first) = still.first() else { return Ok(()) };
+            if limit.limit().is_some_and(|limit| began.elapsed() > limit) {
+                let names: Vec<String> = still.iter().map(|object| object.qualified()).collect();
+                return Err(CliError::failed(format!("after {limit} there are still: {}", names.join(", ")))
+                    .hinted(format!("to see why: kubectl describe {}{}", first.qualified(), cluster.flags)));
+            }
+            left = still;
+            sleep(INTERVAL).await;
+        }
+    }
+}
+
+/// Returns how early a kind is deleted: what works first, then what lets it work, last what others are in.
+fn rank(kind: &str) -> u8 {
+    match kind {
+        "Deployment" => 0,
+        "CustomResourceDefinition" => 2,
+        "Lease" => 3,
+        "Namespace" => 4,
+        _ => 1,
+    }
+}
+
+fn is_listed(objects: &[Manifest], other: &Manifest) -> bool {
+    objects.iter().any(|object| {
+        object.resource == other.resource && object.name == other.name && object.namespace == other.namespace
+    })
+}
+
+/// Returns the Lease that the agent has made, if it is there.
+async fn lease(
+    cluster: &Cluster,
+    installed: Option<&Installed>,
+    namespace: &str,
+) -> Result<Option<Manifest>, CliError> {
+    let deployment =
+        installed.and_then(|agent| serde_json::to_value(&agent.deployment).ok()).unwrap_or_default();
+    let setting =
+        |name: &str, default: &str| setting(&deployment, name).unwrap_or_else(|| default.to_owned());
+    let (name, namespace) = (setting("LEASE_NAME", "imgop-agent"), setting("LEASE_NAMESPACE", namespace));
+    let body = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": name, "namespace": namespace } });
+    let Some(lease) = Manifest::read(body) else { return Ok(None) };
+    Ok(cluster.live(&lease).await?.map(|_| lease))
+}
+
+/// Returns a setting of the agent, unless it is empty.
+pub fn setting(deployment: &Value, name: &str) -> Option<String> {
+    let variables = container(deployment)?["env"].as_array()?;
+    let value = variables.iter().find(|variable| variable["name"] == name)?["value"].as_str()?;
+    Some(value.to_owned()).filter(|value| !value.is_empty())
+}
+
+/// Returns how many Secrets are in a namespace; none where they may not be listed.
+async fn secrets_in(cluster: &Cluster, namespace: &str) -> usize {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+    secrets.list_metadata(&ListParams::default()).await.map_or(0, |list| list.items.len())
+}
+
+/// Returns how many resources of each of imgop's kinds there are in all namespaces.
+async fn resources(cluster: &Cluster) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    for crd in crds() {
+        let Some(version) = crd.spec.versions.iter().find(|version| version.storage) else { continue };
+        let kind = GroupVersionKind::gvk(&crd.spec.group, &version.name, &crd.spec.names.kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, &crd.spec.names.plural);
+        let listed = cluster.resources(&resource, None).list_metadata(&ListParams::default()).await;
+        found.push((crd.name_any(), listed.map_or(0, |list| list.items.len())));
+    }
+    found
+}

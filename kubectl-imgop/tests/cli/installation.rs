@@ -1,0 +1,108 @@
+//! The verbs that install imgop and enable namespaces, where no API server is needed: `tests/api_server/installation` has
+//! the rest.
+
+use serde_json::json;
+
+use crate::fake_cluster::{FakeCluster, list, refused};
+use crate::program::Program;
+
+#[test]
+fn manifests_are_printed_without_a_cluster_with_what_is_chosen() {
+    let program = Program::new();
+    let flags =
+        "--dry-run=client -o yaml -n mirrors --set max-jobs=7 --image r.example.com/imgop/agent:0.1.0";
+    let run = program.run(&format!("install {flags}"));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run}");
+    for text in ["name: MAX_JOBS", "image: r.example.com/imgop/agent:0.1.0", "namespace: mirrors"] {
+        assert!(run.stdout.contains(text), "{text} in {run}");
+    }
+    assert!(!run.stdout.contains("imgop-system"), "{run}");
+    let names = program.run("install --dry-run=client -o name");
+    assert_eq!(names.stdout.lines().next(), Some("namespace/imgop-system"), "{names}");
+    assert_eq!(names.stdout.lines().last(), Some("deployment.apps/imgop-agent"), "{names}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_a_cluster_is_asked() {
+    let program = Program::new();
+    insta::assert_snapshot!(program.run("install --dry-run=server -o yaml"), @"
+    exit code: 2
+    ----- stderr -----
+    error: -o prints manifests without asking a cluster: give --dry-run=client with it
+    ");
+    insta::assert_snapshot!(program.run("uninstall"), @"
+    exit code: 2
+    ----- stderr -----
+    error: cannot ask for confirmation without a terminal; add --yes to uninstall
+    ");
+    insta::assert_snapshot!(program.run("enable"), @"
+    exit code: 2
+    ----- stderr -----
+    error: missing: NAMESPACE
+
+    hint: for example: kubectl imgop enable team-a
+    hint: kubectl imgop enable --list shows those that are enabled
+    ");
+    let setting = program.run("install --set MAX_JOB=7");
+    assert!(setting.code == 2 && setting.stderr.contains("did you mean MAX_JOBS?"), "{setting}");
+}
+
+#[test]
+fn several_agents_are_told_apart_by_their_namespace() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("/deployments") => {
+            let agent =
+                |namespace: &str| json!({ "metadata": { "name": "imgop-agent", "namespace": namespace } });
+            list("DeploymentList", "apps/v1", &[agent("a"), agent("b")])
+        }
+        _ => refused(404, "NotFound", "not found"),
+    });
+    insta::assert_snapshot!(cluster.program.run("upgrade"), @"
+    exit code: 1
+    ----- stderr -----
+    error: there are agents in several namespaces: a, b
+
+    hint: name one of them with -n
+    ");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_the_diagnosis() {
+    let program = Program::new();
+    program.file("kubeconfig", &crate::fake_cluster::kubeconfig("http://127.0.0.1:1"));
+    let run = program.run("doctor");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("cannot reach the API server"), "{run}");
+}
+
+#[test]
+fn what_a_user_may_not_look_at_is_unknown_and_no_failure() {
+    let cluster = FakeCluster::with_builders(|request| match request.split('?').next().unwrap_or_default() {
+        "GET /version" => (
+            200,
+            json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0", "gitCommit": "",
+            "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "" }),
+        ),
+        path if path.ends_with("/images") => list("ImageList", "skopeo.io/v1alpha1", &[]),
+        path if path.ends_with("/imagebuilders") => list("ImageBuilderList", "buildah.io/v1alpha1", &[]),
+        path if path.ends_with("/selfsubjectaccessreviews") => (
+            201,
+            json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {},
+                "status": { "allowed": true } }),
+        ),
+        _ => refused(
+            403,
+            "Forbidden",
+            "User \"dev\" cannot list resource \"x\" in API group \"\" at the cluster scope",
+        ),
+    });
+    let run = cluster.program.run("doctor -o json");
+    assert_eq!(run.code, 0, "{run}");
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let result = |area: &str| {
+        let checks = found["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["area"] == area).unwrap()["result"].as_str().unwrap().to_owned()
+    };
+    let areas = ["cluster", "crd", "agent", "policies", "your rights", "namespace"];
+    assert_eq!(areas.map(result), ["OK", "OK", "UNKNOWN", "UNKNOWN", "OK", "UNKNOWN"], "{run}");
+}

@@ -1,0 +1,79 @@
+//! `kubectl imgop uninstall`.
+
+use imgop_core::api::Image;
+use kube::api::{Api, ListParams, PostParams};
+use serde_json::json;
+
+use super::{Case, EXISTING};
+
+const TEAM: &str = "team";
+const OURS: &str = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,role,rolebinding,deployment,serviceaccount,lease";
+
+/// An installation in a namespace that was there before, which enables another one with an Image.
+async fn case() -> anyhow::Result<Case> {
+    let case = Case::bare().await?;
+    for namespace in [EXISTING, TEAM] {
+        case.kubectl(&["create", "namespace", namespace]).await?;
+    }
+    case.imgop(&["install", "-n", EXISTING]).await?;
+    case.imgop(&["enable", TEAM, "--builds"]).await?;
+    let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "imgop-agent",
+        "namespace": EXISTING } });
+    case.kubectl.apply(&lease.to_string()).await?.ok()?;
+    let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "a" },
+        "spec": { "mode": "OneShot", "source": { "name": "quay.io/a/b", "version": "1" },
+            "destination": { "name": "r.example.com/a" } } });
+    let images: Api<Image> = Api::namespaced(case.client.clone(), TEAM);
+    images.create(&PostParams::default(), &serde_json::from_value(image)?).await?;
+    Ok(case)
+}
+
+impl Case {
+    /// Returns the names of all objects that have to do with imgop.
+    async fn of_imgop(&self) -> anyhow::Result<Vec<String>> {
+        let names = self.kubectl(&["get", OURS, "-A", "-o", "name"]).await?;
+        let is_ours =
+            |name: &&str| ["imgop", "skopeo.io", "buildah.io"].iter().any(|word| name.contains(word));
+        Ok(names.lines().filter(is_ours).map(str::to_owned).collect())
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_an_installation_but_the_namespace_that_was_there() -> anyhow::Result<()> {
+    let case = case().await?;
+    let before = case.of_imgop().await?;
+    assert!(before.len() > 30, "{before:?}");
+    let plan = case.imgop(&["uninstall", "--crds", "--dry-run"]).await?;
+    for text in [
+        "delete  1 images.skopeo.io of users",
+        "rolebinding.rbac.authorization.k8s.io/imgop-agent-builds -n team",
+    ] {
+        assert!(plan.contains(text), "{text} in {plan}");
+    }
+    assert!(!plan.contains("namespace/"), "{plan}");
+    assert_eq!(case.of_imgop().await?, before, "a dry run deletes nothing");
+    let unconfirmed = case.refused(&["uninstall", "--crds"]).await?;
+    assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
+    case.imgop(&["uninstall", "--crds", "--yes"]).await?;
+    assert_eq!(case.of_imgop().await?, Vec::<String>::new());
+    case.kubectl(&["get", "namespace", EXISTING]).await?;
+    assert!(case.imgop(&["uninstall", "--yes"]).await?.contains("not installed"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_crds_what_users_have_written_stays_and_an_installation_finds_it_again() -> anyhow::Result<()>
+{
+    let case = case().await?;
+    let done = case.imgop(&["uninstall", "--yes"]).await?;
+    assert!(done.contains("stay as they are"), "{done}");
+    let left = case.of_imgop().await?;
+    assert!(
+        left.len() == 3 && left.iter().all(|name| name.starts_with("customresourcedefinition")),
+        "{left:?}"
+    );
+    case.imgop(&["install"]).await?;
+    let images: Api<Image> = Api::namespaced(case.client.clone(), TEAM);
+    assert_eq!(images.list(&ListParams::default()).await?.items.len(), 1);
+    Ok(())
+}
