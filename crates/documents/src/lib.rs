@@ -1,10 +1,6 @@
 //! The Markdown pages of the project, for tests: links and anchors, manifests and commands in them, and pages that are
 //! made from the code.
-#![expect(
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "what panics here fails its test"
-)]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "what panics here fails its test")]
 
 mod commands;
 mod page;
