@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::path::Path;
 
 use super::{About, Manifest};

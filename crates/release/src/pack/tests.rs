@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
