@@ -9,9 +9,6 @@ use crate::cli::command;
 /// Pages that say what was, in the words of then.
 const PAST: [&str; 1] = ["CHANGELOG.md"];
 
-/// Verbs that other changes bring, which are merged beside this one.
-const TO_COME: [&str; 6] = ["install", "upgrade", "uninstall", "enable", "disable", "doctor"];
-
 /// Returns a word with a name in it where the page leaves that to the reader: `NAME`, `registryaccess/NAME`.
 fn filled(word: &str) -> String {
     let is_left_open = |part: &str| part.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -22,10 +19,6 @@ fn filled(word: &str) -> String {
 
 /// Returns why this program does not take a call. A text may name a verb, or a flag, without what belongs to it.
 fn refusal(call: &Call) -> Option<Error> {
-    let verb = call.words.get(2).map(String::as_str).unwrap_or_default();
-    if TO_COME.contains(&verb) && command().find_subcommand(verb).is_none() {
-        return None;
-    }
     let words = call.words[1..].iter().map(|word| filled(word));
     let error = command().try_get_matches_from(words).err().filter(Error::use_stderr)?;
     let is_empty =
