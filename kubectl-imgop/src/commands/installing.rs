@@ -19,7 +19,7 @@ pub struct ChoiceArgs {
     #[arg(long, value_name = "IMAGE", value_parser = parse_image, help_heading = "Agent")]
     image: Option<String>,
 
-    /// Setting of the agent, such as MAX_JOBS=20; may be given several times. docs/configuration.md lists them
+    /// Setting of the agent; may be given several times. docs/configuration.md lists them
     #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Agent")]
     settings: Vec<Setting>,
 
