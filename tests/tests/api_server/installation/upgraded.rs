@@ -37,7 +37,7 @@ async fn an_upgrade_from_an_older_version_shows_what_changes_and_keeps_what_was_
 
     let plan = case.imgop(&["upgrade", "--dry-run"]).await?;
     for text in
-        ["imgop 0.0.9 → 0.1.0", "new: v1alpha1.spec.platforms", "keep    MAX_JOBS: 7", "nothing was stored"]
+        ["imgop 0.0.9 → 0.1.0", "new: v1alpha1.spec.jobTemplate", "keep    MAX_JOBS: 7", "nothing was stored"]
     {
         assert!(plan.contains(text), "{text} in {plan}");
     }
