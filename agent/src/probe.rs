@@ -29,8 +29,12 @@ pub async fn run(arguments: &[OsString]) -> anyhow::Result<String> {
     };
     let registries = Registries::new(settings);
     let answers = join_all(targets.iter().map(|target| target.probe(&registries))).await;
-    let lines: Vec<String> = answers.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+    let mut lines = String::new();
+    for answer in &answers {
+        lines.push_str(&serde_json::to_string(answer)?);
+        lines.push('\n');
+    }
+    Ok(lines)
 }
 
 #[cfg(test)]

@@ -71,25 +71,22 @@ pub async fn run(ui: Ui, args: &DoctorArgs, connection: &ConnectionArgs) -> Resu
     let checks = checks(ui, args, &cluster).await?;
     let number = |verdict: Verdict| checks.iter().filter(|check| check.result == verdict).count();
     let (failed, warned) = (number(Verdict::Fail), number(Verdict::Warn));
-    match args.printed.output {
-        Some(format) => {
-            let diagnosis = Diagnosis {
-                api_version: API_VERSION,
-                namespace: cluster.namespace.clone(),
-                healthy: failed == 0,
-                checks,
-            };
-            format.print(ui, &diagnosis)?;
-        }
-        None => {
-            ui.page_table(&table(&checks), !args.printed.no_headers)?;
-            ui.note(&match (failed, warned) {
-                (0, 0) => "Nothing is wrong.".to_owned(),
-                (0, warned) => format!("Nothing fails; {}.", count(warned, "warning")),
-                (failed, 0) => format!("{}.", count(failed, "failure")),
-                (failed, warned) => format!("{}, {}.", count(failed, "failure"), count(warned, "warning")),
-            });
-        }
+    if let Some(format) = args.printed.output {
+        let diagnosis = Diagnosis {
+            api_version: API_VERSION,
+            namespace: cluster.namespace.clone(),
+            healthy: failed == 0,
+            checks,
+        };
+        format.print(ui, &diagnosis)?;
+    } else {
+        ui.page_table(&table(&checks), !args.printed.no_headers)?;
+        ui.note(&match (failed, warned) {
+            (0, 0) => "Nothing is wrong.".to_owned(),
+            (0, warned) => format!("Nothing fails; {}.", count(warned, "warning")),
+            (failed, 0) => format!("{}.", count(failed, "failure")),
+            (failed, warned) => format!("{}, {}.", count(failed, "failure"), count(warned, "warning")),
+        });
     }
     Ok(if failed == 0 { Outcome::Done } else { Outcome::NotReady })
 }

@@ -74,11 +74,7 @@ impl Check {
     pub fn unseen(area: &'static str, name: impl Into<String>, error: &CliError) -> Self {
         let verdict = if error.kind == Kind::Forbidden { Verdict::Unknown } else { Verdict::Fail };
         let check = Self::new(area, name, verdict, error.message.clone());
-        error
-            .hints
-            .iter()
-            .filter(|_| verdict == Verdict::Fail)
-            .fold(check, |check, hint| check.repaired(hint))
+        error.hints.iter().filter(|_| verdict == Verdict::Fail).fold(check, Self::repaired)
     }
 
     /// Adds what repairs it.

@@ -39,7 +39,7 @@ pub async fn checks(cluster: &Cluster, agent: &Installed, asked: &[(&RegistryHos
         Ok(answers) => asked.iter().map(|(host, asked)| check(host, asked, &answers)).collect(),
         Err(error) => {
             let check = Check::new(AREA, &cluster.namespace, Verdict::Unknown, error.message.clone());
-            vec![error.hints.iter().fold(check, |check, hint| check.repaired(hint))]
+            vec![error.hints.iter().fold(check, super::checks::Check::repaired)]
         }
     }
 }
@@ -117,9 +117,9 @@ async fn log_of(cluster: &Cluster, job: &str) -> Result<String, CliError> {
 /// Returns what a pod waits for, and whether that comes to nothing.
 fn waiting(pod: &Pod) -> (Option<String>, bool) {
     let Some(status) = &pod.status else { return (None, false) };
-    let mut states =
+    let mut of_containers =
         status.container_statuses.iter().flatten().filter_map(|container| container.state.as_ref());
-    if let Some(waiting) = states.find_map(|state| state.waiting.as_ref()) {
+    if let Some(waiting) = of_containers.find_map(|state| state.waiting.as_ref()) {
         let reason = waiting.reason.clone().unwrap_or_default();
         let message = waiting.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
         return (Some(format!("{reason}{message}")), HOPELESS.contains(&reason.as_str()));
@@ -188,7 +188,7 @@ fn proxies(deployment: &Value) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    fn agent(env: Value) -> Installed {
+    fn agent(env: &Value) -> Installed {
         let deployment = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
             "spec": { "selector": {}, "template": { "spec": {
                 "containers": [{ "name": "agent", "image": "r.corp/agent:0.1.0", "env": env }] } } } });
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_pod_is_admitted_everywhere_holds_no_credential_and_goes_by_itself() {
-        let job = job(&agent(json!([])), &[]);
+        let job = job(&agent(&json!([])), &[]);
         let _: Job = serde_json::from_value(job.clone()).unwrap();
         let pod = &job["spec"]["template"]["spec"];
         assert_eq!(pod["automountServiceAccountToken"], false);
@@ -213,7 +213,7 @@ mod tests {
     fn the_pod_has_the_proxies_and_pull_secrets_of_the_jobs_that_copy() {
         let env = json!([{ "name": "HTTPS_PROXY", "value": "http://p:1" }, { "name": "JOB_HTTP_PROXY", "value": "none" },
             { "name": "HTTP_PROXY", "value": "http://p:2" }, { "name": "JOB_PULL_SECRETS", "value": "a,b" }]);
-        let job = job(&agent(env), &[]);
+        let job = job(&agent(&env), &[]);
         let pod = &job["spec"]["template"]["spec"];
         assert_eq!(pod["containers"][0]["env"], json!([{ "name": "HTTPS_PROXY", "value": "http://p:1" }]));
         assert_eq!(pod["imagePullSecrets"], json!([{ "name": "a" }, { "name": "b" }]));

@@ -19,7 +19,7 @@ use crate::output::Ui;
 /// How often something is looked at that is waited for.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long a CRD may take until it is served.
-const UNTIL_ESTABLISHED: Duration = Duration::from_secs(60);
+const UNTIL_ESTABLISHED: Duration = Duration::from_mins(1);
 
 /// Does what a plan says. What is done is printed at once, so that a failure leaves no doubt how far it went.
 pub async fn apply(ui: Ui, cluster: &Cluster, plan: &Plan) -> Result<(), CliError> {
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    fn why(status: serde_json::Value) -> Option<String> {
+    fn why(status: &serde_json::Value) -> Option<String> {
         let deployment = json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 2, "selector": {},
             "template": {} }, "status": status });
         unavailable(&serde_json::from_value(deployment).unwrap())
@@ -150,7 +150,7 @@ mod tests {
     fn an_agent_is_available_once_every_pod_is_of_its_version_and_ready() {
         let state = |seen: i64, updated: i32, available: i32| {
             why(
-                json!({ "observedGeneration": seen, "updatedReplicas": updated, "availableReplicas": available }),
+                &json!({ "observedGeneration": seen, "updatedReplicas": updated, "availableReplicas": available }),
             )
         };
         assert_eq!(state(2, 2, 2), None);
@@ -159,7 +159,7 @@ mod tests {
         let failed = json!({ "observedGeneration": 2, "conditions": [{ "type": "ReplicaFailure", "status": "True",
             "message": "exceeded quota" }] });
         assert!(
-            why(failed)
+            why(&failed)
                 .unwrap()
                 .ends_with("0 of 2 pods are ready, 0 of them of this version: exceeded quota")
         );

@@ -226,7 +226,9 @@ pub fn by_namespace(bindings: &[Binding]) -> BTreeMap<String, Vec<Feature>> {
             features.push(binding.feature);
         }
     }
-    namespaces.values_mut().for_each(|features| features.sort());
+    for features in namespaces.values_mut() {
+        features.sort();
+    }
     namespaces
 }
 

@@ -116,7 +116,7 @@ fn rename(value: &mut Value, namespace: &str) {
         Value::String(text) if text == DEFAULT_NAMESPACE => namespace.clone_into(text),
         // As in the name of a service account: system:serviceaccount:NAMESPACE:NAME.
         Value::String(text) => {
-            *text = text.replace(&format!(":{DEFAULT_NAMESPACE}:"), &format!(":{namespace}:"))
+            *text = text.replace(&format!(":{DEFAULT_NAMESPACE}:"), &format!(":{namespace}:"));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, namespace)),
         Value::Object(fields) => fields.values_mut().for_each(|field| rename(field, namespace)),

@@ -1,6 +1,6 @@
 //! command-picture PICTURE COMMAND...
 //! Runs a command in a terminal as wide as a page, and makes a picture of the command and all that it shows: written with
-//! IMGOP_UPDATE, else compared with the one that is there. Ends as the command does. `make pictures` runs this.
+//! `IMGOP_UPDATE`, else compared with the one that is there. Ends as the command does. `make pictures` runs this.
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::path::Path;
 use std::process::{Command, ExitCode};

@@ -1,7 +1,7 @@
 //! copy-dialog SOURCE DESTINATION SECRET PICTURES COMMAND...
 //! Answers the questions of `kubectl imgop copy`, which COMMAND runs, as a user who copies v2.13.x of
 //! SOURCE to DESTINATION with the login of SECRET types them. Shows the terminal meanwhile, and
-//! makes pictures of it in the folder PICTURES: written with IMGOP_UPDATE, else compared with those that are there; none without a
+//! makes pictures of it in the folder PICTURES: written with `IMGOP_UPDATE`, else compared with those that are there; none without a
 //! folder (""). `make demo` and `make pictures` run this.
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::path::Path;
