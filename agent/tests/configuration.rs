@@ -127,9 +127,9 @@ async fn the_page_of_settings_and_metrics_is_current() {
 #[test]
 fn the_list_of_settings_is_current() {
     let command = Config::command();
-    let names = command.get_arguments().filter_map(|setting| setting.get_env()?.to_str());
-    let text: String = names.map(|name| format!("{name}\n")).collect();
-    assert_current("manifests/agent-settings.txt", &text);
+    let names: Vec<&str> =
+        command.get_arguments().filter_map(|setting| setting.get_env()?.to_str()).collect();
+    assert_current("manifests/agent-settings.txt", &format!("{}\n", names.join("\n")));
 }
 
 fn assert_current(file: &str, text: &str) {
