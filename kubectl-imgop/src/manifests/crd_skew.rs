@@ -20,7 +20,7 @@ impl CrdSkew {
     pub fn between(live: &Value, shipped: &Value) -> Self {
         let (known_live, known_shipped) = (known(live), known(shipped));
         let only = |these: &BTreeSet<String>, those: &BTreeSet<String>| -> Vec<String> {
-            these.difference(those).filter(|known| !is_widened(known, these, those)).cloned().collect()
+            outermost(these.difference(those).filter(|known| !is_widened(known, these, those)).cloned())
         };
         Self {
             // What the agent writes, it writes anew.
@@ -37,6 +37,19 @@ impl CrdSkew {
     pub fn is_downgrade(&self) -> bool {
         !self.only_live.is_empty()
     }
+}
+
+/// Returns fields without those that are in another one of them; they come in order.
+fn outermost(fields: impl Iterator<Item = String>) -> Vec<String> {
+    let mut outer: Vec<String> = Vec::new();
+    for field in fields {
+        let is_in =
+            |other: &String| field.strip_prefix(other).is_some_and(|rest| rest.starts_with(['.', '[', '=']));
+        if !outer.iter().any(is_in) {
+            outer.push(field);
+        }
+    }
+    outer
 }
 
 /// Returns whether this is a value of an enumeration where the other schema has none: there any value is taken.
@@ -127,7 +140,7 @@ mod tests {
     #[test]
     fn a_crd_that_knows_more_than_this_program_would_lose_it() {
         let newer = with(|fields| {
-            fields["color"] = json!({ "type": "string" });
+            fields["color"] = json!({ "type": "object", "properties": { "shade": { "type": "string" } } });
             fields["mode"]["enum"].as_array_mut().unwrap().push(json!("Sometimes"));
         });
         let skew = CrdSkew::between(&newer, &images());
