@@ -109,24 +109,29 @@ pub async fn run(ui: Ui, args: &EnableArgs, connection: &ConnectionArgs) -> Resu
     let cluster = connection.connect().await?;
     let account = args.agent.account(ui, &cluster).await?;
     let features = args.features.with_images();
+    let mut enabled: Vec<Feature> = Vec::new();
     for namespace in namespaces {
-        enable(ui, &cluster.in_namespace(Some(namespace)), &account, &features, args.dry_run).await?;
+        let place = cluster.in_namespace(Some(namespace));
+        enabled.extend(enable(ui, &place, &account, &features, args.dry_run).await?);
     }
-    explain(ui, &account, &features)?;
+    enabled.sort();
+    enabled.dedup();
+    explain(ui, &account, &enabled)?;
     Ok(Outcome::Done)
 }
 
-/// Enables the namespace of the cluster.
+/// Enables the namespace of the cluster. Returns what it was not enabled for before.
 async fn enable(
     ui: Ui,
     cluster: &Cluster,
     account: &Account,
     features: &[Feature],
     is_dry_run: bool,
-) -> Result<(), CliError> {
+) -> Result<Vec<Feature>, CliError> {
     cluster.check_namespace().await?;
     let namespace = &cluster.namespace;
     let found = bindings(cluster, account, Some(namespace)).await?;
+    let mut enabled = Vec::new();
     for feature in features {
         let title = feature.title();
         if found.iter().any(|binding| binding.feature == *feature) {
@@ -157,8 +162,9 @@ async fn enable(
         patch(cluster, &manifest, is_dry_run).await?;
         let remark = if is_dry_run { " (server dry run)" } else { "" };
         ui.data(&format!("namespace {namespace}: {title} enabled{remark}"))?;
+        enabled.push(*feature);
     }
-    Ok(())
+    Ok(enabled)
 }
 
 /// Says what the agent may do then.

@@ -8,6 +8,7 @@ use crate::args::DryRun;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::installation::find;
+use crate::installation::keeper::Verb;
 use crate::installation::plan::{Plan, done};
 use crate::manifests::{Manifest, VERSION, shipped};
 use crate::output::Ui;
@@ -23,7 +24,8 @@ use crate::output::documents::{json, yaml};
 /// replicas and resources. An installation of another version is left alone: see kubectl imgop upgrade. So is one that Helm,
 /// Flux or Argo CD manages.
 ///
-/// The agent works in no namespace but its own until that is enabled: see kubectl imgop enable.
+/// The agent is in the namespace imgop-system, or in that of -n; one that is there already stays as it is. It works in no
+/// namespace but its own until that is enabled: see kubectl imgop enable.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     Install it, and wait until the agent is available:\n    \
@@ -77,6 +79,7 @@ pub async fn run(ui: Ui, args: &InstallArgs, connection: &ConnectionArgs) -> Res
     }
     let cluster = connection.connect().await?;
     let installed = find(&cluster, connection.namespace.as_deref()).await?;
+    installed.as_ref().map_or(Ok(()), |agent| agent.check_keeper(Verb::Apply))?;
     if let Some(other) =
         installed.as_ref().filter(|agent| agent.version.as_deref().is_some_and(|v| v != VERSION))
     {

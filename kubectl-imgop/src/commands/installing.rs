@@ -14,18 +14,17 @@ use crate::prompts::{Answer, Terminal, can_ask};
 
 /// What an administrator chooses.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Agent")]
 pub struct ChoiceArgs {
     /// Image of the agent, such as that of a mirror; by default ghcr.io/imgop/agent of this version
-    #[arg(long, value_name = "IMAGE", value_parser = parse_image)]
+    #[arg(long, value_name = "IMAGE", value_parser = parse_image, help_heading = "Agent")]
     image: Option<String>,
 
     /// Setting of the agent, such as MAX_JOBS=20; may be given several times. docs/configuration.md lists them
-    #[arg(long = "set", value_name = "NAME=VALUE")]
+    #[arg(long = "set", value_name = "NAME=VALUE", help_heading = "Agent")]
     settings: Vec<Setting>,
 
     /// How many agents there are: one works, the others take over
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Agent")]
     replicas: Option<u16>,
 }
 

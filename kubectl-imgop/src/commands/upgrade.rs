@@ -7,6 +7,7 @@ use crate::args::DryRun;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::installation::find;
+use crate::installation::keeper::Verb;
 use crate::installation::plan::Plan;
 use crate::manifests::VERSION;
 use crate::manifests::kept::is_newer;
@@ -50,6 +51,7 @@ pub async fn run(ui: Ui, args: &UpgradeArgs, connection: &ConnectionArgs) -> Res
         return Err(CliError::failed("imgop is not installed in this cluster")
             .hinted(format!("kubectl imgop install{} installs version {VERSION}", cluster.flags)));
     };
+    installed.check_keeper(Verb::Apply)?;
     let is_dry_run = args.dry_run.is_some_and(|dry_run| dry_run != DryRun::None);
     let from = installed.version.as_deref();
     if from.is_some_and(|from| is_newer(from, VERSION)) && !args.apply.allow_downgrade {

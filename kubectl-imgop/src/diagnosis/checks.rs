@@ -93,7 +93,10 @@ impl Check {
 pub fn table(checks: &[Check]) -> Table {
     let mut table = Table::new(["CHECK", "NAME", "RESULT", "MESSAGE"]);
     for Check { area, name, result, message, repair } in checks {
-        let repair: Vec<String> = repair.iter().map(|by| format!("; to repair: {by}")).collect();
+        let words = |by: &String| {
+            if by.starts_with("kubectl ") { format!("; to repair: {by}") } else { format!("; {by}") }
+        };
+        let repair: Vec<String> = repair.iter().map(words).collect();
         table.row([
             (*area).to_owned(),
             name.clone(),

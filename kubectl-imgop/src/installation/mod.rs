@@ -66,6 +66,14 @@ impl Installed {
         }
     }
 
+    /// Fails if another program manages it.
+    ///
+    /// # Errors
+    /// That say which, and how it is changed there.
+    pub fn check_keeper(&self, verb: keeper::Verb) -> Result<(), CliError> {
+        keeper::Keeper::of(&self.deployment.metadata).map_or(Ok(()), |keeper| Err(keeper.refusal(verb)))
+    }
+
     /// Returns it with its version, for a sentence.
     pub fn title(&self) -> String {
         match &self.version {

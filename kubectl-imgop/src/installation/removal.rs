@@ -67,13 +67,13 @@ impl Removal {
             if let Some(keeper) = Keeper::of(&live.metadata).filter(|_| !is_crd || with_crds) {
                 return Err(keeper.refusal(Verb::Delete));
             }
-            if if is_crd { with_crds } else { is_ours(&live) } {
+            let is_deleted = if is_crd { with_crds } else { is_ours(&live) };
+            if is_deleted {
                 objects.push(manifest);
             }
         }
-        let account = installed
-            .map(Account::from)
-            .unwrap_or_else(|| Account { namespace: agent_namespace.clone(), ..Account::default() });
+        let of_manifests = || Account { namespace: agent_namespace.clone(), ..Account::default() };
+        let account = installed.map_or_else(of_manifests, Account::from);
         for binding in bindings(cluster, &account, None).await? {
             let kind = if binding.namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
             let body = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
@@ -82,9 +82,10 @@ impl Removal {
         }
         objects.extend(lease(cluster, installed, &agent_namespace).await?);
         objects.sort_by_key(|object| rank(&object.resource.kind));
-        let namespace = match objects.iter().any(|object| object.is("Namespace")) {
-            true => Some((agent_namespace.clone(), secrets_in(cluster, &agent_namespace).await)),
-            false => None,
+        let namespace = if objects.iter().any(|object| object.is("Namespace")) {
+            Some((agent_namespace.clone(), secrets_in(cluster, &agent_namespace).await))
+        } else {
+            None
         };
         Ok(Self { objects, resources: resources(cluster).await, with_crds, namespace, agent_namespace })
     }

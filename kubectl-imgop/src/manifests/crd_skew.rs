@@ -19,9 +19,16 @@ impl CrdSkew {
     /// Compares the CRD of a cluster with that of this program.
     pub fn between(live: &Value, shipped: &Value) -> Self {
         let (known_live, known_shipped) = (known(live), known(shipped));
+        let only = |these: &BTreeSet<String>, those: &BTreeSet<String>| -> Vec<String> {
+            these.difference(those).filter(|known| !is_widened(known, these, those)).cloned().collect()
+        };
         Self {
-            only_live: known_live.difference(&known_shipped).cloned().collect(),
-            only_shipped: known_shipped.difference(&known_live).cloned().collect(),
+            // What the agent writes, it writes anew.
+            only_live: only(&known_live, &known_shipped)
+                .into_iter()
+                .filter(|field| !is_of_status(field))
+                .collect(),
+            only_shipped: only(&known_shipped, &known_live),
             differs: schemas(live) != schemas(shipped),
         }
     }
@@ -30,6 +37,20 @@ impl CrdSkew {
     pub fn is_downgrade(&self) -> bool {
         !self.only_live.is_empty()
     }
+}
+
+/// Returns whether this is a value of an enumeration where the other schema has none: there any value is taken.
+fn is_widened(known: &str, these: &BTreeSet<String>, those: &BTreeSet<String>) -> bool {
+    let Some((field, _)) = known.split_once('=') else { return false };
+    let has_values = |all: &BTreeSet<String>| all.iter().any(|other| other.starts_with(&format!("{field}=")));
+    // Of a list the values of its entries.
+    let list = field.trim_end_matches("[]").trim_end_matches(".*");
+    these.contains(list) && those.contains(list) && !has_values(those)
+}
+
+/// Returns whether a field, as `VERSION.FIELD`, is one of the status.
+fn is_of_status(field: &str) -> bool {
+    field.split(['.', '=']).nth(1) == Some("status")
 }
 
 /// Returns the schema of each version that is served, without what says nothing.
@@ -123,6 +144,18 @@ mod tests {
         assert_eq!(skew.only_shipped, ["v1alpha1.spec.platforms"]);
         assert!(!skew.is_downgrade() && skew.differs);
         assert_eq!(CrdSkew::between(&images(), &images()), CrdSkew::default());
+    }
+
+    #[test]
+    fn an_enumeration_that_became_a_text_and_a_field_of_the_status_are_no_loss() {
+        let with_values = with(|fields| fields["frequency"]["enum"] = json!(["1h", "2h"]));
+        let skew = CrdSkew::between(&with_values, &images());
+        assert!(skew.differs && !skew.is_downgrade(), "{skew:?}");
+        let mut older = images();
+        let status =
+            older.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties");
+        status.unwrap()["writtenTo"] = json!({ "type": "string" });
+        assert!(!CrdSkew::between(&older, &images()).is_downgrade());
     }
 
     #[test]

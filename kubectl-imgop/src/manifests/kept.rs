@@ -76,10 +76,12 @@ fn upgraded_image(live: &str, shipped: &str) -> String {
     else {
         return live.to_owned();
     };
-    match is_version(tag) {
-        false => live.to_owned(),
-        true if repository == shipped_repository => shipped.to_owned(),
-        true => format!("{repository}:{version}"),
+    if !is_version(tag) {
+        live.to_owned()
+    } else if repository == shipped_repository {
+        shipped.to_owned()
+    } else {
+        format!("{repository}:{version}")
     }
 }
 

@@ -142,9 +142,9 @@ async fn install_upgrade_rollback_and_uninstall_lose_nothing_that_users_made() -
 
     case.helm.run(&["uninstall", RELEASE]).await?.ok()?;
     ensure!(case.uids().await? == uids && case.lent().await? == "of-an-administrator");
-    let left =
+    let remaining =
         case.get(&["deployments,clusterroles,rolebindings", "--all-namespaces"], "{.items[*].metadata.name}");
-    ensure!(!left.await?.contains("imgop"));
+    ensure!(!remaining.await?.contains("imgop"));
     case.release(&["install", RELEASE, &chart()], &lent(&["first"])).await?.ok()?;
     ensure!(case.uids().await? == uids && case.lent().await? == "first of-an-administrator");
     Ok(())
