@@ -12,6 +12,8 @@ SHELL := /bin/bash
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
 IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
 BUILDER_IMAGE ?= ghcr.io/imgop/builder:$(VERSION)
+# What the metric imgop_build_info says.
+REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # jemalloc runs with pages that are not larger than those that it was built for. Kernels for arm64 have pages of up to 64 KiB.
@@ -88,7 +90,7 @@ docs: ## Write docs/configuration.md anew from the agent's settings and metrics
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
-	$(LARGEST_PAGES) cargo build --release --package imgop-agent
+	$(LARGEST_PAGES) IMGOP_REVISION=$(REVISION) cargo build --release --package imgop-agent
 	tests/testbed/images/agent-image \
 	  $(TARGET_DIR)/$(HOST)/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"

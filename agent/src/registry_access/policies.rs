@@ -287,13 +287,18 @@ fn parsed(object: &Guarded<RegistryAccess>) -> (String, Option<Grant>) {
         Ok(found) => {
             let (grant, problem) = Grant::parse(&name, &found.spec);
             if let Some(problem) = problem {
-                tracing::warn!(name, %problem, "a RegistryAccess lends nothing and locks its hosts");
+                tracing::warn!(kind = "RegistryAccess", name, error = %problem, "it lends nothing and locks its hosts");
             }
             Some(grant)
         }
         Err(invalid) => {
-            let problem = &invalid.error;
-            tracing::warn!(name, %problem, "a RegistryAccess cannot be read; nothing is copied or built until it can");
+            let error = &invalid.error;
+            tracing::warn!(
+                kind = "RegistryAccess",
+                name,
+                error,
+                "it cannot be read; nothing is copied or built until it can"
+            );
             None
         }
     };
