@@ -10,6 +10,7 @@ mod high_availability;
 mod images;
 mod job_template;
 mod kubectl_get;
+mod monitoring;
 mod older_crds;
 mod plugin;
 mod policies;
