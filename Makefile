@@ -12,6 +12,8 @@ SHELL := /bin/bash
 VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/ s/^version = "\(.*\)"/\1/p' Cargo.toml)
 IMAGE ?= ghcr.io/imgop/agent:$(VERSION)
 BUILDER_IMAGE ?= ghcr.io/imgop/builder:$(VERSION)
+# What the metric imgop_build_info says.
+REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # What this machine releases; programs for macOS that are in $(TARGET_DIR) already are packed too.
 RELEASE_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-pc-windows-gnu
@@ -99,7 +101,7 @@ pictures: ## Compare the pictures of the documents with what the test cluster sh
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
-	$(LARGEST_PAGES) cargo build --release --package imgop-agent
+	$(LARGEST_PAGES) IMGOP_REVISION=$(REVISION) cargo build --release --package imgop-agent
 	tests/testbed/images/agent-image \
 	  $(TARGET_DIR)/$(HOST)/release/imgop-agent $(IMAGE) $(TARGET_DIR)/agent.tar
 	@echo "$(TARGET_DIR)/agent.tar holds $(IMAGE)"

@@ -18,6 +18,7 @@ use crate::config::given_credentials::GivenCredentials;
 use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
+use crate::notifications::Notifications;
 use crate::registry_access::default_destinations::DefaultDestinations;
 use crate::registry_access::{AccessResolver, Policies};
 use crate::turns::Turns;
@@ -60,6 +61,8 @@ pub struct Agent {
     pub jobs: Jobs,
     /// Where events go.
     pub events: Events,
+    /// Where notifications go.
+    pub notifications: Notifications,
     /// Counters.
     pub metrics: Metrics,
     /// Bounds how many passes run at once, in all namespaces together.
@@ -118,6 +121,7 @@ impl Agent {
             ),
             rights,
             events: Events::new(client.clone()),
+            notifications: Notifications::default(),
             turns: Turns::new(config.max_concurrent_reconciles.into()),
             started: Timestamp::now(),
             earlier_heartbeat: None,
@@ -142,6 +146,12 @@ impl Agent {
     #[must_use]
     pub fn lending(self, given: Vec<GivenCredentials>) -> Self {
         Self { given, ..self }
+    }
+
+    /// Returns the same agent, which sends its notifications there.
+    #[must_use]
+    pub fn notifying(self, notifications: Notifications) -> Self {
+        Self { notifications, ..self }
     }
 
     /// Returns what endpoints are resolved with.

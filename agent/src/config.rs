@@ -6,6 +6,8 @@ mod election;
 pub mod given_credentials;
 pub mod image_operator;
 mod jobs;
+mod metrics;
+mod notifications;
 mod process;
 mod proxies;
 
@@ -15,8 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
-use imgop_core::api::DefaultDestination;
-use imgop_core::api::JobTemplateSpec;
+use imgop_core::api::{DefaultDestination, JobTemplateSpec};
 use imgop_core::copy::Cooldown;
 use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
 use imgop_registry::{LoopbackAddresses, PrivateAddresses, Settings, TokenServers, parse_token_servers};
@@ -25,6 +26,8 @@ use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
 pub use election::ElectionSettings;
 pub use jobs::JobSettings;
+pub use metrics::MetricsSettings;
+pub use notifications::{NotificationEvent, NotificationSettings};
 pub use process::{ProcessSettings, SettingsError};
 use proxies::InPlaceOfOwn;
 pub use proxies::{Proxies, ProxyError};
@@ -32,7 +35,6 @@ pub use proxies::{Proxies, ProxyError};
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "imgop-agent", version)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     /// Namespaces whose Images and `ImageBuilders` are handled, separated by commas; * is all of them.
     #[arg(long, env = "WATCH_NAMESPACES", value_parser = parse_namespaces)]
@@ -146,14 +148,13 @@ pub struct Config {
     #[arg(long, env = "BULK_APIS", default_value_t = true, action = clap::ArgAction::Set)]
     pub bulk_apis: bool,
 
-    /// Whether /metrics names the hosts of registries. Whoever reaches it learns which ones all tenants use.
-    #[arg(long, env = "METRICS_NAME_REGISTRIES", default_value_t = false, action = clap::ArgAction::Set)]
-    pub metrics_name_registries: bool,
+    /// What /metrics shows.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
 
-    /// Whether /metrics names `ImageBuilders`, with the time of their last success each. Whoever reaches it learns the names
-    /// of all tenants' ones.
-    #[arg(long, env = "METRICS_NAME_OBJECTS", default_value_t = false, action = clap::ArgAction::Set)]
-    pub metrics_name_objects: bool,
+    /// Where notifications go, and which.
+    #[command(flatten)]
+    pub notifications: NotificationSettings,
 
     /// Most tags of one repository that are listed.
     #[arg(long, env = "REGISTRY_MAX_TAGS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -278,18 +279,6 @@ fn parse_addresses(text: &str) -> Result<BTreeSet<IpAddr>, String> {
     let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
     let parse = |address: &str| address.parse().map_err(|_| format!("{address:?} is no IP address"));
     addresses.map(parse).collect()
-}
-
-/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
-fn parse_quantity(text: &str) -> Result<String, String> {
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
-    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
-        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
-        return Ok(text.to_owned());
-    }
-    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
 }
 
 /// Reads where destinations begin; nothing is no default.

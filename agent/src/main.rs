@@ -15,10 +15,12 @@ use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
+use imgop_agent::image_operator_names::{self, DockerHubQuota};
 use imgop_agent::leader_election::{
     Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings, when_lost,
 };
 use imgop_agent::metrics::Metrics;
+use imgop_agent::notifications::{Notifications, Webhook};
 use imgop_agent::registry_access::status::Reporter;
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, probe, web};
 use tokio::net::TcpListener;
@@ -85,7 +87,7 @@ fn on_runtime(process: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resu
 /// Runs until a signal, or until this process does not lead any more.
 async fn run(metrics: Metrics) -> anyhow::Result<()> {
     let settings = ProcessSettings::read(std::env::args_os(), |name| std::env::var(name).ok());
-    let ProcessSettings { config, given, notices } = match settings {
+    let ProcessSettings { config, given, webhook, notices } = match settings {
         Err(SettingsError::Arguments(error)) => error.exit(),
         settings => settings.context("cannot start")?,
     };
@@ -119,7 +121,7 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     metrics.collect(leadership.clone());
     let client =
         heartbeat.client(found, leadership.write_gate()).context("cannot connect to the API server")?;
-    let work = Box::pin(work((config, given), earlier, client, shown, &stop));
+    let work = Box::pin(work((config, given, webhook), earlier, client, shown, &stop));
     match election {
         None => work.await,
         Some(election) => Box::pin(while_leading(election, work, &stop)).await,
@@ -168,7 +170,7 @@ async fn while_leading(
 
 /// Does the agent's work until `stop`.
 async fn work(
-    (config, given): (Config, Vec<GivenCredentials>),
+    (config, given, webhook): (Config, Vec<GivenCredentials>, Option<Webhook>),
     earlier: EarlierHeartbeat,
     client: kube::Client,
     shown: web::Shown,
@@ -183,9 +185,14 @@ async fn work(
         tracing::warn!("{notice}");
     }
     let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
-    let agent = Arc::new(agent.lending(given).after(earlier.get()));
-    metrics.watch_registries(agent.registries.clone(), agent.config.metrics_name_registries);
+    let notifications = notifications(&agent.config, webhook, &metrics);
+    let agent = Arc::new(agent.lending(given).after(earlier.get()).notifying(notifications));
+    metrics.watch_registries(agent.registries.clone(), agent.config.metrics.metrics_name_registries);
+    metrics.watch_objects(agent.config.metrics.max_object_series());
+    let registries = agent.registries.clone();
+    image_operator_names::export(&metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
     metrics.watch_turns(agent.turns.clone());
+    metrics.watch_jobs(agent.jobs.clone());
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
@@ -219,6 +226,18 @@ async fn work(
     reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
+}
+
+/// Returns where notifications go, and begins to deliver them. What waits when the process ends is not sent.
+fn notifications(config: &Config, webhook: Option<Webhook>, metrics: &Metrics) -> Notifications {
+    if let Some(webhook) = &webhook {
+        tracing::info!(host = webhook.host(), "notifications are sent");
+    }
+    let (notifications, delivery) = Notifications::new(&config.notifications, webhook, metrics);
+    if let Some(delivery) = delivery {
+        tokio::spawn(delivery.run());
+    }
+    notifications
 }
 
 /// Runs the controllers until `stop`, and lets passes under way end.

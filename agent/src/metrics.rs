@@ -1,7 +1,9 @@
 //! Counters for Prometheus. No label holds the name of an object, unless an administrator wants that: the number of time
 //! series must stay bounded.
 
-use std::collections::BTreeMap;
+pub mod objects;
+mod registries;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,21 +12,38 @@ use kube::Resource;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::cluster::ready_gate::ReadyGate;
 use crate::heartbeat::Heartbeat;
+use crate::jobs::Jobs;
 use crate::turns::Turns;
+use objects::{ObjectSeries, ObjectSources};
+use registries::RegistryRequests;
+
+/// The commit that the program was built from.
+const REVISION: &str = match option_env!("IMGOP_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Returns a histogram of times, from 10 ms to a quarter of an hour.
+pub fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 3.0, 11))
+}
 
 /// The counters of all kinds. A kind registers its own with [`Metrics::register`].
 #[derive(Clone)]
 pub struct Metrics {
     /// Passes over objects.
     pub reconciliations: Family<OfKind, Counter>,
+    /// How long they took.
+    pub reconciliation_seconds: Family<OfKind, Histogram, fn() -> Histogram>,
     /// Passes that ended because the API server did not do what was asked.
     pub api_failures: Family<OfKind, Counter>,
     /// Jobs created.
@@ -35,6 +54,8 @@ pub struct Metrics {
     pub syncs: Family<Ended, Counter>,
     /// When a sync last succeeded as a whole, in seconds since 1970.
     pub last_success: Family<OfKind, Gauge>,
+    /// Where the controllers of all kinds show their objects.
+    pub objects: ObjectSources,
     registry: Arc<Mutex<Registry>>,
     /// Numbers whose names have another prefix than ours.
     others: Arc<Mutex<Vec<Registry>>>,
@@ -74,15 +95,19 @@ impl Metrics {
     pub fn new() -> Self {
         let metrics = Self {
             reconciliations: Family::default(),
+            reconciliation_seconds: Family::new_with_constructor(seconds),
             api_failures: Family::default(),
             jobs_created: Family::default(),
             status_writes: Family::default(),
             syncs: Family::default(),
             last_success: Family::default(),
+            objects: ObjectSources::default(),
             registry: Arc::new(Mutex::new(Registry::with_prefix("imgop"))),
             others: Arc::default(),
         };
         metrics.register("reconciliations", "Passes over objects", metrics.reconciliations.clone());
+        let help = "How long passes over objects took, once they had their turn";
+        metrics.register("reconciliation_duration_seconds", help, metrics.reconciliation_seconds.clone());
         metrics.register("api_failures", "Passes that the API server ended", metrics.api_failures.clone());
         metrics.register("jobs_created", "Jobs created", metrics.jobs_created.clone());
         metrics.register("status_writes", "Statuses written", metrics.status_writes.clone());
@@ -92,6 +117,8 @@ impl Metrics {
             "When a sync last ended with everything at its destination",
             metrics.last_success.clone(),
         );
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION)]);
+        metrics.register("build", "The program: its version, and the commit that it was built from", build);
         metrics
     }
 
@@ -112,27 +139,39 @@ impl Metrics {
 
     /// Adds what the registry client counts, by host only where hosts may be named.
     pub fn watch_registries(&self, registries: Registries, names_hosts: bool) {
-        self.registry.lock().register_collector(Box::new(RegistryRequests { registries, names_hosts }));
+        self.collect(RegistryRequests { registries, names_hosts });
+    }
+
+    /// Adds how the objects of all kinds stand. This many series may name them; with none, no object is named.
+    pub fn watch_objects(&self, max_series: Option<usize>) {
+        self.collect(ObjectSeries::new(self.objects.clone(), max_series));
+    }
+
+    /// Adds how many Jobs there are and how many objects wait for one.
+    pub fn watch_jobs(&self, jobs: Jobs) {
+        self.collect(JobPlaces(jobs));
     }
 
     /// Adds how many lines of the log were dropped.
     pub fn watch_log(&self, dropped: impl Fn() -> usize + Send + Sync + 'static) {
-        self.registry.lock().register_collector(Box::new(DroppedLines(Box::new(dropped))));
+        self.collect(DroppedLines(Box::new(dropped)));
     }
 
     /// Adds how much waits for a turn.
     pub fn watch_turns(&self, turns: Turns) {
-        self.registry.lock().register_collector(Box::new(WaitingPasses(turns)));
+        let help = "How long passes waited for their turn";
+        self.register("turn_wait_seconds", help, turns.waits());
+        self.collect(WaitingPasses(turns));
     }
 
     /// Adds how long watches have been failing.
     pub fn watch_ready_gate(&self, ready_gate: ReadyGate) {
-        self.registry.lock().register_collector(Box::new(FailingWatch(ready_gate)));
+        self.collect(FailingWatch(ready_gate));
     }
 
     /// Adds how long the API server has been silent.
     pub fn watch_heartbeat(&self, heartbeat: Heartbeat) {
-        self.registry.lock().register_collector(Box::new(Silence(heartbeat)));
+        self.collect(Silence(heartbeat));
     }
 
     /// Returns the text that Prometheus reads.
@@ -208,61 +247,20 @@ impl Collector for WaitingPasses {
     }
 }
 
-/// Requests by status code, and how much of its rate limit each registry reports as left; by host where hosts may
-/// be named.
+/// Jobs that have not ended, and objects that wait for a place for theirs.
 #[derive(Debug)]
-struct RegistryRequests {
-    registries: Registries,
-    names_hosts: bool,
-}
+struct JobPlaces(Jobs);
 
-impl RegistryRequests {
-    /// Returns the label of a host, which is empty where hosts are not named.
-    fn label(&self, host: String) -> Vec<(&'static str, String)> {
-        if self.names_hosts { vec![("registry", host)] } else { Vec::new() }
-    }
-
-    /// Returns the requests by their labels.
-    fn requests(&self) -> BTreeMap<Vec<(&'static str, String)>, u64> {
-        let mut requests = BTreeMap::new();
-        for count in self.registries.requests() {
-            let code = count.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-            let mut labels = self.label(count.host);
-            labels.push(("code", code));
-            *requests.entry(labels).or_default() += count.count;
-        }
-        requests
-    }
-}
-
-impl Collector for RegistryRequests {
+impl Collector for JobPlaces {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (name, help) = ("registry_requests", "Requests to registries, by status code");
-        let mut requests = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, count) in self.requests() {
-            ConstCounter::new(count).encode(requests.encode_family(&labels)?)?;
-        }
-        let limits = self.registries.rate_limits();
-        if self.names_hosts {
-            let (name, help) = ("registry_ratelimit_remaining", "Pulls that a registry reports as left");
-            let mut remaining = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (host, limit) in &limits {
-                let left = i64::try_from(limit.remaining).unwrap_or(i64::MAX);
-                let labels = self.label(host.clone());
-                ConstGauge::new(left).encode(remaining.encode_family(&labels)?)?;
-            }
-        }
-        let (name, help) =
-            ("registry_pulls_short", "Registries at which so few pulls are left that copies wait");
-        let mut short = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        let mut by_label = BTreeMap::<_, i64>::new();
-        for (host, limit) in limits {
-            *by_label.entry(self.label(host)).or_default() += i64::from(limit.is_short);
-        }
-        for (labels, count) in by_label {
-            ConstGauge::new(count).encode(short.encode_family(&labels)?)?;
-        }
-        Ok(())
+        let places = self.0.places();
+        let (name, help) = ("jobs_unfinished", "Jobs that run or wait to run (MAX_JOBS)");
+        let gauge = |count: usize| ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+        let unfinished = gauge(places.unfinished);
+        unfinished.encode(encoder.encode_descriptor(name, help, None, unfinished.metric_type())?)?;
+        let (name, help) = ("objects_waiting_for_jobs", "Objects that wait until there may be more Jobs");
+        let waiting = gauge(places.waiting);
+        waiting.encode(encoder.encode_descriptor(name, help, None, waiting.metric_type())?)
     }
 }
 
@@ -271,22 +269,6 @@ mod tests {
     use k8s_openapi::api::batch::v1::Job;
 
     use super::*;
-
-    #[tokio::test]
-    async fn hosts_of_registries_are_named_only_where_an_administrator_wants_it() {
-        let registry = imgop_fakes::Catalog::default().start().await;
-        let registries = Registries::new(imgop_fakes::settings());
-        let repository = format!("{}/app", registry.address).parse().unwrap();
-        let access = imgop_registry::Access { tls: imgop_registry::Tls::PlainHttp, ..Default::default() };
-        registries.repository(&repository, &access).tags().await.ok();
-        for names_hosts in [false, true] {
-            let metrics = Metrics::new();
-            metrics.watch_registries(registries.clone(), names_hosts);
-            let text = metrics.text().unwrap();
-            assert!(text.contains("imgop_registry_requests_total{"), "{text}");
-            assert_eq!(text.contains("127.0.0.1"), names_hosts, "{text}");
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_that_fails_and_lines_of_the_log_that_were_dropped_are_counted() {

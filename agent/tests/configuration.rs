@@ -12,8 +12,10 @@ use imgop_agent::controller::{ReadyGate, Reconcile as _, Report, Watched};
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
+use imgop_agent::image_operator_names::{self, DockerHubQuota};
 use imgop_agent::leader_election::Leadership;
 use imgop_agent::metrics::{Ended, Metrics, OfKind};
+use imgop_agent::notifications::{Notifications, Webhook};
 use imgop_agent::{Agent, Config, OF_KINDS};
 use imgop_core::api::{Image, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus};
 
@@ -35,6 +37,7 @@ const METRICS: &str = "
 
 At `/metrics` on the address of `LISTEN`, in Prometheus' format. The label `kind` is the kind of the objects, such as
 `Image`. Objects are named only with `METRICS_NAME_OBJECTS=true`, and registries only with `METRICS_NAME_REGISTRIES=true`.
+[What they mean, and what to do with them](monitoring.md).
 
 | metric | type | |
 |---|---|---|
@@ -62,7 +65,23 @@ fn ended_build() -> Report<ImageBuilderStatus> {
         serde_json::json!({ "number": 1, "reason": "Created", "result": "Succeeded", "duration": {} });
     let history = vec![serde_json::from_value(build).unwrap()];
     let status = ImageBuilderStatus { history, ..ImageBuilderStatus::default() };
-    Report { status, is_progress: false, completed: None }
+    Report { status, names: Vec::new(), is_progress: false, completed: None }
+}
+
+/// Adds what the process shows of itself.
+fn watch(metrics: &Metrics, agent: &Agent, ready_gate: &ReadyGate) {
+    metrics.watch_heartbeat(Heartbeat::new());
+    metrics.collect(Leadership::unelected());
+    metrics.watch_ready_gate(ready_gate.clone());
+    metrics.watch_registries(agent.registries.clone(), true);
+    metrics.watch_log(|| 0);
+    metrics.watch_turns(agent.turns.clone());
+    metrics.watch_objects(agent.config.metrics.max_object_series());
+    metrics.watch_jobs(agent.jobs.clone());
+    let registries = agent.registries.clone();
+    image_operator_names::export(metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
+    let webhook = Webhook::new(&agent.config.notifications).unwrap();
+    drop(Notifications::new(&agent.config.notifications, webhook, metrics));
 }
 
 fn metrics() -> String {
@@ -72,15 +91,11 @@ fn metrics() -> String {
         "--watch-namespaces=*",
         "--skopeo-image=skopeo:1",
         "--metrics-name-objects=true",
+        "--notification-url=http://127.0.0.1:1",
     ]);
     let (metrics, ready_gate) = (Metrics::new(), ReadyGate::default());
     let agent = Arc::new(Agent::new(client, config, metrics.clone(), OF_KINDS));
-    metrics.watch_heartbeat(Heartbeat::new());
-    metrics.collect(Leadership::unelected());
-    metrics.watch_ready_gate(ready_gate.clone());
-    metrics.watch_registries(agent.registries.clone(), true);
-    metrics.watch_log(|| 0);
-    metrics.watch_turns(agent.turns.clone());
+    watch(&metrics, &agent, &ready_gate);
     // What is counted by label is exported once it is not zero.
     let of_kind = OfKind::of::<Image>();
     for family in
@@ -89,6 +104,7 @@ fn metrics() -> String {
         drop(family.get_or_create(&of_kind));
     }
     drop(metrics.last_success.get_or_create(&of_kind));
+    drop(metrics.reconciliation_seconds.get_or_create(&of_kind));
     drop(metrics.syncs.get_or_create(&Ended { kind: of_kind.kind, reason: String::new() }));
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
@@ -109,7 +125,11 @@ fn metrics() -> String {
         .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
         .map(|(name, help)| {
             let type_ = type_of(name);
-            let suffix = if type_ == "counter" { "_total" } else { "" };
+            let suffix = match type_.as_str() {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
             format!("| `{name}{suffix}` | {type_} | {} |", help.trim_end_matches('.'))
         })
         .collect();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders that serve any kind.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 13] = [
     "agent.rs",
     "controller",
     "schedule.rs",
@@ -13,7 +13,9 @@ const SHARED: [&str; 11] = [
     "jobs",
     "registry_access",
     "metrics.rs",
+    "metrics",
     "heartbeat.rs",
+    "notifications",
     "leader_election",
     "turns",
     "web.rs",

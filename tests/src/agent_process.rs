@@ -113,6 +113,11 @@ impl AgentProcess {
         Ok(status.with_context(|| format!("the agent does not end: see {}", self.log.display()))??.code())
     }
 
+    /// Where it serves its metrics.
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Returns its metrics in Prometheus' format.
     pub async fn metrics(&self) -> anyhow::Result<String> {
         self.get("metrics").await

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use crate::repository_root;
+use crate::{repository_root, testbed_scripts};
 
 /// The kubectl plugin, as it is in the sources now.
 pub fn plugin() -> anyhow::Result<PathBuf> {
@@ -33,6 +33,16 @@ pub fn dynamic_agent() -> anyhow::Result<PathBuf> {
 pub fn step() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     built(&BUILT, "imgop-step")
+}
+
+/// Installs Debian's packages that are missing.
+pub fn ensure_packages(packages: &[&str]) -> anyhow::Result<()> {
+    let script = r#"source "$0/lib/common.sh"; source "$0/lib/packages.sh"; ensure_packages "$@""#;
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", script]).arg(testbed_scripts()).args(packages);
+    let status = command.stdin(Stdio::null()).status().context("bash does not start")?;
+    ensure!(status.success(), "{} cannot be installed", packages.join(" "));
+    Ok(())
 }
 
 fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Result<PathBuf> {

@@ -10,11 +10,14 @@ use kube::{Api, Client};
 
 use super::api_error::ApiCause;
 use super::owner::Owner;
+use crate::notifications::Completed;
 
 /// Who reports the events.
 const REPORTER: &str = "imgop-agent";
 const NORMAL: &str = "Normal";
 const WARNING: &str = "Warning";
+/// How many tags a note names.
+const NAMED: usize = 5;
 /// The longest note in characters; Kubernetes takes 1 kB.
 const MAX_NOTE: usize = 900;
 
@@ -42,15 +45,25 @@ impl Events {
         self.publish(owner, NORMAL, reason, action, note, Some(secondary)).await;
     }
 
-    /// Reports a change of status: that the object became ready, or a failure that is new.
-    pub async fn transition(&self, owner: &Owner, old: &[Condition], new: &[Condition]) {
+    /// Reports a change of status: that the object became ready, with what is new, or a failure that is new.
+    pub async fn transition(
+        &self,
+        owner: &Owner,
+        (old, new): (&[Condition], &[Condition]),
+        completed: Completed<'_>,
+    ) {
         let Some(ready) = conditions::find(new, READY) else { return };
         let before = conditions::find(old, READY);
         if before.is_some_and(|b| b.status == ready.status && b.reason == ready.reason) {
             return;
         }
         let Some(type_) = type_of(ready) else { return };
-        self.publish(owner, type_, &ready.reason, "Sync", ready.message.clone(), None).await;
+        let message = &ready.message;
+        let note = match named(completed.tags, completed.count) {
+            names if ready.status == "True" && !names.is_empty() => format!("{message}; new: {names}"),
+            _ => message.clone(),
+        };
+        self.publish(owner, type_, &ready.reason, "Sync", note, None).await;
     }
 
     /// An event that cannot be written is no reason to stop. Each is one of its own: kube's recorder would
@@ -89,6 +102,14 @@ impl Events {
     }
 }
 
+/// Returns the first few of these names for people, and how many more there are of `count` in all.
+pub fn named(names: &[impl AsRef<str>], count: u32) -> String {
+    let shown: Vec<&str> = names.iter().take(NAMED).map(AsRef::as_ref).collect();
+    let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(shown.len());
+    let shown = shown.join(", ");
+    if more == 0 || shown.is_empty() { shown } else { format!("{shown} and {more} more") }
+}
+
 /// Returns the type of the event for this condition; none for what needs no event.
 fn type_of(ready: &Condition) -> Option<&'static str> {
     match (ready.status.as_str(), ready.reason.as_str()) {
@@ -104,6 +125,15 @@ mod tests {
     use imgop_core::api::conditions::{NewCondition, merge};
 
     use super::*;
+
+    #[test]
+    fn an_event_names_the_first_few_tags() {
+        let tags = |count: u32| (0..count).map(|n| format!("v{n}")).collect::<Vec<_>>();
+        assert_eq!((named(&tags(0), 0), named(&tags(0), 3)), (String::new(), String::new()));
+        assert_eq!(named(&tags(1), 1), "v0");
+        assert_eq!(named(&tags(5), 5), "v0, v1, v2, v3, v4");
+        assert_eq!(named(&tags(6), 10), "v0, v1, v2, v3, v4 and 5 more");
+    }
 
     #[test]
     fn whatever_keeps_an_object_from_being_ready_is_an_event() {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// A value for each object, behind a lock of its own. All of it can be lost: a restart derives it again.
+/// A value for each object, which has its own locks. All of it can be lost: a restart derives it again.
 #[derive(Debug)]
-pub struct PerObject<T>(Mutex<HashMap<String, Arc<tokio::sync::Mutex<T>>>>);
+pub struct PerObject<T>(Mutex<HashMap<String, Arc<T>>>);
 
 impl<T> Default for PerObject<T> {
     fn default() -> Self {
@@ -16,10 +16,14 @@ impl<T> Default for PerObject<T> {
 }
 
 impl<T: Default> PerObject<T> {
-    /// Returns what is remembered of an object; of one that is new, the default. Lock it for the length of a
-    /// pass: `let memory = all.of(uid); let mut memory = memory.lock().await;`.
-    pub fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<T>> {
+    /// Returns what is remembered of an object; of one that is new, the default.
+    pub fn of(&self, uid: &str) -> Arc<T> {
         self.0.lock().entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// Returns what is remembered of an object, if anything is.
+    pub fn find(&self, uid: &str) -> Option<Arc<T>> {
+        self.0.lock().get(uid).cloned()
     }
 
     /// Drops what is remembered of objects that no longer exist.
@@ -30,11 +34,13 @@ impl<T: Default> PerObject<T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Mutex as Locked;
+
     use super::*;
 
     #[tokio::test]
     async fn each_object_has_a_value_of_its_own_until_it_is_deleted() {
-        let all = PerObject::<u32>::default();
+        let all = PerObject::<Locked<u32>>::default();
         *all.of("a").lock().await += 1;
         *all.of("a").lock().await += 1;
         assert_eq!((*all.of("a").lock().await, *all.of("b").lock().await), (2, 0));
@@ -46,7 +52,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_object_is_handled_by_one_pass_at_a_time() {
-        let all = PerObject::<u32>::default();
+        let all = PerObject::<Locked<u32>>::default();
         let first = all.of("a");
         let _held = first.lock().await;
         assert!(all.of("a").try_lock().is_err());

@@ -91,7 +91,7 @@ impl ReadyGate {
             let groups = self.0.groups.lock().clone();
             if groups.iter().all(|group| group.iter().any(|watch| watch.is_known)) {
                 let missing = groups.iter().flatten().filter(|watch| !watch.is_known).count();
-                tracing::warn!(missing, "ready, though some watches have not begun");
+                tracing::warn!(count = missing, "ready, though some watches have not begun");
                 self.0.is_open.store(true, Ordering::Release);
             } else {
                 tokio::time::sleep(RETRY_INTERVAL).await;

@@ -9,8 +9,7 @@ use imgop_core::build::step::DEFAULT_LOG_BYTES;
 use imgop_registry::oci::PlatformSelector;
 use serde::{Deserialize, Serialize};
 
-use super::jobs::given;
-use super::parse_quantity;
+use super::jobs::{given, parse_quantity};
 
 /// The version of Buildah in the image of builds that is released with this agent.
 const RELEASED_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };

@@ -7,7 +7,6 @@ use imgop_core::api::job_template::grammar;
 use imgop_core::api::{Amounts, Resources, Toleration};
 use serde::de::DeserializeOwned;
 
-use super::parse_quantity;
 use super::proxies::{Proxies, parse_proxy};
 use crate::jobs::template::JobDefaults;
 
@@ -146,6 +145,18 @@ fn parse_annotations(text: &str) -> Result<Texts, String> {
 fn parse_tolerations(text: &str) -> Result<Tolerations, String> {
     let tolerations: Tolerations = parse_json(text, r#"[{"key": "mirror", "operator": "Exists"}]"#)?;
     tolerations.iter().try_for_each(grammar::toleration).map(|()| tolerations)
+}
+
+/// Reads a quantity of Kubernetes, such as `500m` or `1Gi`. Nothing is no quantity.
+pub(super) fn parse_quantity(text: &str) -> Result<String, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffixes = ["", "m", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"];
+    let is_number = number.parse::<f64>().is_ok_and(|number| number > 0.0)
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text.is_empty() || is_number && suffixes.contains(&&text[number.len()..]) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no quantity of Kubernetes, such as 500m or 1Gi"))
 }
 
 #[cfg(test)]

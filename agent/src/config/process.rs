@@ -8,6 +8,7 @@ use imgop_core::default_destination::InvalidDefaults;
 use super::given_credentials::{GivenCredentials, GivenCredentialsError};
 use super::image_operator::{Translated, translate};
 use super::{Config, ProxyError};
+use crate::notifications::{Webhook, WebhookError};
 
 /// Why the agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum SettingsError {
     /// What Jobs have of the agent's proxies is not known.
     #[error(transparent)]
     Proxies(#[from] ProxyError),
+    /// The webhook for notifications cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// Credentials are not complete.
     #[error(transparent)]
     Credentials(#[from] GivenCredentialsError),
@@ -33,6 +37,8 @@ pub struct ProcessSettings {
     pub config: Config,
     /// Credentials for the agent's own namespace.
     pub given: Vec<GivenCredentials>,
+    /// Where notifications go, if anywhere.
+    pub webhook: Option<Webhook>,
     /// What is logged, a line each.
     pub notices: Vec<String>,
 }
@@ -53,7 +59,8 @@ impl ProcessSettings {
             GivenCredentials::read(variable, defaults.as_ref().map(|defaults| defaults.prefix.host()))?;
         let of_given = given.iter().map(GivenCredentials::notice);
         let notices = notices.iter().map(ToString::to_string).chain(of_given).collect();
-        Ok(Self { config, given, notices })
+        let webhook = Webhook::new(&config.notifications)?;
+        Ok(Self { config, given, webhook, notices })
     }
 }
 
@@ -82,7 +89,7 @@ mod tests {
             ("SUCCEEDED_JOB_DELETION_DELAY_SECONDS", "10"),
         ];
         let given = ["--leader-elect=true", "--destination-default-registry=r.example.com/mirror"];
-        let ProcessSettings { config, given: lent, notices } = read(&given, &chart).unwrap();
+        let ProcessSettings { config, given: lent, notices, .. } = read(&given, &chart).unwrap();
         assert_eq!(config.job_deletion_delay_seconds, 10);
         let about: Vec<&str> = notices.iter().filter_map(|notice| notice.split(' ').next()).collect();
         assert_eq!(about, ["CREDS_DESTINATION_USERNAME"]);

@@ -9,6 +9,7 @@
 //!
 //! A kind implements [`Reconcile`] and knows nothing of watches, turns, panics and retries.
 
+mod known_objects;
 mod objects;
 mod reconcile;
 mod store_bound;
@@ -21,6 +22,7 @@ mod worker;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::stream::select_all;
@@ -28,9 +30,11 @@ use futures::{FutureExt as _, StreamExt as _};
 use imgop_core::api::conditions::{READY, find, reasons};
 use imgop_core::time::saturating_add;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt as _};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -41,10 +45,11 @@ pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
+use crate::notifications::{Completed, Told};
 use crate::turns::TurnKey;
 use objects::Change;
 pub use objects::{Objects, Watched};
-pub use reconcile::{Failure, Object, PassResult, Reconcile, Report};
+pub use reconcile::{Failure, MAX_NAMES, Object, PassResult, Reconcile, Report};
 use store_bound::StoreLimits;
 pub use stored::{NamespacedName, Stored};
 use worker::{Worker, changed};
@@ -67,6 +72,7 @@ const EVICTION_INTERVAL: Duration = Duration::from_mins(5);
 pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: CancellationToken) {
     let agent = kind.agent().clone();
     let runner = Arc::new(Runner::new(kind, watched.objects()));
+    agent.metrics.objects.add(known_objects::of(&runner));
     let parts = watched.into_parts().into_iter().map(|part| {
         let (agent, runner) = (agent.clone(), runner.clone());
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP, StoreLimits::of(&agent.config));
@@ -143,6 +149,17 @@ struct Slot<R: Reconcile> {
     api_failures: u32,
     /// Why the object could not be decoded, once that is reported.
     undecodable: Option<String>,
+    /// When the pass that runs came to the end of a look.
+    looked: Option<Timestamp>,
+    /// The trouble that the last notification told of, if it has not ended.
+    told: Option<Box<Told>>,
+}
+
+/// What is remembered of one object, and what metrics show of that without waiting for a pass.
+struct Remembered<R: Reconcile> {
+    slot: tokio::sync::Mutex<Slot<R>>,
+    /// When a look last ended, in seconds since 1970; 0 if none has since this process began.
+    last_look: AtomicI64,
 }
 
 impl<R: Reconcile> Default for Slot<R> {
@@ -153,7 +170,15 @@ impl<R: Reconcile> Default for Slot<R> {
             written: None,
             api_failures: 0,
             undecodable: None,
+            looked: None,
+            told: None,
         }
+    }
+}
+
+impl<R: Reconcile> Default for Remembered<R> {
+    fn default() -> Self {
+        Self { slot: tokio::sync::Mutex::default(), last_look: AtomicI64::new(0) }
     }
 }
 
@@ -161,7 +186,7 @@ impl<R: Reconcile> Default for Slot<R> {
 struct Runner<R: Reconcile> {
     kind: R,
     objects: Objects<R::Kind>,
-    memories: PerObject<Slot<R>>,
+    memories: PerObject<Remembered<R>>,
     /// Held while the status of an object is read that cannot be decoded.
     reading_status: tokio::sync::Mutex<()>,
 }
@@ -174,7 +199,8 @@ impl<R: Reconcile> Runner<R> {
     /// Reconciles an object that has its turn. Returns after what time it is due again; none waits for a change.
     async fn reconcile(&self, name: &NamespacedName) -> Option<Duration> {
         let agent = self.kind.agent();
-        agent.metrics.reconciliations.get_or_create(&OfKind::of::<R::Kind>()).inc();
+        let of_kind = OfKind::of::<R::Kind>();
+        agent.metrics.reconciliations.get_or_create(&of_kind).inc();
         // It may have waited for minutes: what has changed meanwhile counts.
         let object = self.objects.get(&name.namespace, &name.name)?;
         let uid = object.uid().unwrap_or_default();
@@ -183,7 +209,10 @@ impl<R: Reconcile> Runner<R> {
             return None;
         }
         // The type of all that a pass awaits is too deep to stand within that of a task.
+        let began = Instant::now();
         let next = Box::pin(self.in_turn(object, &uid)).await;
+        let seconds = began.elapsed().as_secs_f64();
+        agent.metrics.reconciliation_seconds.get_or_create(&of_kind).observe(seconds);
         // It was deleted while this pass took its place in the queue.
         if !self.objects.exists(name, &uid) {
             agent.jobs.leave_queue(&uid);
@@ -210,8 +239,8 @@ impl<R: Reconcile> Runner<R> {
 
     async fn in_turn(&self, object: Guarded<R::Kind>, uid: &str) -> Option<Duration> {
         let agent = self.kind.agent();
-        let slot = self.memories.of(uid);
-        let mut slot = slot.lock().await;
+        let remembered = self.memories.of(uid);
+        let mut slot = remembered.slot.lock().await;
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
         let result = match &object.0 {
@@ -222,6 +251,9 @@ impl<R: Reconcile> Runner<R> {
             Err(invalid) => self.undecodable(&object, invalid, &mut slot, now).await,
         };
         agent.jobs.end_pass(uid);
+        if let Some(at) = slot.looked.take() {
+            remembered.last_look.store(at.as_second(), Ordering::Relaxed);
+        }
         match result {
             Ok(next) => {
                 slot.api_failures = 0;
@@ -255,7 +287,8 @@ impl<R: Reconcile> Runner<R> {
         let generation = object.meta().generation;
         let failure = Failure { generation, reason: reasons::INTERNAL_ERROR, message };
         let status = R::stalled(R::status(object), failure, now);
-        self.report(object, slot, Report { status, completed: Some(0), is_progress: false }, now).await?;
+        let report = Report { status, completed: Some(0), names: Vec::new(), is_progress: false };
+        self.report(object, slot, report, now).await?;
         Ok(Some(PANIC_BACKOFF))
     }
 
@@ -271,7 +304,8 @@ impl<R: Reconcile> Runner<R> {
         }
         // The compiler works out the layout of all that a task awaits; a pass alone is deep enough.
         let pass = self.kind.pass(object, &mut slot.memory, now).boxed();
-        let PassResult { report, next } = pass.await?;
+        let PassResult { report, next, has_looked } = pass.await?;
+        slot.looked = has_looked.then_some(now);
         let Some(report) = report else { return Ok(next) };
         if report.is_progress
             && let Some(written) = slot.written
@@ -313,7 +347,8 @@ impl<R: Reconcile> Runner<R> {
         now: Timestamp,
     ) -> Result<bool, ApiError> {
         let old = R::status(object);
-        let is_written = match self.write(object, old, &report.status).await {
+        let completed = Completed { count: report.completed.unwrap_or_default(), tags: &report.names };
+        let is_written = match self.write(object, old, &report.status, completed).await {
             Ok(is_written) => is_written,
             Err(error) => {
                 slot.pending = Some(Box::new((object.meta().generation, report)));
@@ -322,6 +357,9 @@ impl<R: Reconcile> Runner<R> {
         };
         if is_written {
             slot.written = Some(now);
+            let (before, after) = (conditions_of(old), conditions_of(Some(&report.status)));
+            let notifications = &self.kind.agent().notifications;
+            notifications.tell(&Owner::of(object), (&before, &after), completed, &mut slot.told, now);
         }
         self.kind.reported(object, &report, now);
         Ok(is_written)
@@ -333,6 +371,7 @@ impl<R: Reconcile> Runner<R> {
         object: &K,
         old: Option<&R::Status>,
         new: &R::Status,
+        completed: Completed<'_>,
     ) -> Result<bool, ApiError> {
         let agent = self.kind.agent();
         if !write_status(&agent.client, object, old, new).await? {
@@ -340,15 +379,19 @@ impl<R: Reconcile> Runner<R> {
         }
         agent.metrics.status_writes.get_or_create(&OfKind::of::<R::Kind>()).inc();
         let owner = Owner::of(object);
-        let before = old.cloned().map(|mut old| std::mem::take(old.conditions())).unwrap_or_default();
-        let conditions = std::mem::take(new.clone().conditions());
-        agent.events.transition(&owner, &before, &conditions).await;
+        let (before, conditions) = (conditions_of(old), conditions_of(Some(new)));
+        agent.events.transition(&owner, (&before, &conditions), completed).await;
         if let Some(ready) = find(&conditions, READY) {
             let Owner { kind, namespace, name, .. } = owner;
             tracing::info!(%kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
         }
         Ok(true)
     }
+}
+
+/// Returns the conditions of a status.
+fn conditions_of<S: WithConditions>(status: Option<&S>) -> Vec<Condition> {
+    status.cloned().map(|mut status| std::mem::take(status.conditions())).unwrap_or_default()
 }
 
 #[cfg(test)]

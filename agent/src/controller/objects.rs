@@ -108,6 +108,16 @@ impl<K: Object> Objects<K> {
         having.filter_map(|object| object.decode().0.ok()).map(|object| self.completed(object))
     }
 
+    /// Returns all objects as they are kept.
+    pub(super) fn stored_all(&self) -> impl Iterator<Item = Arc<Stored<K>>> {
+        self.stores.iter().flat_map(Store::state)
+    }
+
+    /// Returns a part of each object that has it, as it is written.
+    pub fn parts<T: DeserializeOwned>(&self) -> impl Iterator<Item = (NamespacedName, T)> {
+        self.stored_all().filter_map(|object| Some((object.namespaced_name().clone(), object.part()?)))
+    }
+
     /// Returns the UIDs of all objects, also of those that cannot be decoded.
     pub fn uids(&self) -> HashSet<String> {
         self.stores.iter().flat_map(Store::state).filter_map(|object| object.read_uid()).collect()

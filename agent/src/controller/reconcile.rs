@@ -95,14 +95,19 @@ pub struct PassResult<S> {
     pub report: Option<Report<S>>,
     /// After what time the next pass is; none waits for a change.
     pub next: Option<Duration>,
+    /// Whether the pass came to the end of a look at what the object is about, however that ended.
+    pub has_looked: bool,
 }
 
 impl<S> PassResult<S> {
     /// Leaves the status as it is.
     pub fn unchanged(next: Option<Duration>) -> Self {
-        Self { report: None, next }
+        Self { report: None, next, has_looked: false }
     }
 }
+
+/// How many things a report names.
+pub const MAX_NAMES: usize = 20;
 
 /// What is reported of an object.
 #[derive(Debug, Clone)]
@@ -111,6 +116,8 @@ pub struct Report<S> {
     pub status: S,
     /// How many things the pass completed, if a sync or a build has ended with it.
     pub completed: Option<u32>,
+    /// What they are called, of the first of them.
+    pub names: Vec<String>,
     /// Whether nothing is new but how far a sync has come: then the status may be written a little later.
     pub is_progress: bool,
 }

@@ -1,5 +1,6 @@
 //! What the controller does around the passes of a kind, here of Images.
 
+mod known_objects;
 mod lent;
 mod log;
 mod turn;

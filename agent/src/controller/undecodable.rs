@@ -17,6 +17,7 @@ use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
 use crate::cluster::watch::{Guarded, Keep, Watch, find};
+use crate::notifications::Completed;
 
 /// When an undecodable object of a namespace that is not enabled is reconciled again.
 const NOT_ENABLED_INTERVAL: Duration = Duration::from_mins(1);
@@ -89,7 +90,7 @@ impl<R: Reconcile> Runner<R> {
         match self.status_alone(metadata).await? {
             Some(Ok(view)) => {
                 let old = view.status.as_ref();
-                self.write(object, old, &R::stalled(old, failure, now)).await?;
+                self.write(object, old, &R::stalled(old, failure, now), Completed::default()).await?;
             }
             // To write the status anew would remove what it holds.
             Some(Err(error)) => {

@@ -1,11 +1,22 @@
 //! The counters that only Images have.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use imgop_core::api::{FailureReason, Image};
+use imgop_core::copy::Outcome;
 use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+use super::reloads::{ReloadSeries, Reloads};
+use crate::config::MetricsSettings;
+use crate::controller::Objects;
+use crate::image_operator_names;
 use crate::metrics::Metrics;
 
 /// What is counted of copies.
@@ -17,6 +28,33 @@ pub(super) struct CopyCounters {
     pub blobs_mounted: Counter,
     /// Tags that are left alone because they keep failing.
     pub in_cooldown: InCooldown,
+    /// Bytes of the blobs that were new at destinations with the tags that were put there.
+    pub bytes_copied: Counter,
+    /// Copies of Jobs, by what became of them.
+    copies: Family<OfCopy, Counter>,
+    /// How long they took that succeeded.
+    copy_seconds: CopySeconds,
+    /// Jobs by the image that they copy, as image-operator counts them.
+    pub reloads: Arc<Reloads>,
+}
+
+/// What became of a copy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfCopy {
+    result: &'static str,
+    /// The reason of a failure.
+    reason: String,
+}
+
+/// How long copies took.
+#[derive(Debug)]
+struct CopySeconds(Histogram);
+
+impl Default for CopySeconds {
+    fn default() -> Self {
+        // From a second to an hour, which is how long Jobs may take.
+        Self(Histogram::new(exponential_buckets(1.0, 2.0, 13)))
+    }
 }
 
 /// How many tags of each Image are left alone because they keep failing.
@@ -47,14 +85,42 @@ impl InCooldown {
 
 impl CopyCounters {
     /// Returns counters that are exported with these metrics.
-    pub fn new(metrics: &Metrics) -> Self {
-        let counters = Self::default();
+    pub fn new(metrics: &Metrics, settings: &MetricsSettings, images: &Objects<Image>) -> Self {
+        let counters = Self { reloads: Arc::new(Reloads::new(settings)), ..Self::default() };
+        let reloads = || ReloadSeries { reloads: counters.reloads.clone(), images: images.clone() };
+        image_operator_names::export(metrics, settings, reloads);
         metrics.register("tags_copied", "Tags copied and verified", counters.tags_copied.clone());
         let mounted = "Blobs that a registry mounted from another repository of its own";
         metrics.register("blobs_mounted", mounted, counters.blobs_mounted.clone());
         let left_alone =
             "Tags that keep failing and are left alone for the cooldown (FAILURE_COOLDOWN_MINUTES)";
         metrics.register("tags_in_cooldown", left_alone, counters.in_cooldown.sum.clone());
+        let copies = "Copies of Jobs that this process began, by what became of them";
+        metrics.register("copies", copies, counters.copies.clone());
+        // Without a zero before it, the first failure would be no increase.
+        for (result, reason) in [("Succeeded", ""), ("Failed", "CopyFailed"), ("Interrupted", "")] {
+            drop(counters.copies.get_or_create(&OfCopy { result, reason: reason.to_owned() }));
+        }
+        let seconds = "How long Jobs took to copy a tag, where that succeeded";
+        metrics.register("copy_duration_seconds", seconds, counters.copy_seconds.0.clone());
+        let bytes = "Bytes of the blobs that destinations were not known to have before a tag was copied; at most that \
+                     much was sent";
+        metrics.register("copied_bytes", bytes, counters.bytes_copied.clone());
         counters
+    }
+
+    /// Counts a copy that has ended; none is one whose Job has vanished.
+    pub fn ended(&self, outcome: Option<&Outcome>, took: Option<Duration>) {
+        let failed = |reason: FailureReason| OfCopy { result: "Failed", reason: format!("{reason:?}") };
+        let of_copy = match outcome {
+            Some(Outcome::Failed { reason, .. }) => failed(*reason),
+            None => failed(FailureReason::CopyFailed),
+            Some(Outcome::Interrupted { .. }) => OfCopy { result: "Interrupted", reason: String::new() },
+            Some(_) => OfCopy { result: "Succeeded", reason: String::new() },
+        };
+        if let Some(took) = took.filter(|_| of_copy.result == "Succeeded") {
+            self.copy_seconds.0.observe(took.as_secs_f64());
+        }
+        self.copies.get_or_create(&of_copy).inc();
     }
 }

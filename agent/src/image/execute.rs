@@ -18,9 +18,10 @@ use k8s_openapi::api::batch::v1::Job;
 use super::failures::Halt;
 use super::job::{ADVICE, deadline_seconds, identity, job, options};
 use super::job_results::JobResults;
-use super::memory::Memory;
+use super::memory::{Memory, SyncInProgress};
 use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, SHORT_INTERVAL};
+use crate::cluster::events::named;
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
 use crate::jobs::report::JobReport;
@@ -28,9 +29,6 @@ use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
 use imgop_core::schedule::Due;
-
-/// How many tags an event names.
-const NAMED_TAGS: usize = 5;
 
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
 /// images. Too few reserved would let Jobs take what is to be left to others.
@@ -143,7 +141,19 @@ impl Pass<'_> {
             let outcome = Outcome::Failed { reason: FailureReason::CopyFailed, message, at: self.now };
             memory.outcomes.insert(copy.clone(), outcome);
         }
-        sync.started.retain(|copy| is_running(&runs, copy));
+        self.forget_ended(&runs, jobs, sync);
+    }
+
+    /// Forgets the copies of which this process has now seen the end, and counts them.
+    pub(super) fn forget_ended(&self, runs: &[Run], jobs: &JobResults, sync: &mut SyncInProgress) {
+        sync.started.retain(|copy| {
+            let is_running = is_running(runs, copy);
+            if !is_running {
+                let run = runs.iter().find(|run| run.copy == *copy);
+                self.images.counters.ended(run.map(|run| &run.outcome), jobs.duration(copy));
+            }
+            is_running
+        });
     }
 
     /// Creates Jobs for the copies of a plan. A suspended Image begins none.
@@ -255,8 +265,11 @@ impl Pass<'_> {
     async fn report_job(&self, job: &Job, batch: &[Copy]) {
         let agent = self.agent();
         agent.metrics.jobs_created.get_or_create(&OfKind::of::<Image>()).inc();
+        self.images.counters.reloads.count(&self.image.spec);
         let name = job.metadata.name.as_deref().unwrap_or_default();
-        let note = format!("Job {name} copies {}", names_of(batch));
+        let tags: Vec<&str> = batch.iter().map(|copy| copy.destination_tag.as_str()).collect();
+        let note =
+            format!("Job {name} copies {}", named(&tags, u32::try_from(tags.len()).unwrap_or(u32::MAX)));
         agent.events.job_created(&self.owner, name, reasons::COPY_SCHEDULED, "Copy", note).await;
     }
 }
@@ -264,15 +277,6 @@ impl Pass<'_> {
 /// Returns whether a Job uses what is lent: the namespace of such Jobs may be that of their Image.
 fn is_lent(job: &JobReport) -> bool {
     job.annotations.contains_key(OWNER_ANNOTATION)
-}
-
-/// Returns the tags of these copies for people: the first few, and how many more there are.
-fn names_of(copies: &[Copy]) -> String {
-    let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
-    match tags.len().checked_sub(NAMED_TAGS) {
-        Some(more @ 1..) => format!("{} and {more} more", tags[..NAMED_TAGS].join(", ")),
-        _ => tags.join(", "),
-    }
 }
 
 /// Returns what became of the copies that Jobs were created for. One whose Job may be among those of which is not
@@ -313,7 +317,7 @@ fn wait_for(plan: &mut Plan, begun: &[Copy]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::tests::fixtures::{copy, now};
+    use crate::image::tests::fixtures::now;
     use crate::jobs::testing::report_of;
 
     #[test]
@@ -325,13 +329,5 @@ mod tests {
         };
         assert!(is_lent(&report(serde_json::json!({ OWNER_ANNOTATION: "{}" }))));
         assert!(!is_lent(&report(serde_json::json!({}))));
-    }
-
-    #[test]
-    fn an_event_names_the_first_few_tags() {
-        let copies = |count: u32| (0..count).map(|n| copy(&format!("v{n}"), 1)).collect::<Vec<_>>();
-        assert_eq!(names_of(&copies(1)), "v0");
-        assert_eq!(names_of(&copies(5)), "v0, v1, v2, v3, v4");
-        assert_eq!(names_of(&copies(10)), "v0, v1, v2, v3, v4 and 5 more");
     }
 }

@@ -1,6 +1,7 @@
 //! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION, container_name};
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Observed, Outcome, Plan, Run, TagAction};
@@ -35,6 +36,8 @@ struct CopyJob {
     /// Whether the node of its pod does not answer.
     is_lost: bool,
     runs: Vec<Run>,
+    /// How long the containers ran that copied, in the order of the copies; none of one that is not known.
+    durations: Vec<Option<Duration>>,
 }
 
 impl JobResults {
@@ -76,6 +79,12 @@ impl JobResults {
             }
         }
         runs
+    }
+
+    /// Returns how long a copy took, if that is known.
+    pub fn duration(&self, copy: &Copy) -> Option<Duration> {
+        let of_jobs = self.on_route().flat_map(|job| job.runs.iter().zip(&job.durations));
+        of_jobs.filter(|(run, _)| run.copy == *copy).find_map(|(_, duration)| *duration)
     }
 
     /// Returns the Jobs that are younger than the last sync, and what their copies came to.
@@ -159,7 +168,12 @@ impl CopyJob {
         let copies = annotation(COPIES_ANNOTATION)
             .and_then(|text| serde_json::from_str::<Vec<CopyRecord>>(text).ok())
             .unwrap_or_default();
-        let copies = copies.iter().filter_map(CopyRecord::read).enumerate();
+        let copies: Vec<(usize, Copy)> = copies.iter().filter_map(CopyRecord::read).enumerate().collect();
+        let duration = |(index, copy): &(usize, Copy)| {
+            let containers = (0..copy.parts().len()).map(|part| container_name(*index, part));
+            containers.map(|name| report.container(&name).ran_for()).sum::<Option<Duration>>()
+        };
+        let durations = copies.iter().map(duration).collect();
         let run = |(index, copy): (usize, Copy)| {
             let parts =
                 copy.parts().iter().enumerate().map(|(part, digest)| {
@@ -174,7 +188,8 @@ impl CopyJob {
             is_unfinished: report.state != JobState::Finished,
             is_to_be_deleted: report.is_to_be_deleted(),
             is_lost: report.state == JobState::Lost,
-            runs: copies.map(run).collect(),
+            runs: copies.into_iter().map(run).collect(),
+            durations,
         }
     }
 }

@@ -19,6 +19,7 @@ mod memory;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
+mod reloads;
 mod requests;
 mod status;
 
@@ -41,7 +42,7 @@ use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
-use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
+use crate::controller::{Failure, MAX_NAMES, Objects, PassResult, Reconcile, Report};
 use crate::metrics::{Ended, OfKind};
 use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use crate::registry_access::lent::LentAccess;
@@ -83,7 +84,8 @@ impl Images {
     pub fn new(agent: Arc<Agent>, images: Objects<Image>) -> Self {
         let destinations = agent.destinations.clone();
         let images = images.completed_by(move |image| destinations.completed(image));
-        let (conflicts, counters) = (Conflicts::new(images), CopyCounters::new(&agent.metrics));
+        let counters = CopyCounters::new(&agent.metrics, &agent.config.metrics, &images);
+        let conflicts = Conflicts::new(images);
         let claims = BuilderClaims::new(Objects::new([]));
         Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
     }
@@ -164,16 +166,18 @@ impl Reconcile for Images {
         };
         let report = findings.map(|mut findings| {
             let completed = findings.ended.as_ref().map(|copied| count(copied));
+            let names = findings.ended.iter().flatten().take(MAX_NAMES).map(ToString::to_string).collect();
             findings.destination = destination;
             let status = next_status(image, findings, memory.schedule.growing_retry(), now);
             let is_progress = completed.is_none() && is_progress(image.status.as_ref(), &status);
-            Report { status, completed, is_progress }
+            Report { status, completed, names, is_progress }
         });
         // A request that came too soon after another one is acted on in a moment.
         let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
         let wait = wait.into_iter().chain(completion.map(|_| DEFAULTS_INTERVAL)).min();
         memory.shrink();
-        Ok(PassResult { report, next: wait })
+        let has_looked = report.as_ref().is_some_and(|report| report.completed.is_some());
+        Ok(PassResult { report, next: wait, has_looked })
     }
 
     fn stalled(old: Option<&ImageStatus>, failure: Failure<'_>, now: Timestamp) -> ImageStatus {

@@ -103,8 +103,10 @@ impl Pass<'_> {
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);
         }
-        let pulls = learn(route, contents, self.namespace(), &self.images.blobs).await;
-        memory.pulls_per_copy = pulls.or(memory.pulls_per_copy);
+        if let Some(learned) = learn(route, contents, self.namespace(), &self.images.blobs).await {
+            memory.pulls_per_copy = Some(learned.manifests);
+            self.images.counters.bytes_copied.inc_by(learned.new_bytes);
+        }
         // Where the destination has accepted tags of this Image, it denies this one alone.
         let refusal = refusal.filter(|error| {
             *error.reason() != Reason::Forbidden || !self.has_written_to(&state.request.destination)
@@ -140,7 +142,7 @@ impl Pass<'_> {
         }
         let Some(observed) = memory.sync().observed.clone() else {
             // Their sync has ended: the next one finds what they pushed.
-            memory.sync().started.retain(|copy| is_running(&runs, copy));
+            self.forget_ended(&runs, &jobs, memory.sync());
             return Ok(());
         };
         match self.may_work(Due::InProgress).await {

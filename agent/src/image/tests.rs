@@ -1,6 +1,7 @@
 //! Whole passes over an Image.
 
 mod cooldown;
+mod counted_copies;
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;

@@ -8,7 +8,7 @@ use imgop_core::api::{
     BuildReason, BuildResult, ImageBuilder, ImageBuilderStatus, PlatformState, PlatformStatus,
 };
 use imgop_core::build::step::PushedLayers;
-use kube::ResourceExt as _;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -17,9 +17,12 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use serde::Deserialize;
 
 use super::part_runs::Try;
+use crate::config::MetricsSettings;
+use crate::controller::{NamespacedName, Objects};
+use crate::image_operator_names;
 use crate::metrics::{Metrics, OfKind};
 
 /// Builds by how they ended and why they began.
@@ -55,8 +58,6 @@ pub(super) struct BuildCounters {
     uploaded_bytes: Counter,
     /// Parts that run and that wait, and the last build that was counted, by the UID of the ImageBuilder.
     of_builder: Arc<Mutex<HashMap<String, Counted>>>,
-    /// The last success of each ImageBuilder, by its UID; none where objects are not to be named.
-    successes: Option<Successes>,
 }
 
 #[derive(Debug, Default)]
@@ -68,33 +69,36 @@ struct Counted {
     pushed: Option<(u64, Vec<PushedLayers>)>,
 }
 
-/// When ImageBuilders last had an image built and published.
-type Successes = Arc<Mutex<HashMap<String, Success>>>;
-
-#[derive(Debug)]
-struct Success {
-    namespace: String,
-    name: String,
-    /// In seconds since 1970.
-    at: i64,
-}
-
-/// The same as a gauge.
+/// When ImageBuilders last had an image built and published, under image-operator's name.
 #[derive(Debug)]
 struct LastSuccess {
-    metric: &'static str,
-    /// The label for the name.
-    label: &'static str,
-    successes: Successes,
+    builders: Objects<ImageBuilder>,
+    max_series: usize,
+}
+
+/// What is read of an ImageBuilder.
+#[derive(Deserialize)]
+struct Part {
+    status: StatusPart,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusPart {
+    last_successful_build_time: Timestamp,
 }
 
 impl Collector for LastSuccess {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let name = "last_time_imagebuilder_was_reloaded";
         let help = "When an ImageBuilder last had an image built and published";
-        let mut metric = encoder.encode_descriptor(self.metric, help, None, MetricType::Gauge)?;
-        for Success { namespace, name, at } in self.successes.lock().values() {
-            let labels = [("namespace", namespace.as_str()), (self.label, name.as_str())];
-            ConstGauge::new(*at).encode(metric.encode_family(&labels)?)?;
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (NamespacedName { namespace, name }, Part { status }) in
+            self.builders.parts().take(self.max_series)
+        {
+            let labels = [("namespace", namespace.as_ref()), ("imagebuilder", name.as_ref())];
+            let at = status.last_successful_build_time.as_second();
+            ConstGauge::new(at).encode(metric.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -116,7 +120,11 @@ impl Collector for BuildCount {
 
 impl BuildCounters {
     /// Registers the numbers.
-    pub(super) fn new(metrics: &Metrics, names_objects: bool) -> Self {
+    pub(super) fn new(
+        metrics: &Metrics,
+        settings: &MetricsSettings,
+        builders: &Objects<ImageBuilder>,
+    ) -> Self {
         // From a second to nine hours.
         let histogram: fn() -> Histogram = || Histogram::new(exponential_buckets(1.0, 2.0, 16));
         let counters = Self {
@@ -128,10 +136,14 @@ impl BuildCounters {
             layers: Family::default(),
             uploaded_bytes: Counter::default(),
             of_builder: Arc::default(),
-            successes: names_objects.then(Arc::default),
         };
         counters.register(metrics);
-        counters.register_collectors(metrics);
+        let jobs = || BuildCount(metrics.jobs_created.clone());
+        image_operator_names::export(metrics, settings, jobs);
+        if let Some(max_series) = settings.max_object_series() {
+            let last_success = || LastSuccess { builders: builders.clone(), max_series };
+            image_operator_names::export(metrics, settings, last_success);
+        }
         counters
     }
 
@@ -155,36 +167,6 @@ impl BuildCounters {
         metrics.register("build_uploaded_bytes", bytes, self.uploaded_bytes.clone());
     }
 
-    fn register_collectors(&self, metrics: &Metrics) {
-        let mut of_image_operator = Registry::with_prefix("image_operator");
-        of_image_operator.register_collector(Box::new(BuildCount(metrics.jobs_created.clone())));
-        if let Some(successes) = &self.successes {
-            metrics.collect(LastSuccess {
-                metric: "build_last_success_timestamp_seconds",
-                label: "name",
-                successes: successes.clone(),
-            });
-            of_image_operator.register_collector(Box::new(LastSuccess {
-                metric: "last_time_imagebuilder_was_reloaded",
-                label: "imagebuilder",
-                successes: successes.clone(),
-            }));
-        }
-        metrics.add(of_image_operator);
-    }
-
-    /// Takes note of an ImageBuilder as it is, which need not be reported anew after a restart.
-    pub(super) fn seen(&self, builder: &ImageBuilder) {
-        self.note_success(builder, builder.status.as_ref());
-    }
-
-    fn note_success(&self, builder: &ImageBuilder, status: Option<&ImageBuilderStatus>) {
-        let (Some(successes), Some(uid)) = (&self.successes, builder.metadata.uid.clone()) else { return };
-        let Some(at) = status.and_then(|status| status.last_successful_build_time.as_ref()) else { return };
-        let (namespace, name) = (builder.namespace().unwrap_or_default(), builder.name_any());
-        successes.lock().insert(uid, Success { namespace, name, at: at.0.as_second() });
-    }
-
     /// Takes note of the layers of a build that succeeds. They are counted when its end is written, which it may not be.
     pub(super) fn pushed(&self, builder: &ImageBuilder, number: u64, tries: &[Try]) {
         let layers = tries.iter().map(layers_of).collect();
@@ -206,7 +188,6 @@ impl BuildCounters {
 
     /// Counts what a status says that was written.
     pub(super) fn reported(&self, builder: &ImageBuilder, status: &ImageBuilderStatus) {
-        self.note_success(builder, Some(status));
         let uid = builder.metadata.uid.clone().unwrap_or_default();
         let mut all = self.of_builder.lock();
         let counted = all.entry(uid).or_default();
@@ -249,9 +230,6 @@ impl BuildCounters {
 
     /// Drops what is counted of objects that do not exist any more.
     pub(super) fn evict(&self, exists: &(dyn Fn(&str) -> bool + Sync)) {
-        if let Some(successes) = &self.successes {
-            successes.lock().retain(|uid, _| exists(uid));
-        }
         self.of_builder.lock().retain(|uid, counted| {
             let stays = exists(uid);
             if !stays {
@@ -359,29 +337,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn objects_are_named_only_where_an_administrator_wants_it_and_also_under_image_operators_names() {
+    async fn jobs_are_counted_under_image_operators_name() {
         let stage = built(&[]).await;
-        assert_eq!(
-            lines(&stage, "image_operator_imagebuilder_build_count"),
-            ["image_operator_imagebuilder_build_count 1"]
-        );
-        let (own, old) = (
-            "imgop_build_last_success_timestamp_seconds",
-            "image_operator_last_time_imagebuilder_was_reloaded",
-        );
-        assert_eq!((lines(&stage, own).len(), lines(&stage, old).len()), (0, 0));
-        let mut stage = built(&["--metrics-name-objects=true"]).await;
-        let at =
-            stage.builder.status.as_ref().unwrap().last_successful_build_time.clone().unwrap().0.as_second();
-        let (namespace, name) = ("team-a", stage.builder.metadata.name.clone().unwrap());
-        let named = |metric: &str, label: &str| {
-            vec![format!("{metric}{{namespace=\"{namespace}\",{label}=\"{name}\"}} {at}")]
-        };
-        assert_eq!(lines(&stage, own), named(own, "name"));
-        assert_eq!(lines(&stage, old), named(old, "imagebuilder"));
-        stage.builders.counters.evict(&|_: &str| false);
-        assert_eq!(lines(&stage, own), Vec::<String>::new());
-        stage.pass().await;
-        assert_eq!(lines(&stage, own), named(own, "name"), "also of what is not reported anew");
+        let count = "image_operator_imagebuilder_build_count";
+        assert_eq!(lines(&stage, count), [format!("{count} 1")]);
     }
 }

@@ -56,7 +56,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::config::Config;
-use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
+use crate::controller::{Failure, MAX_NAMES, Objects, PassResult, Reconcile, Report};
 use crate::jobs::budget::KindCap;
 use crate::metrics::{Ended, OfKind};
 use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
@@ -108,7 +108,7 @@ pub struct ImageBuilders {
 impl ImageBuilders {
     /// Returns the kind, whose objects are these, beside Images that may have the same tags.
     pub fn new(agent: Arc<Agent>, builders: Objects<ImageBuilder>, images: Objects<Image>) -> Self {
-        let counters = BuildCounters::new(&agent.metrics, agent.config.metrics_name_objects);
+        let counters = BuildCounters::new(&agent.metrics, &agent.config.metrics, &builders);
         let of_builders = agent.destinations.clone();
         let builders = builders.completed_by(move |builder| of_builders.completed(builder));
         let of_images = agent.destinations.clone();
@@ -152,7 +152,7 @@ impl Reconcile for ImageBuilders {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageBuilderStatus>, ApiError> {
-        self.counters.seen(builder);
+        let next_check = memory.schedule.next;
         let is_new = builder.status.as_ref().and_then(|status| status.observed_generation)
             != builder.metadata.generation;
         let (completed, incomplete) = self.agent.destinations.complete_if_possible(builder, is_new).await;
@@ -175,11 +175,16 @@ impl Reconcile for ImageBuilders {
             }
             memory.reports(builder, &status);
             let completed = ended.map(|_| u32::from(ended == Some(BuildResult::Succeeded)));
-            Report { is_progress: is_progress && status.build == pass.status.build, status, completed }
+            let is_progress = is_progress && status.build == pass.status.build;
+            let tags = status.image.iter().flat_map(|image| &image.tags).filter(|_| completed == Some(1));
+            Report { names: tags.take(MAX_NAMES).cloned().collect(), is_progress, status, completed }
         });
         let wait = wait.into_iter().chain(pass.request_delay(memory)).chain(pass.job_interval()).min();
         let wait = wait.into_iter().chain(completion.map(|_| DEFAULTS_INTERVAL)).min();
-        Ok(PassResult { report, next: wait })
+        // A look ends with the time of the next one.
+        let has_ended = report.as_ref().is_some_and(|report| report.completed.is_some());
+        let has_looked = has_ended || next_check.is_some() && next_check != memory.schedule.next;
+        Ok(PassResult { report, next: wait, has_looked })
     }
 
     fn stalled(old: Option<&ImageBuilderStatus>, failure: Failure<'_>, now: Timestamp) -> ImageBuilderStatus {

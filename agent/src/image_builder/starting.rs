@@ -108,7 +108,7 @@ impl Pass<'_> {
             Err(Halt::Api(error)) => return Err(Halt::Api(error)),
             // The running build goes on, and another one begins at its end.
             Err(halt) => {
-                tracing::info!(name = self.owner.name, namespace = self.namespace(), %halt, "a request waits");
+                tracing::info!(kind = %self.owner.kind, name = self.owner.name, namespace = self.namespace(), error = %halt, "a request waits");
             }
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Pass<'_> {
             (started, _) => return started,
         };
         // Whatever keeps the next one from beginning: the conditions are those of the build that runs.
-        tracing::info!(name = self.owner.name, namespace = self.namespace(), %halt, "the next build waits");
+        tracing::info!(kind = %self.owner.kind, name = self.owner.name, namespace = self.namespace(), error = %halt, "the next build waits");
         let wait = memory.schedule.retry_later(self.now);
         self.hold(memory, wait);
         Ok(self.still_requested(self.go_on(request, running, memory).await?))

@@ -48,6 +48,15 @@ pub struct Count {
     pub unfinished: usize,
 }
 
+/// How many Jobs there are, of all owners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// Jobs that have not ended, and places that are taken for others.
+    pub unfinished: usize,
+    /// Owners that wait for a place.
+    pub waiting: usize,
+}
+
 /// Places for Jobs, and why there are not more.
 #[derive(Debug)]
 pub struct Granted {
@@ -191,6 +200,13 @@ impl JobBudget {
         });
         let place = || Place { budget: self.clone(), key: key(owner), is_filled: false };
         Granted { places: std::iter::repeat_with(place).take(granted).collect(), full }
+    }
+
+    /// Returns how many places are taken, and how many owners wait for one.
+    pub fn places(&self) -> Places {
+        let state = self.0.state.lock();
+        let unfinished = state.namespaces.values().map(|namespace| namespace.held).sum();
+        Places { unfinished, waiting: state.waiting.len() }
     }
 
     /// Notes that an owner exists: its Jobs count for the cap of its kind. Others only have its label, or an owner

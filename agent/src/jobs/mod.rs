@@ -43,7 +43,7 @@ use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::rights::Rights;
 use crate::cluster::watch::{Keep, Watch, watch};
 use crate::config::Namespaces;
-use budget::{Caps, Count, Granted, JobBudget};
+use budget::{Caps, Count, Granted, JobBudget, Places};
 pub use create::{Created, JobError};
 pub use owned::place_in;
 use report::JobReport;
@@ -63,6 +63,12 @@ const MAX_JOB_BYTES: usize = 512 * 1024;
 /// All Jobs of the agent. Cloning shares them.
 #[derive(Clone)]
 pub struct Jobs(Arc<Shared>);
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jobs").finish_non_exhaustive()
+    }
+}
 
 struct Shared {
     client: Client,
@@ -122,7 +128,8 @@ impl Jobs {
             () = stop.cancelled() => {}
             ended = tasks.join_next() => {
                 let panicked = matches!(ended, Some(Err(error)) if error.is_panic());
-                tracing::error!(panicked, "a watch of Jobs or pods has ended");
+                let error = if panicked { "it panicked" } else { "it ended" };
+                tracing::error!(error, "a watch of Jobs or pods has ended");
             }
         }
     }
@@ -202,6 +209,11 @@ impl Jobs {
     /// Returns how many Jobs an owner has.
     pub fn count(&self, owner: &Owner) -> Count {
         self.0.store.count(owner)
+    }
+
+    /// Returns how many Jobs there are, of all owners.
+    pub fn places(&self) -> Places {
+        self.0.budget.places()
     }
 
     /// Notes that an owner exists: its Jobs count for the cap of its kind.

@@ -121,6 +121,8 @@ pub struct ContainerEnd {
     pub message: String,
     /// When; never in the future, whatever the node's clock says.
     pub at: Timestamp,
+    /// When it began, by its node's clock.
+    pub began: Option<Timestamp>,
 }
 
 /// What is known of the pods of a Job.
@@ -240,6 +242,14 @@ impl EndedBy {
     }
 }
 
+impl ContainerState {
+    /// Returns how long the container ran, if it has ended and that is known.
+    pub fn ran_for(&self) -> Option<Duration> {
+        let Self::Ended(end) = self else { return None };
+        end.began.and_then(|began| end.at.duration_since(began).try_into().ok())
+    }
+}
+
 impl ContainerEnd {
     fn of(end: &TerminatedView, created: Timestamp, now: Timestamp) -> Self {
         // A node whose clock is ahead must not put the next try into next week.
@@ -249,6 +259,7 @@ impl ContainerEnd {
             reason: end.reason.clone().unwrap_or_default(),
             message: end.message.clone().unwrap_or_default(),
             at: at.unwrap_or(created),
+            began: end.started_at.as_ref().map(|time| time.0),
         }
     }
 }

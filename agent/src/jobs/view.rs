@@ -146,6 +146,8 @@ pub struct TerminatedView {
     pub reason: Option<String>,
     /// What it left behind.
     pub message: Option<String>,
+    /// When it began, by its node's clock.
+    pub started_at: Option<Time>,
     /// When, by its node's clock.
     pub finished_at: Option<Time>,
 }

@@ -109,8 +109,9 @@ impl AccessResolver<'_> {
             Decision::Granted { grant, also } => {
                 if !also.is_empty() {
                     tracing::debug!(
-                        grant = grant.name,
-                        ?also,
+                        kind = "RegistryAccess",
+                        name = grant.name,
+                        others = ?also,
                         "several RegistryAccesses fit alike; the first lends"
                     );
                 }

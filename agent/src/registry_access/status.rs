@@ -86,7 +86,7 @@ impl<'a> Reporter<'a> {
                 Ok(true) => {}
                 Ok(false) => next = RECHECK_INTERVAL,
                 Err(error) => {
-                    tracing::warn!(name = object.name, %error, "cannot report a RegistryAccess; trying again");
+                    tracing::warn!(kind = "RegistryAccess", name = object.name, %error, "cannot report it; trying again");
                     next = RECHECK_INTERVAL;
                 }
             }

@@ -7,14 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 
+use crate::metrics::seconds;
 use queue::FairQueue;
 pub use queue::TurnKey;
 
 /// The turns of all passes. Cloning shares them.
 #[derive(Clone)]
-pub struct Turns(Arc<Mutex<State>>);
+pub struct Turns {
+    state: Arc<Mutex<State>>,
+    /// How long was waited for each turn, in seconds.
+    waits: Histogram,
+}
 
 impl std::fmt::Debug for Turns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,14 +61,15 @@ pub struct Waiting {
 impl Turns {
     /// Returns this many turns.
     pub fn new(turns: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { queue: FairQueue::new(turns), is_closed: false })))
+        let state = State { queue: FairQueue::new(turns), is_closed: false };
+        Self { state: Arc::new(Mutex::new(state)), waits: seconds() }
     }
 
     /// Asks for a turn, which is handed to `give` when it is there; never once the turns are closed. Thousands may wait,
     /// so that none of them is a task.
     pub fn request(&self, key: TurnKey, give: Give) {
         {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if state.is_closed {
                 return;
             }
@@ -74,7 +81,8 @@ impl Turns {
     /// Gives the turns that are free.
     fn give(&self) {
         loop {
-            let Some((key, waiter)) = self.0.lock().queue.next() else { return };
+            let Some((key, waiter)) = self.state.lock().queue.next() else { return };
+            self.waits.observe(waiter.since.elapsed().as_secs_f64());
             if let Err(mut turn) = (waiter.give)(Turn { key: Some(key), turns: self.clone() }) {
                 // None waits for it any more. The loop gives it to the next one: thousands may have gone.
                 turn.end();
@@ -82,16 +90,21 @@ impl Turns {
         }
     }
 
+    /// Returns how long was waited for each turn, in seconds.
+    pub fn waits(&self) -> Histogram {
+        self.waits.clone()
+    }
+
     /// Ends the wait of all that wait, and of all that come later.
     pub fn close(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.is_closed = true;
         state.queue.clear();
     }
 
     /// Returns how much waits for a turn.
     pub fn waiting(&self) -> Waiting {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let longest = state.queue.waiting().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default();
         Waiting { count: state.queue.waiting().count(), longest }
     }
@@ -101,7 +114,7 @@ impl Turn {
     /// Frees the turn. Returns whether it had not ended before.
     fn end(&mut self) -> bool {
         let Some(key) = self.key.take() else { return false };
-        self.turns.0.lock().queue.end(&key);
+        self.turns.state.lock().queue.end(&key);
         true
     }
 }

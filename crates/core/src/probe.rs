@@ -116,7 +116,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use imgop_fakes::Catalog;
-    use imgop_registry::Settings;
+    use imgop_registry::{LoopbackAddresses, Settings};
 
     use super::*;
 
@@ -129,9 +129,16 @@ mod tests {
         let registry = Catalog::default().start().await;
         let registries = Registries::new(Settings::default());
         let repository = format!("{}/absent", registry.address);
-        let answer = target(repository.clone(), TlsMode::PlainHttp).probe(&registries).await;
+        let answer = target(repository, TlsMode::PlainHttp).probe(&registries).await;
         assert_eq!((answer.outcome, answer.message.as_str()), (Outcome::Answers, ""));
-        let answer = target(repository, TlsMode::Verify).probe(&registries).await;
+        // A loopback address is asked without TLS anyway.
+        let settings = Settings {
+            addresses: [("registry.test".to_owned(), registry.address.parse().unwrap())].into(),
+            loopback: LoopbackAddresses::Named,
+            ..Settings::default()
+        };
+        let named = target("registry.test/absent".to_owned(), TlsMode::Verify);
+        let answer = named.probe(&Registries::new(settings)).await;
         assert_eq!(answer.outcome, Outcome::PlainHttp, "{}", answer.message);
     }
 

@@ -43,7 +43,8 @@ mod write_gate;
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
 pub use client::{
-    Account, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient, SharedTags, TagList,
+    Account, DOCKER_HUB, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient,
+    SharedTags, TagList,
 };
 pub use credentials::{
     Access, Allowances, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError,

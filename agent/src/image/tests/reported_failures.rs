@@ -6,6 +6,7 @@ use imgop_core::copy::ObserveError;
 
 use super::*;
 use crate::cluster::rights::Right;
+use crate::notifications::Completed;
 
 fn message(status: &ImageStatus) -> &str {
     &find(&status.conditions, READY).unwrap().message
@@ -52,7 +53,8 @@ async fn a_job_that_the_api_server_cannot_create_is_an_event_and_is_counted() {
         assert!(metrics.contains(line), "{metrics}");
     }
     let (before, after) = (&stage.image.status.as_ref().unwrap().conditions, &report.status.conditions);
-    stage.images.agent.events.transition(&Owner::of(&stage.image), before, after).await;
+    let owner = Owner::of(&stage.image);
+    stage.images.agent.events.transition(&owner, (before, after), Completed::default()).await;
     let event = stage.api.bodies("POST").pop().unwrap();
     assert_eq!((&event["type"], &event["reason"]), (&"Warning".into(), &"JobRefused".into()), "{event}");
     assert!(event["note"].as_str().unwrap().contains(words), "{event}");

@@ -62,6 +62,7 @@ fn ended(code: i32, message: &str) -> ContainerState {
         reason: String::new(),
         message: message.into(),
         at,
+        began: None,
     })
 }
 

@@ -43,13 +43,19 @@ impl SeenAccess {
         match (&self.grant, &self.problem) {
             (Err(problem), _) if before.and_then(|before| before.grant.as_ref().err()) != Some(problem) => {
                 tracing::warn!(
+                    kind = "RegistryAccess",
                     name,
-                    problem,
-                    "a RegistryAccess cannot be read; nothing is copied or built until it can"
+                    error = problem,
+                    "it cannot be read; nothing is copied or built until it can"
                 );
             }
             (Ok(_), Some(problem)) if before.and_then(|before| before.problem.as_ref()) != Some(problem) => {
-                tracing::warn!(name, problem, "a RegistryAccess lends nothing and locks its hosts");
+                tracing::warn!(
+                    kind = "RegistryAccess",
+                    name,
+                    error = problem,
+                    "it lends nothing and locks its hosts"
+                );
             }
             _ => {}
         }

@@ -39,7 +39,7 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
-pub use mount::{KnownBlobs, learn, mount};
+pub use mount::{KnownBlobs, Learned, learn, mount};
 pub use naming::Naming;
 pub use observe::{Answers, ContentCache, Known, Limits, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};

@@ -4,7 +4,7 @@
 //! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::pin::pin;
 use std::sync::Arc;
@@ -100,20 +100,19 @@ pub async fn mount(
     }
     let mounted = AtomicU64::new(0);
     if timeout(STEP_TIMEOUT, mounting.run(contents, &mounted)).await.is_err() {
-        tracing::debug!(destination = %route.request.destination, "mounting took too long");
+        tracing::debug!(repository = %route.request.destination, "mounting took too long");
     }
     mounted.into_inner()
 }
 
 /// Learns which blobs the destination holds now that these contents are published there, from their
-/// manifests, which are read unless they are at hand. Returns how many manifests the largest has, which is
-/// what a copy of it takes in pulls; `None` if nothing was read.
+/// manifests, which are read unless they are at hand. Returns `None` if nothing was read.
 pub async fn learn(
     route: Route<'_>,
     published: Vec<(Digest, Option<Manifest>)>,
     namespace: &str,
     known: &KnownBlobs,
-) -> Option<u64> {
+) -> Option<Learned> {
     let destination = route.destination;
     // Within one registry the source holds everything.
     if published.is_empty() || destination.counts_pulls() || source_is_readable(route) {
@@ -123,11 +122,23 @@ pub async fn learn(
     let read = timeout(STEP_TIMEOUT, reading).await.ok()?;
     let scope = Arc::new(Scope::new(destination, namespace));
     let repository = Arc::new(route.request.destination.clone());
-    let mut known = known.0.lock();
-    for blob in read.blobs {
+    let (mut known, mut new_bytes) = (known.0.lock(), 0_u64);
+    for (blob, bytes) in read.blobs {
+        if known.find(&scope, &blob).is_none() {
+            new_bytes = new_bytes.saturating_add(bytes);
+        }
         known.learn(&scope, &repository, blob);
     }
-    (read.manifests > 0).then_some(read.manifests)
+    (read.manifests > 0).then_some(Learned { manifests: read.manifests, new_bytes })
+}
+
+/// What was learned of contents that were published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Learned {
+    /// How many manifests the largest has, which is what a copy of it takes in pulls.
+    pub manifests: u64,
+    /// Bytes of the blobs that the destination was not known to hold before.
+    pub new_bytes: u64,
 }
 
 /// Returns whether the source is another repository of the destination's registry, and open to its credential.
@@ -161,7 +172,7 @@ impl Mounting<'_> {
                 // What the destination itself holds needs no mount.
                 (*from != request.destination).then_some((blob, from))
             };
-            needed.into_iter().filter_map(from).collect()
+            needed.into_keys().filter_map(from).collect()
         };
         let mounting = |(blob, from): (Digest, Arc<Repository>)| async move {
             let is_mounted = self.mount(&blob, &from).await;
@@ -178,7 +189,7 @@ impl Mounting<'_> {
                 false
             }
             Err(error) => {
-                tracing::debug!(%error, %from, "a blob is not mounted");
+                tracing::debug!(%error, repository = %from, "a blob is not mounted");
                 false
             }
         }
@@ -190,16 +201,16 @@ impl Mounting<'_> {
 struct Read {
     /// Manifests of the largest content.
     manifests: u64,
-    /// Each once: the images of an index share most.
-    blobs: BTreeSet<Digest>,
+    /// Each once, with its bytes: the images of an index share most.
+    blobs: BTreeMap<Digest, u64>,
 }
 
 impl Read {
     /// Adds blobs while there is room.
     fn add(&mut self, manifest: &Manifest) {
-        for blob in manifest.blobs().unwrap_or_default() {
+        for (blob, bytes) in manifest.sized_blobs().unwrap_or_default() {
             if self.blobs.len() < MAX_BLOBS {
-                self.blobs.insert(blob);
+                self.blobs.insert(blob, bytes);
             }
         }
     }

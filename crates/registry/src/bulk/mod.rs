@@ -86,7 +86,7 @@ pub(crate) async fn look_up(http: &Http, refusals: &Reach, query: Query<'_>) -> 
     let ended = collected.unwrap_or_else(|_| Err(Failure::protocol("it timed out")));
     if let Err(failure) = ended {
         let (repository, pages) = (query.repository, found.pages);
-        tracing::debug!(%repository, pages, %failure, "the bulk API ends early");
+        tracing::debug!(%repository, count = pages, error = %failure, "the bulk API ends early");
         refusals.0.lock().insert(repository.clone(), pages, REFUSAL_TTL);
     }
     found.into_digests()

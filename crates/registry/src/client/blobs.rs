@@ -118,7 +118,7 @@ impl RepositoryClient {
         }
         let request = empty(Method::DELETE, upload);
         if let Err(failure) = self.send(request, Actions::PullPush).await {
-            tracing::debug!(repository = %self.repository(), %failure, "an upload is left behind");
+            tracing::debug!(repository = %self.repository(), error = %failure, "an upload is left behind");
         }
     }
 }

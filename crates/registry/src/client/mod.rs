@@ -25,7 +25,7 @@ mod uploads;
 
 pub use account::Account;
 pub use details::ImageDetails;
-pub use pull_quota::{PullReserveReached, RateLimit};
+pub use pull_quota::{DOCKER_HUB, PullReserveReached, RateLimit};
 pub use registries::Registries;
 pub use repository_client::RepositoryClient;
 pub use tag_list::TagList;

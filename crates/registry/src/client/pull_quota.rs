@@ -20,7 +20,7 @@ use crate::error::{Failure, Reason};
 /// limit on requests in headers of the same names, but not this one.
 const PULLS_OF: &str = "docker-ratelimit-source";
 /// The one registry that is known to count pulls, whatever a proxy leaves of its headers.
-const DOCKER_HUB: &str = "registry-1.docker.io";
+pub const DOCKER_HUB: &str = "registry-1.docker.io";
 /// A limit with a shorter window, or without one, is on requests and not on pulls. A host that has enough of
 /// requests answers 429.
 const MIN_WINDOW: Duration = Duration::from_hours(1);

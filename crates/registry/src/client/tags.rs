@@ -146,8 +146,8 @@ impl RepositoryClient {
             page = next;
         }
         if list.tags.invalid > 0 {
-            let dropped = list.tags.invalid;
-            tracing::debug!(repository = %self.repository(), dropped, "names that are no tags");
+            let count = list.tags.invalid;
+            tracing::debug!(repository = %self.repository(), count, "names that are no tags");
         }
         Ok(list)
     }

@@ -98,9 +98,13 @@ impl Reconcile for Errands {
         let condition = NewCondition { type_: READY, status: ready, reason, message };
         let old = errand.status.as_ref().map_or(&[][..], |status| &status.conditions);
         let conditions = merge(old, vec![condition], errand.metadata.generation, now);
-        let report =
-            Report { status: ErrandStatus { done, conditions }, completed: None, is_progress: false };
-        Ok(PassResult { report: Some(report), next: Some(INTERVAL) })
+        let report = Report {
+            status: ErrandStatus { done, conditions },
+            completed: None,
+            names: Vec::new(),
+            is_progress: false,
+        };
+        Ok(PassResult { report: Some(report), next: Some(INTERVAL), has_looked: true })
     }
 
     fn stalled(old: Option<&ErrandStatus>, failure: Failure<'_>, now: Timestamp) -> ErrandStatus {

@@ -22,26 +22,26 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-const DEADLINE: Duration = Duration::from_mins(2);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 /// How many objects a test creates at once.
 const CONCURRENCY: usize = 8;
 
 /// An API server with the agent's account, and an administrator of it.
-struct Case {
-    server: ApiServer,
+pub(crate) struct Case {
+    pub(crate) server: ApiServer,
     client: Client,
     kubeconfig: std::path::PathBuf,
 }
 
 impl Case {
-    async fn new() -> anyhow::Result<Self> {
+    pub(crate) async fn new() -> anyhow::Result<Self> {
         let server = ApiServer::bare().await?;
         let kubeconfig = install_account(&server).await?;
         Ok(Self { client: server.client().await?, server, kubeconfig })
     }
 
     /// Starts the agent.
-    async fn agent(&self, settings: &[(&str, &str)]) -> anyhow::Result<AgentProcess> {
+    pub(crate) async fn agent(&self, settings: &[(&str, &str)]) -> anyhow::Result<AgentProcess> {
         let program = tokio::task::spawn_blocking(programs::agent).await??;
         AgentProcess::start(&program, &self.kubeconfig, self.server.folder(), settings).await
     }
@@ -55,7 +55,7 @@ impl Case {
     }
 
     /// Creates a namespace where the agent may work.
-    async fn enabled_namespace(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn enabled_namespace(&self, name: &str) -> anyhow::Result<()> {
         self.namespace(name).await?;
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": { "name": "imgop-agent" },
@@ -67,13 +67,22 @@ impl Case {
         Ok(())
     }
 
+    /// Returns the administrator.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Returns the Images of a namespace.
-    fn images(&self, namespace: &str) -> Api<Image> {
+    pub(crate) fn images(&self, namespace: &str) -> Api<Image> {
         Api::namespaced(self.client.clone(), namespace)
     }
 
     /// Creates these Images in a namespace.
-    async fn create(&self, namespace: &str, images: impl IntoIterator<Item = Image>) -> anyhow::Result<()> {
+    pub(crate) async fn create(
+        &self,
+        namespace: &str,
+        images: impl IntoIterator<Item = Image>,
+    ) -> anyhow::Result<()> {
         let api = self.images(namespace);
         let created = stream::iter(images).map(|image| {
             let api = api.clone();
@@ -83,7 +92,7 @@ impl Case {
     }
 
     /// Waits until this Image has a status, and returns the reason of its condition `Ready`.
-    async fn reason(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
+    pub(crate) async fn reason(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
         let ready = |image: &Image| {
             let status = image.status.as_ref()?;
             find(&status.conditions, READY).map(|ready| ready.reason.clone())
@@ -95,7 +104,7 @@ impl Case {
 }
 
 /// Returns an Image from one plain HTTP registry to another.
-fn image(name: &str, source: &str, destination: &str) -> Image {
+pub(crate) fn image(name: &str, source: &str, destination: &str) -> Image {
     let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
     let source = Source { tls: plain.clone(), ..Source::new(source, "1.0.0") };
     let destination = Destination { tls: Some(plain), ..Destination::new(destination) };

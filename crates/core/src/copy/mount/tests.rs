@@ -137,7 +137,11 @@ async fn what_was_published_is_mounted_from_there_later() {
     (request.source, request.destination) = (source.repository("a"), registry.repository("a"));
     let (from, to) = (client(&request.source, &user), client(&request.destination, &user));
     let route = Route { request: &request, source: &from, destination: &to };
-    assert_eq!(learn(route, vec![(registry.index.clone(), None)], "team-a", &known).await, Some(3));
+    let published = || vec![(registry.index.clone(), None)];
+    let learned = learn(route, published(), "team-a", &known).await.unwrap();
+    assert!(learned.manifests == 3 && learned.new_bytes > 0, "{learned:?}");
+    let again = learn(route, published(), "team-a", &known).await.unwrap();
+    assert_eq!(again.new_bytes, 0, "they are there already");
     let other = registry.repository("other");
     assert_eq!(mounts(&known, "team-a", (&request.source, &user), (&other, &user), &source.index).await, 5);
 }

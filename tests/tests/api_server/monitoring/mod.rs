@@ -1,0 +1,209 @@
+//! What `manifests/chart/monitoring` holds, with `promtool` and a real Prometheus.
+
+mod picture;
+mod prometheus;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+use imgop_core::api::{Credentials, Image};
+use imgop_fakes::{Catalog, CatalogRegistry};
+use imgop_tests::{programs, repository_root, wait};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::tenants::{Case, DEADLINE, image};
+use prometheus::Prometheus;
+
+/// Panels that show nothing of an agent that has built nothing, has not asked Docker Hub and has no webhook.
+const MAY_BE_EMPTY: [&str; 5] = [
+    "Pulls left at Docker Hub",
+    "Builds",
+    "Duration of builds",
+    "Requests refused as too many",
+    "Notifications",
+];
+
+fn monitoring(name: &str) -> PathBuf {
+    repository_root().join("manifests/chart/monitoring").join(name)
+}
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api_server/monitoring").join(name)
+}
+
+/// Runs `promtool`, which must find nothing wrong.
+fn promtool(arguments: &[&str], file: &Path) -> anyhow::Result<()> {
+    programs::ensure_packages(&["prometheus"])?;
+    let output =
+        Command::new("promtool").args(arguments).arg(file).output().context("promtool does not start")?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}
+
+/// The rules of the file of alerts.
+fn rules() -> anyhow::Result<Vec<Value>> {
+    let alerts: Value = serde_saphyr::from_str(&fs::read_to_string(monitoring("alerts.yaml"))?)?;
+    let groups = alerts["groups"].as_array().context("no groups")?.iter();
+    Ok(groups.flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default()).collect())
+}
+
+/// The panels of the dashboard: title, type, and queries.
+fn panels() -> anyhow::Result<Vec<Value>> {
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(monitoring("dashboard.json"))?)?;
+    Ok(dashboard["panels"].as_array().context("no panels")?.clone())
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn queries(panel: &Value) -> impl Iterator<Item = &str> {
+    panel["targets"].as_array().into_iter().flatten().map(|target| text(target, "expr"))
+}
+
+#[test]
+fn the_alerts_are_rules_that_fire_in_the_bad_case_and_are_quiet_in_a_healthy_one() -> anyhow::Result<()> {
+    promtool(&["check", "rules"], &monitoring("alerts.yaml"))?;
+    promtool(&["test", "rules"], &here("alerts_test.yaml"))
+}
+
+#[test]
+fn each_alert_fires_in_some_case_and_has_a_place_in_the_documents() -> anyhow::Result<()> {
+    let cases: Value = serde_saphyr::from_str(&fs::read_to_string(here("alerts_test.yaml"))?)?;
+    let cases = cases["tests"].as_array().context("no tests")?;
+    let of =
+        |key: &'static str| cases.iter().flat_map(move |case| case[key].as_array().into_iter().flatten());
+    let fires = |name: &str| {
+        let by_rule = of("alert_rule_test").any(|test| {
+            text(test, "alertname") == name
+                && test["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty())
+        });
+        let samples =
+            of("promql_expr_test").flat_map(|test| test["exp_samples"].as_array().into_iter().flatten());
+        let named = format!("alertname=\"{name}\"");
+        by_rule || samples.filter(|sample| text(sample, "labels").contains(&named)).count() > 0
+    };
+    let page = fs::read_to_string(repository_root().join("docs/monitoring.md"))?;
+    for rule in rules()? {
+        let name = text(&rule, "alert");
+        ensure!(fires(name), "{name} fires in no test");
+        let runbook = text(&rule["annotations"], "runbook_url");
+        let anchor = format!("docs/monitoring.md#{}", name.to_lowercase());
+        ensure!(runbook.ends_with(&anchor), "{name}: {runbook}");
+        ensure!(page.lines().any(|line| line == format!("### {name}")), "docs/monitoring.md has no {name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_agent_exports_each_number_that_alerts_and_dashboard_ask_for() -> anyhow::Result<()> {
+    let page = fs::read_to_string(repository_root().join("docs/configuration.md"))?;
+    let exported: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("| `imgop_")?.split('`').next()).collect();
+    let (rules, panels) = (rules()?, panels()?);
+    let asked = rules.iter().map(|rule| text(rule, "expr")).chain(panels.iter().flat_map(queries));
+    for query in asked {
+        let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for metric in words.filter_map(|word| word.strip_prefix("imgop_")) {
+            let of_histogram =
+                ["_bucket", "_sum", "_count"].iter().find_map(|suffix| metric.strip_suffix(suffix));
+            ensure!(
+                exported.contains(metric) || of_histogram.is_some_and(|name| exported.contains(name)),
+                "imgop_{metric} of {query} is not exported"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// An agent with an Image whose tag is there, and one whose copy is to fail.
+async fn case() -> anyhow::Result<(Case, CatalogRegistry)> {
+    let case = Case::new().await?;
+    case.enabled_namespace("team").await?;
+    let there = [("1.0.0", "one")];
+    let catalog = Catalog::default().with("app", &there).with("there", &there).with("missing", &[]);
+    let registry = catalog.start().await;
+    let at = |repository: &str| format!("{}/{repository}", registry.address);
+    let images = [image("healthy", &at("app"), &at("there")), image("copied", &at("app"), &at("missing"))];
+    case.create("team", images).await?;
+    Ok((case, registry))
+}
+
+/// Ends the Job of the Image that is to be copied, as Kubernetes ends one whose pod failed.
+async fn fail_the_job(case: &Case) -> anyhow::Result<()> {
+    let jobs = Api::<Job>::namespaced(case.client().clone(), "team");
+    let first = async || anyhow::Ok(jobs.list(&ListParams::default()).await?.items.pop());
+    let job = wait::poll("a Job is created", DEADLINE, first).await?.name_any();
+    let now = jiff::Timestamp::now();
+    let condition = |type_: &str| {
+        json!({ "type": type_, "status": "True", "reason": "BackoffLimitExceeded", "message": "m",
+            "lastTransitionTime": now })
+    };
+    let conditions = [condition("FailureTarget"), condition("Failed")];
+    let status = json!({ "startTime": now, "failed": 1, "conditions": conditions });
+    jobs.patch_status(&job, &PatchParams::default(), &Patch::Merge(json!({ "status": status }))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_real_prometheus_is_quiet_until_an_image_is_stalled_and_the_dashboard_has_its_data()
+-> anyhow::Result<()> {
+    let (case, _registry) = case().await?;
+    let settings = [("METRICS_NAME_OBJECTS", "true"), ("METRICS_NAME_REGISTRIES", "true")];
+    let agent = case.agent(&settings).await?;
+    ensure!(case.reason("team", "healthy").await? == "Succeeded");
+    // Alerts are not waited for as long as in a cluster.
+    let shortened = fs::read_to_string(monitoring("alerts.yaml"))?;
+    let lines = shortened.lines().filter(|line| !line.trim_start().starts_with("for: "));
+    let prometheus = Prometheus::start(case.server.folder(), agent.address(), lines).await?;
+    let healthy = r#"imgop_object_state{name="healthy",state="Ready"}"#;
+    prometheus.has(healthy).await?;
+    prometheus.has(r#"imgop_object_state{name="copied",state="Reconciling"}"#).await?;
+    prometheus.has_evaluated().await?;
+    // An Image that was never copied is waited for during half a day.
+    let firing = prometheus.firing().await?;
+    ensure!(firing.iter().all(|alert| text(alert, "alertname") == "ImgopNeverSucceeded"), "{firing:?}");
+
+    fail_the_job(&case).await?;
+    prometheus.has(r#"imgop_copies_total{result="Failed",reason="CopyFailed"} == 1"#).await?;
+    let mut stalled: Image = image("stalled", "127.0.0.1:1/app", "127.0.0.1:1/copy");
+    stalled.spec.destination.credentials = Some(Credentials { secret_name: "none".to_owned() });
+    case.create("team", [stalled]).await?;
+    let alert = wait::poll("an alert fires", DEADLINE, async || {
+        let firing = prometheus.firing().await?;
+        Ok(firing.into_iter().find(|alert| text(alert, "alertname") == "ImgopObjectStalled"))
+    })
+    .await?;
+    let labels = ["kind", "namespace", "name", "reason"].map(|label| text(&alert, label));
+    ensure!(labels[..3] == ["Image", "team", "stalled"], "{alert}");
+    ensure!(!labels[3].is_empty(), "{alert}");
+
+    for panel in panels()? {
+        let title = text(&panel, "title");
+        for query in queries(&panel) {
+            let result = prometheus.query(query).await.with_context(|| format!("{title}: {query}"))?;
+            ensure!(!result.is_empty() || MAY_BE_EMPTY.contains(&title), "{title} is empty: {query}");
+        }
+    }
+    if std::env::var_os("IMGOP_UPDATE").is_some() {
+        picture::write(&prometheus, &panels()?).await?;
+    }
+    agent.stop().await
+}
+
+#[test]
+fn the_picture_of_the_dashboard_has_all_of_its_panels() -> anyhow::Result<()> {
+    let picture = fs::read_to_string(picture::path())?;
+    for panel in panels()? {
+        let title = picture::escaped(text(&panel, "title"));
+        ensure!(picture.contains(&format!(">{title}<")), "docs/pictures/dashboard.svg lacks {title}");
+    }
+    Ok(())
+}
