@@ -139,7 +139,9 @@ mod tests {
     fn images_are_counted_by_name_where_they_may_be_named_as_far_as_there_is_room() {
         let counted = |names_objects| {
             let reloads = Reloads::new(&settings(names_objects));
-            ["1", "2", "3", "1", "4"].iter().for_each(|version| reloads.count(&spec(version)));
+            for version in ["1", "2", "3", "1", "4"] {
+                reloads.count(&spec(version));
+            }
             reloads.counts.into_inner().into_iter().collect::<Vec<_>>()
         };
         assert_eq!(counted(false), [(String::new(), 5)]);

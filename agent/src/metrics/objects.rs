@@ -154,10 +154,10 @@ impl ObjectSeries {
 
     fn snapshot(&self) -> Snapshot {
         let sources = self.sources.0.lock();
-        let of = |(kind, source): (usize, &Box<dyn ObjectSource>)| {
-            source.objects().into_iter().map(move |object| (kind, object)).collect::<Vec<Placed>>()
-        };
-        let mut all: Vec<Placed> = sources.iter().enumerate().flat_map(of).collect();
+        let mut all: Vec<Placed> = Vec::new();
+        for (kind, source) in sources.iter().enumerate() {
+            all.extend(source.objects().into_iter().map(|object| (kind, object)));
+        }
         let room = self.max_series.map_or(0, |series| series / SERIES);
         if self.max_series.is_some() && all.len() > room {
             all = by_rank(all);
@@ -313,7 +313,9 @@ mod tests {
     fn lines(kinds: Vec<Kind>, max_series: Option<usize>) -> Vec<String> {
         let metrics = Metrics::new();
         metrics.watch_objects(max_series);
-        kinds.into_iter().for_each(|kind| metrics.objects.add(Box::new(kind)));
+        for kind in kinds {
+            metrics.objects.add(Box::new(kind));
+        }
         let text = metrics.text().unwrap();
         text.lines().filter(|line| line.starts_with("imgop_object")).map(str::to_owned).collect()
     }

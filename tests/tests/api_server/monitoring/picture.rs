@@ -14,7 +14,7 @@ use super::{queries, text};
 const COLUMN: f64 = 50.0;
 const ROW: f64 = 30.0;
 /// Minutes that are drawn.
-const MINUTES: u32 = 3;
+const MINUTES: u32 = 1;
 /// Colours of lines, one after the other.
 const COLORS: [&str; 6] = ["#2f7ed8", "#e07b39", "#4d9e4d", "#b04a5a", "#7a5ea8", "#7d7d7d"];
 /// Lines of a legend or a table.
@@ -38,6 +38,8 @@ struct Series {
 
 /// Draws all panels.
 pub async fn write(prometheus: &Prometheus, panels: &[Value]) -> anyhow::Result<()> {
+    // As much as is drawn.
+    prometheus.has("count_over_time(imgop_leading[5m]) >= 60").await?;
     let mut body = String::new();
     let mut bottom = 0.0_f64;
     for panel in panels {
@@ -51,13 +53,12 @@ pub async fn write(prometheus: &Prometheus, panels: &[Value]) -> anyhow::Result<
             r#"<g transform="translate({x} {y})"><rect width="{width}" height="{height}" class="panel"/>"#
         )?;
         writeln!(body, r#"<text x="8" y="17" class="title">{}</text>"#, escaped(text(panel, "title")))?;
+        let unit = text(&panel["fieldConfig"]["defaults"], "unit");
         match text(panel, "type") {
-            "timeseries" => {
-                lines(&mut body, &series, text(&panel["fieldConfig"]["defaults"], "unit"), (width, height))?
-            }
-            "stat" => numbers(&mut body, &series, width)?,
-            _ => table(&mut body, &series, text(&panel["fieldConfig"]["defaults"], "unit"), width)?,
-        }
+            "timeseries" => lines(&mut body, &series, unit, (width, height)),
+            "stat" => numbers(&mut body, &series, width),
+            _ => table(&mut body, &series, unit, width),
+        }?;
         body.push_str("</g>\n");
     }
     let width = 24.0 * COLUMN;
