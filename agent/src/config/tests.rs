@@ -45,7 +45,7 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
             "::1",
             "a2",
             "linux/arm64",
-            "Stalled",
+            "stalled",
             r#"{"a": "b"}"#,
             r#"[{"operator": "Exists"}]"#,
         ];
