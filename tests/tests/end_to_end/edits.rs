@@ -1,6 +1,7 @@
 //! Specs that change under way: what was known of the old one must not speak for the new one.
 
 use imgop_core::api::{Image, Mode, Phase, Select};
+use imgop_registry::reference::Repository;
 use imgop_tests::tenant::with_tenant;
 
 const TAGS: [&str; 4] = ["v1.0.0", "v1.0.1", "v1.0.2", "v1.1.0"];
@@ -17,8 +18,9 @@ async fn a_destination_that_cannot_be_asked_is_never_ready() -> anyhow::Result<(
         let mut spec = tenant.spec("busybox", "v1.0.1", "busybox");
         spec.mode = Mode::OneShot;
         spec.source.immutable_tags = vec!["*".to_owned()];
-        // Nothing listens there.
-        spec.destination.name = "127.0.0.1:9/never".to_owned();
+        // Nothing listens at this port of the machine that the registries are on.
+        let source: Repository = tenant.cluster.source.repository("never").parse()?;
+        spec.destination.name = format!("{}:9/never", source.host().name());
         spec.destination.credentials = None;
         spec.destination.tls = None;
         tenant.apply("down", &spec).await?;
