@@ -123,13 +123,6 @@ fn needs(path: &str) -> Value {
     }
 }
 
-/// Whether a value is about alerts or a dashboard that the chart does not have yet.
-fn of_missing_files(path: &str) -> bool {
-    let is_missing = |file: &str| !Path::new(&chart()).join("monitoring").join(file).exists();
-    path.starts_with("prometheusRule.") && is_missing("alerts.yaml")
-        || path.starts_with("dashboard.") && is_missing("dashboard.json")
-}
-
 fn schema() -> Value {
     let text = std::fs::read_to_string(Path::new(&chart()).join("values.schema.json")).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
@@ -201,7 +194,7 @@ async fn each_value_by_itself_changes_what_is_rendered_and_the_api_server_takes_
     let (helm, mut validation) = (Helm::new().await?, Validation::new().await?);
     let samples = samples();
     for (path, _) in values_of(&schema(), "") {
-        if path == "global" || of_missing_files(&path) {
+        if path == "global" {
             continue;
         }
         let sample = samples.get(&path).with_context(|| format!("{path} has no sample"))?;
