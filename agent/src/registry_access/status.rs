@@ -47,9 +47,10 @@ type Problem = (&'static str, String);
 pub struct Reporter<'a> {
     client: &'a Client,
     with: AccessResolver<'a>,
-    /// By UID what was written last, for objects that are not shown with a status: those that cannot be decoded, and
-    /// all of a cluster whose definition of the kind has no status yet.
-    written: HashMap<String, RegistryAccessStatus>,
+    /// By UID what was written last and when, for objects that are not shown with a status: those that cannot be decoded,
+    /// and all of a cluster whose definition of the kind has no status yet. And for those of which an agent of another
+    /// installation reports something else: the two do not overwrite each other at once.
+    written: HashMap<String, (RegistryAccessStatus, Timestamp)>,
 }
 
 impl<'a> Reporter<'a> {
@@ -102,19 +103,32 @@ impl<'a> Reporter<'a> {
         now: Timestamp,
     ) -> Result<bool, ApiError> {
         let uid = object.uid.clone().unwrap_or_default();
-        let old = object.status.as_ref().or_else(|| self.written.get(&uid));
+        let own = self.written.get(&uid);
+        let old = object.status.as_ref().or_else(|| own.map(|(status, _)| status));
         let is_new = old.is_none_or(|old| old.observed_generation != object.generation);
         let freshness = if is_new { Freshness::Now } else { Freshness::Rechecked };
         let problems = self.with.problems(object, policy, freshness).await?;
         let new = status(old, object.generation, &problems, now);
-        if old != Some(&new) {
+        let has_just_said = own.is_some_and(|(own, at)| {
+            is_same_report(own, &new) && now.duration_since(*at).unsigned_abs() < CHECK_INTERVAL
+        });
+        if old != Some(&new) && !has_just_said {
             let mut written = RegistryAccess::new(&object.name, RegistryAccessSpec::default());
             written.metadata.uid.clone_from(&object.uid);
             write_status(self.client, &written, old, &new).await?;
-            self.written.insert(uid, new);
+            self.written.insert(uid, (new, now));
         }
         Ok(problems.is_empty())
     }
+}
+
+/// Returns whether two reports say the same, whenever that began.
+fn is_same_report(one: &RegistryAccessStatus, other: &RegistryAccessStatus) -> bool {
+    let said = |status: &RegistryAccessStatus| -> Vec<(String, String, String, String)> {
+        let conditions = status.conditions.iter().cloned();
+        conditions.map(|c| (c.type_, c.status, c.reason, c.message)).collect()
+    };
+    one.observed_generation == other.observed_generation && said(one) == said(other)
 }
 
 /// Returns what is reported of an object with these problems.

@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::enabling::{AgentArgs, FeatureArgs, missing_namespace};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
+use crate::installation::ENABLING_MANAGER;
 use crate::installation::enabled::{Account, Binding, Feature, bindings, by_namespace};
-use crate::installation::plan::patch;
+use crate::installation::plan::patch_by;
 use crate::kinds::object_name::parse_namespace;
 use crate::kinds::{Erased, KindRef};
 use crate::output::Ui;
@@ -159,7 +160,7 @@ async fn enable(
             subjects.push(ours);
             manifest.body["subjects"] = subjects.into();
         }
-        patch(cluster, &manifest, is_dry_run).await?;
+        patch_by(ENABLING_MANAGER, cluster, &manifest, is_dry_run).await?;
         let remark = if is_dry_run { " (server dry run)" } else { "" };
         ui.data(&format!("namespace {namespace}: {title} enabled{remark}"))?;
         enabled.push(*feature);

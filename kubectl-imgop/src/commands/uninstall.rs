@@ -14,12 +14,12 @@ use crate::prompts::can_ask;
 
 /// Remove imgop from the cluster; Images, ImageBuilders and RegistryAccesses stay unless --crds is given
 ///
-/// Deleted are the agent, its roles, the admission policies, the RoleBindings that enable namespaces, and the agent's
-/// namespace with all that is in it, if imgop has made that. Nothing is deleted in any registry. It waits until all of it
-/// is gone.
+/// Deleted are the agent, its roles, the admission policies and the RoleBindings that enable namespaces. Nothing is deleted
+/// in any registry. It waits until all of it is gone.
 ///
-/// Without --crds the CRDs stay, and with them what users have written: an installation later goes on where this one ends.
-/// With --crds all of it is deleted, in every namespace, with the Jobs that run. It says first how many objects that are.
+/// Without --crds the CRDs and the agent's namespace stay, and with them what users and administrators have written: an
+/// installation later goes on where this one ends. With --crds all of it is deleted, in every namespace, with the Jobs that
+/// run, and the agent's namespace with all that is in it, if imgop has made that. It says first how many objects that are.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     See what would be deleted:\n    \
@@ -68,12 +68,10 @@ pub async fn run(ui: Ui, args: &UninstallArgs, connection: &ConnectionArgs) -> R
         ui.note("Dry run: nothing was deleted.");
         return Ok(Outcome::Done);
     }
-    if !args.yes {
-        ui.note(&removal.text());
-        if !is_confirmed(&question(&removal, &cluster.server)).await? {
-            ui.note("Nothing was deleted.");
-            return Ok(Outcome::NotReady);
-        }
+    ui.note(&removal.text());
+    if !args.yes && !is_confirmed(&question(&removal, &cluster.server)).await? {
+        ui.note("Nothing was deleted.");
+        return Ok(Outcome::NotReady);
     }
     removal.run(ui, &cluster, args.timeout).await?;
     if !args.crds && removal.resources.iter().any(|(_, number)| *number > 0) {

@@ -144,7 +144,8 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
     for (index, (_, asked)) in asked.iter().enumerate() {
         let ca_file = asked.ca_secret().map(|secret| {
             let (name, folder) = (format!("ca-{index}"), format!("/ca/{index}"));
-            volumes.push(json!({ "name": name, "secret": { "secretName": secret, "optional": true } }));
+            volumes.push(json!({ "name": name, "secret": { "secretName": secret, "optional": true,
+                "items": [{ "key": imgop_core::api::CA_KEY, "path": imgop_core::api::CA_KEY }] } }));
             mounts.push(json!({ "name": name, "mountPath": folder, "readOnly": true }));
             format!("{folder}/{}", imgop_core::api::CA_KEY)
         });
@@ -179,7 +180,8 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
 fn proxies(deployment: &Value) -> Vec<Value> {
     let proxy = |name: &str| {
         let value = setting(deployment, &format!("JOB_{name}")).or_else(|| setting(deployment, name))?;
-        (value != "none").then(|| json!({ "name": name, "value": value }))
+        // One with a password is for the agent's eyes alone.
+        (value != "none" && !value.contains('@')).then(|| json!({ "name": name, "value": value }))
     };
     ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].into_iter().filter_map(proxy).collect()
 }

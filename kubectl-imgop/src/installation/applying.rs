@@ -119,7 +119,8 @@ pub fn unavailable(deployment: &Deployment) -> Option<String> {
     if status.observed_generation < deployment.metadata.generation {
         return Some("Kubernetes has not seen it yet".to_owned());
     }
-    if available >= wanted && updated >= wanted {
+    // Pods of the version before count as available until they are gone.
+    if available >= wanted && updated >= wanted && count(status.replicas) <= updated {
         return None;
     }
     let conditions = status.conditions.unwrap_or_default();

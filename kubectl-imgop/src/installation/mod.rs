@@ -31,6 +31,9 @@ use crate::manifests::{Manifest, container, resource_name};
 /// The manager of the fields that an installation sets.
 pub const FIELD_MANAGER: &str = "imgop-install";
 
+/// Who has enabled a namespace, as its field manager: an installation does not consist of that.
+pub const ENABLING_MANAGER: &str = "imgop-enable";
+
 /// An agent that is installed.
 #[derive(Debug, Clone)]
 pub struct Installed {

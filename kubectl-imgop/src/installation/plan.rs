@@ -168,10 +168,20 @@ pub fn is_ours(object: &DynamicObject) -> bool {
 
 /// Applies an object. What other managers have set of its fields is taken over: the plan has shown it.
 pub async fn patch(cluster: &Cluster, manifest: &Manifest, dry_run: bool) -> Result<DynamicObject, CliError> {
+    patch_by(FIELD_MANAGER, cluster, manifest, dry_run).await
+}
+
+/// Applies an object likewise, as a field manager: what has another one is not what an installation consists of.
+pub async fn patch_by(
+    field_manager: &str,
+    cluster: &Cluster,
+    manifest: &Manifest,
+    dry_run: bool,
+) -> Result<DynamicObject, CliError> {
     let params = PatchParams {
         dry_run,
         force: true,
-        field_manager: Some(FIELD_MANAGER.to_owned()),
+        field_manager: Some(field_manager.to_owned()),
         field_validation: Some(ValidationDirective::Strict),
     };
     let objects = cluster.resources(&manifest.resource, manifest.namespace.as_deref());
@@ -207,7 +217,8 @@ pub async fn obsolete(cluster: &Cluster, manifests: &[Manifest]) -> Result<Vec<M
     Ok(found)
 }
 
-fn is_installed(object: &DynamicObject) -> bool {
+/// Returns whether this program has installed an object.
+pub fn is_installed(object: &DynamicObject) -> bool {
     let managers = object.metadata.managed_fields.iter().flatten();
     managers.filter_map(|entry| entry.manager.as_deref()).any(|manager| manager == FIELD_MANAGER)
 }

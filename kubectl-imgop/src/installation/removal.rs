@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep};
 
 use super::Installed;
 use super::applying::delete;
-use super::enabled::{Account, bindings};
+use super::enabled::{Account, Binding, bindings};
 use super::keeper::{Keeper, Verb};
-use super::plan::{done, is_ours, obsolete};
+use super::plan::{done, is_installed, is_ours, obsolete};
 use crate::cli_error::CliError;
 use crate::cluster::{Cluster, TimeLimit};
 use crate::manifests::choices::Choices;
@@ -40,7 +40,7 @@ pub struct Removal {
     /// Whether these go too.
     pub with_crds: bool,
     /// The agent's namespace, if it goes, and how many Secrets are in it.
-    pub namespace: Option<(String, usize)>,
+    pub namespace: Option<(String, Option<usize>)>,
     /// Where the agent's pods are.
     agent_namespace: String,
 }
@@ -67,14 +67,22 @@ impl Removal {
             if let Some(keeper) = Keeper::of(&live.metadata).filter(|_| !is_crd || with_crds) {
                 return Err(keeper.refusal(Verb::Delete));
             }
-            let is_deleted = if is_crd { with_crds } else { is_ours(&live) };
+            // What administrators and users have put into the namespace goes with it: only on demand, and never where
+            // others have made it.
+            let is_deleted = match manifest.resource.kind.as_str() {
+                "CustomResourceDefinition" => with_crds,
+                "Namespace" => with_crds && is_ours(&live) && is_installed(&live),
+                _ => is_ours(&live),
+            };
             if is_deleted {
                 objects.push(manifest);
             }
         }
         let of_manifests = || Account { namespace: agent_namespace.clone(), ..Account::default() };
         let account = installed.map_or_else(of_manifests, Account::from);
-        for binding in bindings(cluster, &account, None).await? {
+        // Others are bound by a shared one, too.
+        let is_own = |binding: &Binding| binding.namespace.is_none() || !binding.is_shared;
+        for binding in bindings(cluster, &account, None).await?.into_iter().filter(is_own) {
             let kind = if binding.namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
             let body = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
                 "metadata": { "name": binding.name, "namespace": binding.namespace } });
@@ -87,7 +95,8 @@ impl Removal {
         } else {
             None
         };
-        Ok(Self { objects, resources: resources(cluster).await, with_crds, namespace, agent_namespace })
+        let resources = resources(cluster, with_crds).await?;
+        Ok(Self { objects, resources, with_crds, namespace, agent_namespace })
     }
 
     /// Returns what is deleted and what stays, in lines for people.
@@ -98,9 +107,10 @@ impl Removal {
                 object.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
             let _ = writeln!(text, "delete  {}{place}", object.qualified());
         }
-        if let Some((namespace, secrets @ 1..)) = &self.namespace {
-            let _ =
-                writeln!(text, "delete  all that is in namespace {namespace}: {}", count(*secrets, "Secret"));
+        if let Some((namespace, secrets)) = &self.namespace {
+            let secrets =
+                secrets.map_or_else(|| "Secrets, which you may not list".to_owned(), |n| count(n, "Secret"));
+            let _ = writeln!(text, "delete  all that is in namespace {namespace}: {secrets}");
         }
         for (resource, number) in self.resources.iter().filter(|(_, number)| *number > 0) {
             let what = if self.with_crds { "delete " } else { "keep   " };
@@ -205,21 +215,35 @@ pub fn setting(deployment: &Value, name: &str) -> Option<String> {
     Some(value.to_owned()).filter(|value| !value.is_empty())
 }
 
-/// Returns how many Secrets are in a namespace; none where they may not be listed.
-async fn secrets_in(cluster: &Cluster, namespace: &str) -> usize {
+/// Returns how many Secrets are in a namespace; nothing where they may not be listed.
+async fn secrets_in(cluster: &Cluster, namespace: &str) -> Option<usize> {
     let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
-    secrets.list_metadata(&ListParams::default()).await.map_or(0, |list| list.items.len())
+    secrets.list_metadata(&ListParams::default()).await.ok().map(|list| list.items.len())
 }
 
-/// Returns how many resources of each of imgop's kinds there are in all namespaces.
-async fn resources(cluster: &Cluster) -> Vec<(String, usize)> {
+/// Returns how many resources of each of imgop's kinds there are in all namespaces, of those that may be listed.
+///
+/// # Errors
+/// Where they are to be deleted and cannot be counted: what is lost would not be known.
+async fn resources(cluster: &Cluster, with_crds: bool) -> Result<Vec<(String, usize)>, CliError> {
     let mut found = Vec::new();
     for crd in crds() {
         let Some(version) = crd.spec.versions.iter().find(|version| version.storage) else { continue };
         let kind = GroupVersionKind::gvk(&crd.spec.group, &version.name, &crd.spec.names.kind);
         let resource = ApiResource::from_gvk_with_plural(&kind, &crd.spec.names.plural);
         let listed = cluster.resources(&resource, None).list_metadata(&ListParams::default()).await;
-        found.push((crd.name_any(), listed.map_or(0, |list| list.items.len())));
+        match listed {
+            Ok(list) => found.push((crd.name_any(), list.items.len())),
+            // The kind is not there.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(_) if with_crds => {
+                let name = crd.name_any();
+                let message =
+                    format!("cannot count what would be lost: {name} cannot be listed in all namespaces");
+                return Err(CliError::failed(message).hinted(format!("kubectl auth can-i list {name} -A")));
+            }
+            Err(_) => {}
+        }
     }
-    found
+    Ok(found)
 }

@@ -130,7 +130,11 @@ fn keep_settings(container: &mut Value, running: &Value, choices: &Choices) -> V
         };
         let Some(setting) = kept_setting else { continue };
         // What is taken from elsewhere, such as a Secret, is not shown.
-        let value = setting["value"].as_str().unwrap_or("(from elsewhere)").to_owned();
+        let value = setting["value"].as_str().unwrap_or("(from elsewhere)");
+        // Nor is an address that may hold a password or a token.
+        let may_be_shown =
+            !value.contains('@') && !name.starts_with("NOTIFICATION_URL") && !name.starts_with("CREDS_");
+        let value = if may_be_shown { value.to_owned() } else { "(not shown)".to_owned() };
         kept.push(Kept { what: name, value });
         match place {
             Some(place) => *place = setting,

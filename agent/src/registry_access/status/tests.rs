@@ -132,6 +132,25 @@ async fn a_report_is_written_when_it_says_something_new_and_not_again() {
 }
 
 #[tokio::test]
+async fn two_installations_that_report_otherwise_do_not_overwrite_each_other_in_turn() {
+    let api = api();
+    let client = api.client();
+    let mut shown = object("one", 1, &json!({ "secretName": "missing" }));
+    let resolving = Resolving::new(&client, std::slice::from_ref(&shown));
+    let mut reporter = Reporter::new(&client, resolving.resolver());
+    reporter.report_all(now()).await;
+    let mut theirs: RegistryAccessStatus =
+        serde_json::from_value(api.bodies("PATCH")[0]["status"].clone()).unwrap();
+    theirs.conditions[0].message = "in another namespace".to_owned();
+    shown.status = Some(theirs);
+    resolving.policies.show(&[shown]);
+    reporter.report_all(now() + Duration::from_secs(5)).await;
+    assert_eq!(api.bodies("PATCH").len(), 1);
+    reporter.report_all(now() + CHECK_INTERVAL).await;
+    assert_eq!(api.bodies("PATCH").len(), 2);
+}
+
+#[tokio::test]
 async fn while_it_is_not_known_what_there_is_nothing_is_reported() {
     let api = api();
     let client = api.client();
