@@ -32,6 +32,8 @@ use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, watch};
 
+/// The port of registries without TLS that are written without one.
+const HTTP_PORT: u16 = 80;
 /// Namespaces whose labels are cached.
 const MAX_NAMESPACES: usize = 1000;
 /// How long it is remembered which labels a namespace had when they were last read.
@@ -234,8 +236,11 @@ impl Policies {
 
     /// Returns how many requests at once the host of a URL is sent, as administrators said last.
     pub fn request_limit(&self, host: &str, port: u16) -> Option<RequestLimit> {
-        let host: RegistryHost = format!("{host}:{port}").parse().ok()?;
-        let limit = self.latest().concurrency_limit(&host)?;
+        let policy = self.latest();
+        let limit_of = |host: &str| policy.concurrency_limit(&host.parse::<RegistryHost>().ok()?);
+        // Without TLS a registry that is written without a port is asked at 80.
+        let limit = limit_of(&format!("{host}:{port}"))
+            .or_else(|| if port == HTTP_PORT { limit_of(host) } else { None })?;
         let concurrent_requests = usize::try_from(limit.requests).unwrap_or(usize::MAX);
         Some(RequestLimit { registry: limit.registry, concurrent_requests })
     }

@@ -160,3 +160,15 @@ async fn while_it_is_not_known_what_there_is_nothing_is_reported() {
     Reporter::new(&client, with).report_all(now()).await;
     assert!(api.bodies("PATCH").is_empty());
 }
+
+#[tokio::test]
+async fn a_limit_holds_for_a_registry_with_tls_and_without() {
+    let api = api();
+    let client = api.client();
+    let limited = object("one", 1, &json!({ "limits": { "concurrentRequests": 2 } }));
+    let resolving = Resolving::new(&client, &[limited]);
+    let at = |port: u16| resolving.policies.request_limit("registry.example.com", port);
+    let limit = at(443).unwrap();
+    assert_eq!((limit.concurrent_requests, at(80)), (2, Some(limit)));
+    assert_eq!(at(5000), None, "another registry");
+}
