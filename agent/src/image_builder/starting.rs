@@ -318,7 +318,10 @@ impl Pass<'_> {
         let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
         drop(status.warnings.splice(0..0, of_spec));
         status.warnings.truncate(MAX_WARNINGS);
-        let readiness = rest(&status);
+        let mut readiness = rest(&status);
+        if status.history.last().is_some_and(|last| last.result == BuildResult::Succeeded) {
+            readiness.add(self.dispute(request));
+        }
         self.reported(status, readiness, wait)
     }
 

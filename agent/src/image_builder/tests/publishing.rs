@@ -233,7 +233,10 @@ async fn said_beside(is_kept: bool, edit: impl FnOnce(&mut ImageBuilder)) -> Str
     let kept = RegistryAccess::new("kept", serde_json::from_value(spec).unwrap());
     stage.builders.agent.policies.show(if is_kept { std::slice::from_ref(&kept) } else { &[] });
     Box::pin(stage.succeeds()).await;
-    stage.ready().1
+    let at_once = stage.ready().1;
+    stage.passes(2).await;
+    assert_eq!(stage.ready().1, at_once, "it is said for as long as it is so");
+    at_once
 }
 
 #[tokio::test]
