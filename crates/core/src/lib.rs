@@ -11,6 +11,7 @@ pub mod build;
 pub mod commands;
 pub mod copy;
 pub mod default_destination;
+pub mod formats;
 pub mod probe;
 mod quantity;
 pub mod readiness;

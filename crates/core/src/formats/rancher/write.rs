@@ -1,0 +1,104 @@
+//! A configuration to text: its canonical form, and `regsync.yaml`, both byte for byte as the original writes them.
+
+use super::{Config, Entry, Exclusion, Schema, Target, TargetKey};
+use crate::formats::yaml::Out;
+
+/// What the original puts before `regsync.yaml`.
+const GENERATED: &str = "\
+##################################################
+# THIS FILE IS AUTO-GENERATED. DO NOT MODIFY IT.
+##################################################
+";
+
+impl Config {
+    /// Returns the canonical form of `config.yaml`: tags and entries in the order of their bytes, entries by source and
+    /// name, repositories by `BaseUrl`. Comments are dropped, as the original drops them.
+    pub fn formatted(&self) -> String {
+        let mut config = self.clone();
+        config.entries.iter_mut().for_each(|entry| entry.tags.sort());
+        config.entries.sort_by_cached_key(|entry| (entry.source.clone(), entry.effective_name()));
+        config.repositories.sort_by(|a, b| a.base_url.cmp(&b.base_url));
+        let entries = config.entries.iter().map(|entry| self.entry(entry)).collect();
+        let repositories = config.repositories.iter().map(target).collect();
+        Out::Map(vec![(self.schema.list(), Out::List(entries)), ("Repositories", Out::List(repositories))])
+            .document()
+    }
+
+    /// Returns `regsync.yaml`. `user_agent` replaces the name by which the original asks registries.
+    pub fn regsync(&self, user_agent: Option<&str>) -> String {
+        let user_agent = user_agent.unwrap_or(match self.schema {
+            Schema::Images => "rancher-image-mirror",
+            Schema::Artifacts => "rancher-artifact-mirror",
+        });
+        let creds = self.credentials().into_iter().map(credential).collect();
+        let sync = self.rows().0.into_iter().map(|row| {
+            Out::Map(vec![
+                ("source", Out::Text(row.source)),
+                ("target", Out::Text(row.target)),
+                ("type", Out::Text("image".to_owned())),
+            ])
+        });
+        let document = Out::Map(vec![
+            ("creds", Out::List(creds)),
+            ("defaults", Out::Map(vec![("userAgent", Out::Text(user_agent.to_owned()))])),
+            ("sync", Out::List(sync.collect())),
+        ]);
+        format!("{GENERATED}{}", document.document())
+    }
+
+    fn entry(&self, entry: &Entry) -> Out {
+        let [source_key, name_key] = self.schema.entry_keys();
+        let mut fields =
+            vec![(source_key, Out::Text(entry.source.as_str().to_owned())), ("Tags", texts(&entry.tags))];
+        match &entry.exclusion {
+            Exclusion::Unset => {}
+            Exclusion::All(all) => fields.push(("DoNotMirror", Out::Bool(*all))),
+            Exclusion::Tags(tags) => fields.push(("DoNotMirror", texts(tags))),
+        }
+        fields.extend(entry.target_name.clone().map(|name| (name_key, Out::Text(name))));
+        if !entry.targets.is_empty() {
+            fields.push(("TargetRepositories", texts(&entry.targets)));
+        }
+        Out::Map(fields)
+    }
+}
+
+fn target(target: &Target) -> Out {
+    let key = match target.key {
+        TargetKey::Target => "Target",
+        TargetKey::DefaultTarget => "DefaultTarget",
+    };
+    let mut fields = vec![
+        ("BaseUrl", Out::Text(target.base_url.clone())),
+        (key, Out::Bool(target.is_default)),
+        ("Password", Out::Text(target.password.clone())),
+        ("Registry", Out::Text(target.registry.clone())),
+        ("Username", Out::Text(target.username.clone())),
+    ];
+    if target.repo_auth {
+        fields.push(("RepoAuth", Out::Bool(true)));
+    }
+    if target.req_concurrent > 0 {
+        fields.push(("ReqConcurrent", Out::Number(target.req_concurrent)));
+    }
+    Out::Map(fields)
+}
+
+fn credential(target: &Target) -> Out {
+    let mut fields = vec![
+        ("pass", Out::Text(target.password.clone())),
+        ("registry", Out::Text(target.registry.clone())),
+        ("user", Out::Text(target.username.clone())),
+    ];
+    if target.repo_auth {
+        fields.push(("repoAuth", Out::Bool(true)));
+    }
+    if target.req_concurrent > 0 {
+        fields.push(("reqConcurrent", Out::Number(target.req_concurrent)));
+    }
+    Out::Map(fields)
+}
+
+fn texts(texts: &[String]) -> Out {
+    Out::List(texts.iter().cloned().map(Out::Text).collect())
+}

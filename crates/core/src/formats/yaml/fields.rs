@@ -1,0 +1,141 @@
+//! The fields of an object, taken one by one, so that one that is left over is a mistake that is named.
+
+use super::read::{Key, Node, Value};
+use crate::formats::{FormatError, Problem};
+
+/// The fields of an object in a file. Names are compared without case, as Go's JSON does.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    /// Where the object stands: `Images[3]`, or empty for the whole file.
+    path: String,
+    line: usize,
+    left: Vec<(Key, Node)>,
+    asked: Vec<&'static str>,
+}
+
+impl Fields {
+    /// Returns the fields of a value that has to be an object.
+    pub(crate) fn of(node: Node, path: impl Into<String>) -> Result<Self, FormatError> {
+        let (path, line) = (path.into(), node.line);
+        match node.value {
+            Value::Map(left) => Ok(Self { path, line, left, asked: Vec::new() }),
+            other => Err(FormatError {
+                line,
+                field: path,
+                problem: Problem::Type { expected: "an object", found: other.kind() },
+            }),
+        }
+    }
+
+    /// The line in which the object begins.
+    pub(crate) fn line(&self) -> usize {
+        self.line
+    }
+
+    /// Returns the path of a field.
+    pub(crate) fn path(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// Returns an error about a field.
+    pub(crate) fn error(&self, line: usize, name: &str, problem: Problem) -> FormatError {
+        FormatError { line, field: self.path(name), problem }
+    }
+
+    /// Takes a field, unless it is absent or null.
+    pub(crate) fn take(&mut self, name: &'static str) -> Result<Option<Node>, FormatError> {
+        self.asked.push(name);
+        let mut found = None;
+        while let Some(at) = self.left.iter().position(|(key, _)| key.name.eq_ignore_ascii_case(name)) {
+            let (key, node) = self.left.remove(at);
+            if let Some((first, _)) = found {
+                return Err(self.error(key.line, name, Problem::DuplicateKey { name: key.name, first }));
+            }
+            found = Some((key.line, node));
+        }
+        Ok(found.map(|(_, node)| node).filter(|node| !is_null(node)))
+    }
+
+    /// Takes a field with text. Numbers and truth values stay as they are written.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<(usize, String)>, FormatError> {
+        let Some(node) = self.take(name)? else { return Ok(None) };
+        match node.value {
+            Value::Scalar { text, .. } => Ok(Some((node.line, text))),
+            other => {
+                Err(self.error(node.line, name, Problem::Type { expected: "text", found: other.kind() }))
+            }
+        }
+    }
+
+    /// Takes a field with text that has to be there.
+    pub(crate) fn required_text(&mut self, name: &'static str) -> Result<(usize, String), FormatError> {
+        self.text(name)?.ok_or_else(|| self.error(self.line, "", Problem::Missing(name)).without_dot())
+    }
+
+    /// Takes a field with a list; an absent one is empty.
+    pub(crate) fn list(&mut self, name: &'static str) -> Result<Vec<Node>, FormatError> {
+        let Some(node) = self.take(name)? else { return Ok(Vec::new()) };
+        match node.value {
+            Value::List(list) => Ok(list),
+            other => {
+                Err(self.error(node.line, name, Problem::Type { expected: "a list", found: other.kind() }))
+            }
+        }
+    }
+
+    /// Takes a field with `true` or `false`.
+    pub(crate) fn bool(&mut self, name: &'static str) -> Result<Option<bool>, FormatError> {
+        let Some(node) = self.take(name)? else { return Ok(None) };
+        match as_bool(&node.value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.error(
+                node.line,
+                name,
+                Problem::Type { expected: "true or false", found: node.value.kind() },
+            )),
+        }
+    }
+
+    /// Takes a field with a whole number.
+    pub(crate) fn number(&mut self, name: &'static str) -> Result<Option<u64>, FormatError> {
+        let Some(node) = self.take(name)? else { return Ok(None) };
+        let number = match &node.value {
+            Value::Scalar { text, is_plain: true } => text.parse().ok(),
+            _ => None,
+        };
+        let problem = || Problem::Type { expected: "a whole number", found: node.value.kind() };
+        number.map(Some).ok_or_else(|| self.error(node.line, name, problem()))
+    }
+
+    /// Returns an error about the first field that was not taken.
+    pub(crate) fn finish(self) -> Result<(), FormatError> {
+        let Some((key, _)) = self.left.first() else { return Ok(()) };
+        let lower = key.name.to_ascii_lowercase();
+        let distance = |known: &&&str| strsim::damerau_levenshtein(&known.to_ascii_lowercase(), &lower);
+        let nearest = self.asked.iter().min_by_key(distance).filter(|known| distance(known) <= 3);
+        let problem =
+            Problem::UnknownKey { name: key.name.clone(), nearest: nearest.map(|known| (*known).to_owned()) };
+        Err(FormatError { line: key.line, field: self.path, problem })
+    }
+}
+
+impl FormatError {
+    fn without_dot(mut self) -> Self {
+        self.field.truncate(self.field.trim_end_matches('.').len());
+        self
+    }
+}
+
+/// Returns `true` and `false` in any of YAML 1.1's words, unquoted.
+pub(crate) fn as_bool(value: &Value) -> Option<bool> {
+    let Value::Scalar { text, is_plain: true } = value else { return None };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some(true),
+        "false" | "no" | "off" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+fn is_null(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar { text, is_plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+}
