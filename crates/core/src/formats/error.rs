@@ -36,7 +36,7 @@ pub enum Problem {
     #[error("the file has more than {0} values; split it")]
     TooManyValues(usize),
     /// A key that no field has.
-    #[error("there is no field {name:?} here{}", nearest.as_ref().map(|near| format!("; {near} is meant?")).unwrap_or_default())]
+    #[error("there is no field {name:?} here{}", nearest.as_ref().map(|near| format!("; do you mean {near}?")).unwrap_or_default())]
     UnknownKey {
         /// The key.
         name: String,

@@ -43,7 +43,7 @@ pub fn read(text: &str) -> Result<Read, FormatError> {
     Ok(Read { config: Config { schema, entries, repositories }, warnings: reader.warnings })
 }
 
-fn numbered<'a>(list: Vec<Node>, name: &'a str) -> impl Iterator<Item = (Node, String)> + 'a {
+fn numbered(list: Vec<Node>, name: &str) -> impl Iterator<Item = (Node, String)> {
     list.into_iter().enumerate().map(move |(at, node)| (node, format!("{name}[{at}]")))
 }
 

@@ -152,7 +152,7 @@ fn formatting_sorts_by_bytes_and_twice_is_the_same_as_once() {
 fn unknown_fields_are_named_with_the_nearest_one() {
     assert_eq!(
         error("- {SourceImage: a/b, Tgas: [x]}\n"),
-        "line 2: Images[0]: there is no field \"Tgas\" here; Tags is meant?"
+        "line 2: Images[0]: there is no field \"Tgas\" here; do you mean Tags?"
     );
     let read = read(&format!("images:\n- {{sourceimage: a/b, TAGS: [x]}}\n{TARGETS}")).unwrap();
     assert_eq!(read.config.entries[0].source.as_str(), "a/b", "names are compared without case");

@@ -158,8 +158,7 @@ fn is_base_60(text: &str) -> bool {
     let (last, fraction) = last.split_once('.').unwrap_or((last, ""));
     rest.push(last);
     let is_sixtieth = |part: &&str| match part.as_bytes() {
-        [unit] => unit.is_ascii_digit(),
-        [b'0'..=b'5', unit] => unit.is_ascii_digit(),
+        [unit] | [b'0'..=b'5', unit] => unit.is_ascii_digit(),
         _ => false,
     };
     is_first

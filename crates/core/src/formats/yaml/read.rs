@@ -46,7 +46,7 @@ pub(crate) fn read(text: &str) -> Result<Option<Node>, FormatError> {
         let (event, span) = next.map_err(|error| FormatError {
             line: error.marker().line(),
             field: String::new(),
-            problem: Problem::Syntax(error.info().to_owned()),
+            problem: Problem::Syntax(error.info().clone()),
         })?;
         tree.take(event, span.start.line())?;
     }

@@ -118,9 +118,8 @@ fn aliases_are_followed_up_to_a_number_of_values() {
     assert_eq!(list[0].value, list[1].value);
     let mut bomb = String::from("- &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..8 {
-        let last = level - 1;
-        let aliases = vec![format!("*a{last}"); 10].join(", ");
-        bomb.push_str(&format!("- &a{level} [{aliases}]\n"));
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb = format!("{bomb}- &a{level} [{aliases}]\n");
     }
     assert!(matches!(read(&bomb).unwrap_err().problem, Problem::TooManyValues(_)));
 }

@@ -35,7 +35,9 @@ impl Out {
         match self {
             Self::Map(map) => {
                 map.sort_by_key(|(key, _)| *key);
-                map.iter_mut().for_each(|(_, value)| value.sort());
+                for (_, value) in map {
+                    value.sort();
+                }
             }
             Self::List(list) => list.iter_mut().for_each(Self::sort),
             Self::Text(_) | Self::Bool(_) | Self::Number(_) => {}
