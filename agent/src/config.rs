@@ -389,7 +389,7 @@ impl Config {
         (lent != self.agent_namespace()).then(|| {
             format!(
                 "JOB_NAMESPACE is {lent}, which is not the agent's own: whoever may read Secrets, or create pods or Jobs, \
-                 there has what RegistryAccess lends; give nobody but administrators a right there"
+                 there has what RegistryAccess lends; give rights there to administrators alone"
             )
         })
     }

@@ -208,5 +208,5 @@ fn the_namespace_of_the_agent_is_the_one_that_it_runs_in_whatever_its_settings_s
     let given = given.in_namespace("platform");
     let named = (given.agent_namespace(), given.lent_namespace(), given.service_account.as_str());
     assert_eq!(named, ("platform", "jobs", "team-a:x"));
-    insta::assert_snapshot!(given.notice_of_lent_namespace().unwrap(), @"JOB_NAMESPACE is jobs, which is not the agent's own: whoever may read Secrets, or create pods or Jobs, there has what RegistryAccess lends; give nobody but administrators a right there");
+    insta::assert_snapshot!(given.notice_of_lent_namespace().unwrap(), @"JOB_NAMESPACE is jobs, which is not the agent's own: whoever may read Secrets, or create pods or Jobs, there has what RegistryAccess lends; give rights there to administrators alone");
 }

@@ -34,7 +34,7 @@ impl FeatureArgs {
     }
 }
 
-/// Which agent is meant.
+/// The agent whose account is bound.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AgentArgs {
     /// Namespace of the agent, if there are several or you may not list Deployments

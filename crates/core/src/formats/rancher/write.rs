@@ -75,12 +75,7 @@ fn target(target: &Target) -> Out {
         ("Registry", Out::Text(target.registry.clone())),
         ("Username", Out::Text(target.username.clone())),
     ];
-    if target.repo_auth {
-        fields.push(("RepoAuth", Out::Bool(true)));
-    }
-    if target.req_concurrent > 0 {
-        fields.push(("ReqConcurrent", Out::Number(target.req_concurrent)));
-    }
+    fields.extend(optional(target, ["RepoAuth", "ReqConcurrent"]));
     Out::Map(fields)
 }
 
@@ -90,13 +85,19 @@ fn credential(target: &Target) -> Out {
         ("registry", Out::Text(target.registry.clone())),
         ("user", Out::Text(target.username.clone())),
     ];
-    if target.repo_auth {
-        fields.push(("repoAuth", Out::Bool(true)));
-    }
-    if target.req_concurrent > 0 {
-        fields.push(("reqConcurrent", Out::Number(target.req_concurrent)));
-    }
+    fields.extend(optional(target, ["repoAuth", "reqConcurrent"]));
     Out::Map(fields)
+}
+
+/// Returns what is written of a registry only where it is set, under the names that a file has for it.
+fn optional(
+    target: &Target,
+    [repo_auth, req_concurrent]: [&'static str; 2],
+) -> impl Iterator<Item = (&'static str, Out)> {
+    let auth = target.repo_auth.then_some((repo_auth, Out::Bool(true)));
+    let concurrent =
+        (target.req_concurrent > 0).then_some((req_concurrent, Out::Number(target.req_concurrent)));
+    auth.into_iter().chain(concurrent)
 }
 
 fn texts(texts: &[String]) -> Out {
