@@ -187,12 +187,13 @@ pub struct Config {
     #[arg(long, env = "REGISTRY_LOOPBACK", default_value_t = false, action = clap::ArgAction::Set)]
     pub registry_loopback: bool,
 
-    /// The addresses of the agent's pod, separated by commas: registries that Images name may be there, and hosts
-    /// that only a registry names may not.
+    /// The addresses of the agent's pod, separated by commas: no registry is there, unless a `RegistryAccess` lists
+    /// them, or the node has them too.
     #[arg(long, env = "POD_ADDRESSES", default_value = "", value_parser = parse_addresses)]
     pub pod_addresses: BTreeSet<IpAddr>,
 
-    /// The addresses of the agent's node, likewise.
+    /// The addresses of the agent's node, likewise separated: registries that Images name may be there, and hosts that
+    /// only a registry names may not.
     #[arg(long, env = "NODE_ADDRESSES", default_value = "", value_parser = parse_addresses)]
     pub node_addresses: BTreeSet<IpAddr>,
 
@@ -305,6 +306,7 @@ impl Config {
             max_tag_memory: as_limit(self.registry_max_tag_memory),
             private_addresses: self.registry_private_addresses,
             own_addresses: self.pod_addresses.iter().chain(&self.node_addresses).copied().collect(),
+            pod_addresses: self.pod_addresses.difference(&self.node_addresses).copied().collect(),
             loopback: if self.registry_loopback {
                 LoopbackAddresses::Written
             } else {

@@ -153,6 +153,9 @@ fn where_private_addresses_are_allowed_reaches_the_registry_client() {
     assert_eq!(settings.private_addresses, PrivateAddresses::Nowhere);
     let own: Vec<String> = settings.own_addresses.iter().map(ToString::to_string).collect();
     assert_eq!(own, ["10.1.2.3", "fd00::1", "::2"]);
+    assert_eq!(settings.pod_addresses.len(), 2);
+    let on_the_node = set(&["--pod-addresses=10.1.2.3", "--node-addresses=10.1.2.3"]).unwrap().registries();
+    assert!(on_the_node.pod_addresses.is_empty(), "what the node has is not the pod's alone");
     let none = set(&["--pod-addresses=", "--node-addresses="]).unwrap().registries();
     assert!(none.own_addresses.is_empty());
     for bad in ["--registry-private-addresses=some", "--pod-addresses=pod"] {

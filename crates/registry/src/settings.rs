@@ -84,6 +84,9 @@ pub struct Settings {
     /// Addresses of this process besides loopback, such as those of its pod and its node. Hosts that a registry
     /// names, and no spec, are not reached there.
     pub own_addresses: Vec<IpAddr>,
+    /// Those of [`own_addresses`](Self::own_addresses) that no other process has, such as the addresses of its pod. Where no
+    /// registry is at loopback ([`LoopbackAddresses::Nowhere`]), none is there either.
+    pub pod_addresses: Vec<IpAddr>,
     /// Which registries may be at loopback addresses.
     pub loopback: LoopbackAddresses,
     /// Registries with an API that returns the digests of many tags at once.
@@ -122,6 +125,7 @@ impl Default for Settings {
             token_servers: BTreeMap::new(),
             private_addresses: PrivateAddresses::Registries,
             own_addresses: Vec::new(),
+            pod_addresses: Vec::new(),
             loopback: LoopbackAddresses::Written,
             bulk_apis: BulkApi::public(),
             addresses: HashMap::new(),

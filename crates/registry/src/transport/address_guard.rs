@@ -50,6 +50,7 @@ pub(super) struct AddressRules {
     reach: Reach,
     private: PrivateAddresses,
     own: Vec<IpAddr>,
+    pod: Vec<IpAddr>,
     loopback: LoopbackAddresses,
     allowances: Allowances,
 }
@@ -60,6 +61,7 @@ impl AddressRules {
             reach,
             private: settings.private_addresses,
             own: settings.own_addresses.clone(),
+            pod: settings.pod_addresses.clone(),
             loopback: settings.loopback,
             allowances: allowances.clone(),
         }
@@ -93,12 +95,12 @@ impl AddressRules {
         if self.reach != Reach::Foreign && self.allowances.include(plain) {
             return Ok(());
         }
+        // What listens in the pod is at its address as well as at loopback.
+        if self.loopback == LoopbackAddresses::Nowhere && (plain.is_loopback() || self.pod.contains(&plain)) {
+            return Err(ForbiddenAddress::OwnLoopback(address));
+        }
         if plain.is_loopback() {
-            return match self.loopback {
-                LoopbackAddresses::Nowhere => Err(ForbiddenAddress::OwnLoopback(address)),
-                _ if may_be_loopback => Ok(()),
-                _ => Err(ForbiddenAddress::Loopback(address)),
-            };
+            return if may_be_loopback { Ok(()) } else { Err(ForbiddenAddress::Loopback(address)) };
         }
         // A registry that a spec names may be on the node, as in a cluster of one node, or behind it.
         if self.reach == Reach::Foreign && self.own.contains(&plain) {
@@ -306,11 +308,16 @@ mod tests {
 
     #[test]
     fn where_registries_are_named_by_others_none_is_at_loopback_unless_its_addresses_are_allowed() {
-        let settings = Settings { loopback: LoopbackAddresses::Nowhere, ..Settings::default() };
+        let settings = Settings {
+            loopback: LoopbackAddresses::Nowhere,
+            own_addresses: ["10.1.2.3", "10.0.0.9"].map(|own| own.parse().unwrap()).into(),
+            pod_addresses: vec!["10.1.2.3".parse().unwrap()],
+            ..Settings::default()
+        };
         let allowances = Allowances::new(Vec::new(), vec!["127.0.0.2/32".parse().unwrap()]);
         for reach in [Reach::Own, Reach::Loopback, Reach::Foreign] {
             let rules = AddressRules::new(reach, &allowances, &settings);
-            for host in ["127.0.0.1", "127.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]"] {
+            for host in ["127.0.0.1", "127.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3"] {
                 let url: Url = format!("http://{host}:8080/metrics").parse().unwrap();
                 let said = rules.check_literal(&url).unwrap_err().to_string();
                 assert!(said.contains("no registry is there, unless"), "{host}: {said}");
@@ -318,6 +325,8 @@ mod tests {
             let at = |address: &str| rules.check_resolved(address.parse().unwrap());
             assert!(at("127.0.0.1").is_err() && at("::1").is_err(), "localhost and names of it: {reach:?}");
             assert_eq!(at("127.0.0.2").is_ok(), reach != Reach::Foreign, "{reach:?}");
+            assert!(at("10.1.2.3").is_err(), "the pod: {reach:?}");
+            assert_eq!(at("10.0.0.9").is_ok(), reach != Reach::Foreign, "the node: {reach:?}");
         }
     }
 
