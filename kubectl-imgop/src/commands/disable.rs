@@ -7,7 +7,8 @@ use super::enabling::{AgentArgs, FeatureArgs, missing_namespace};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::installation::applying::delete;
-use crate::installation::enabled::{Account, Feature, bindings};
+use crate::installation::enabled::{Account, Binding, Feature, bindings};
+use crate::installation::keeper::{Keeper, Verb};
 use crate::kinds::object_name::parse_namespace;
 use crate::manifests::Manifest;
 use crate::output::Ui;
@@ -67,26 +68,19 @@ async fn disable(
     cluster.check_namespace().await?;
     let namespace = &cluster.namespace;
     let found = bindings(cluster, account, Some(namespace)).await?;
+    let chosen = || found.iter().filter(|binding| features.contains(&binding.feature));
+    // All or nothing: what cannot be deleted is said before anything is.
+    for binding in chosen().filter(|binding| binding.namespace.is_some()) {
+        check(cluster, account, binding).await?;
+    }
     let mut is_changed = false;
-    for binding in found.iter().filter(|binding| features.contains(&binding.feature)) {
+    for binding in chosen() {
         let (name, title) = (&binding.name, binding.feature.title());
         if binding.namespace.is_none() {
             ui.warning(&format!("{title} stay enabled in all namespaces by the ClusterRoleBinding {name}"));
             continue;
         }
-        if binding.is_shared {
-            return Err(CliError::failed(format!(
-                "the RoleBinding {name} of namespace {namespace} is for others too; nothing is deleted"
-            ))
-            .hinted(format!(
-                "take {} out of it: kubectl edit rolebinding {name}{}",
-                account.user(),
-                cluster.place()
-            )));
-        }
-        let body = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": { "name": name, "namespace": namespace } });
-        let Some(manifest) = Manifest::read(body) else { continue };
+        let Some(manifest) = manifest(binding) else { continue };
         if !is_dry_run {
             delete(cluster, &manifest).await?;
         }
@@ -98,4 +92,27 @@ async fn disable(
         ui.data(&format!("namespace {namespace}: nothing to disable"))?;
     }
     Ok(())
+}
+/// Returns an error if a RoleBinding is not this program's to delete.
+async fn check(cluster: &Cluster, account: &Account, binding: &Binding) -> Result<(), CliError> {
+    let (name, namespace) = (&binding.name, &cluster.namespace);
+    if binding.is_shared {
+        return Err(CliError::failed(format!(
+            "the RoleBinding {name} of namespace {namespace} is for others too; nothing is deleted there"
+        ))
+        .hinted(format!(
+            "take {} out of it: kubectl edit rolebinding {name}{}",
+            account.user(),
+            cluster.place()
+        )));
+    }
+    let Some(manifest) = manifest(binding) else { return Ok(()) };
+    let live = cluster.live(&manifest).await?;
+    let keeper = live.and_then(|live| Keeper::of(&live.metadata));
+    keeper.map_or(Ok(()), |keeper| Err(keeper.refusal(Verb::Apply)))
+}
+
+fn manifest(binding: &Binding) -> Option<Manifest> {
+    Manifest::read(json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": { "name": binding.name, "namespace": binding.namespace } }))
 }

@@ -14,6 +14,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::installation::ENABLING_MANAGER;
 use crate::installation::enabled::{Account, Binding, Feature, bindings, by_namespace};
+use crate::installation::keeper::{Keeper, Verb};
 use crate::installation::plan::patch_by;
 use crate::kinds::object_name::parse_namespace;
 use crate::kinds::{Erased, KindRef};
@@ -141,6 +142,9 @@ async fn enable(
         }
         let Some(mut manifest) = account.binding(*feature, namespace) else { continue };
         if let Some(live) = cluster.live(&manifest).await? {
+            if let Some(keeper) = Keeper::of(&live.metadata) {
+                return Err(keeper.refusal(Verb::Apply));
+            }
             let role =
                 live.data.pointer("/roleRef/name").and_then(serde_json::Value::as_str).unwrap_or_default();
             if role != feature.cluster_role() {

@@ -79,6 +79,9 @@ async fn answers(
     Ok(answers)
 }
 
+/// Bytes of the log that are read: a line for each registry.
+const MAX_LOG_BYTES: i64 = 1 << 20;
+
 /// Returns what the pod of a Job has printed, once it has ended.
 async fn log_of(cluster: &Cluster, job: &str) -> Result<String, CliError> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
@@ -91,7 +94,8 @@ async fn log_of(cluster: &Cluster, job: &str) -> Result<String, CliError> {
         if let Some(pod) = listed.items.first() {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             if matches!(phase, Some("Succeeded" | "Failed")) {
-                let log = pods.logs(&pod.name_any(), &LogParams::default()).await;
+                let params = LogParams { limit_bytes: Some(MAX_LOG_BYTES), ..LogParams::default() };
+                let log = pods.logs(&pod.name_any(), &params).await;
                 return log.map_err(|error| cluster.explain_in_namespace("get", "pods/log", &error));
             }
             let (why, is_hopeless) = waiting(pod);

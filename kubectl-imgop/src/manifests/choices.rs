@@ -90,8 +90,16 @@ impl Choices {
     }
 }
 
+/// Settings that roles and bindings of the manifests have to agree with.
+const OF_ROLES: [&str; 4] = ["LEASE_NAME", "LEASE_NAMESPACE", "JOB_NAMESPACE", "SERVICE_ACCOUNT"];
+
 impl Setting {
     fn put_into(&self, container: &mut Value) -> Result<(), CliError> {
+        if OF_ROLES.contains(&self.name.as_str()) {
+            let message =
+                format!("--set {}: the agent's roles would not fit; the Helm chart changes both", self.name);
+            return Err(CliError::usage(message));
+        }
         let Some(variables) = container["env"].as_array_mut() else { return Ok(()) };
         match variables.iter_mut().find(|variable| variable["name"] == self.name.as_str()) {
             Some(given) if given.get("valueFrom").is_some() => Err(CliError::usage(format!(
