@@ -7,6 +7,7 @@
 //!   ├ bulk       digests of many tags in one request, from the APIs of three public registries
 //!   ├ search     repositories by words, from the same APIs
 //!   ├ git        what the refs of a git repository point to
+//!   ├ web        documents that are no registry's
 //!   ├ auth       the challenge of a registry, its token server, its tokens
 //!   └ transport  one request: connection pools, retries, limits of each host, redirects
 //! ecr          tokens for Amazon ECR from AWS credentials
@@ -38,6 +39,7 @@ mod search;
 mod settings;
 mod text;
 mod transport;
+mod web;
 mod write_gate;
 
 pub use backoff::backoff;
@@ -60,4 +62,5 @@ pub use settings::{
 };
 pub use text::{is_printable, printable};
 pub use transport::{Content, Http, RequestCount, holds_certificates};
+pub use web::{WebAnswer, WebError, WebRequest};
 pub use write_gate::{GateClosed, WriteGate};

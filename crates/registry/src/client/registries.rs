@@ -18,6 +18,7 @@ use crate::reference::{RegistryHost, Repository};
 use crate::search::{self, FoundRepository, SearchError};
 use crate::settings::Settings;
 use crate::transport::RequestCount;
+use crate::web::{self, WebAnswer, WebError, WebRequest};
 
 /// Registries that are remembered; those used longest ago are forgotten beyond this.
 const MAX_REGISTRIES: usize = 4096;
@@ -96,6 +97,14 @@ impl Registries {
         credential: Option<&Credential>,
     ) -> Result<String, GitError> {
         git::commit(&self.0.shared.http, url, revision, credential).await
+    }
+
+    /// Returns a document that is no registry's, such as an answer of GitHub's API.
+    ///
+    /// # Errors
+    /// Where there is no answer; an answer of any status is none.
+    pub async fn web(&self, request: &WebRequest) -> Result<WebAnswer, WebError> {
+        web::get(&self.0.shared.http, request).await
     }
 
     fn state(&self, host: &RegistryHost, access: &Access) -> Result<Arc<RegistryState>, Failure> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, LOCATION,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH, LOCATION,
 };
 use reqwest::{RequestBuilder, StatusCode};
 use tokio::fs::File;
@@ -96,6 +96,9 @@ async fn send(
     }
     if let Some(version) = request.git_protocol {
         builder = builder.header("git-protocol", version);
+    }
+    if let Some(etag) = &request.etag {
+        builder = builder.header(IF_NONE_MATCH, etag.clone());
     }
     let is_same_host = url.origin() == request.url.origin();
     let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);

@@ -52,6 +52,8 @@ pub(crate) struct Request {
     pub(crate) identity: Option<Fingerprint>,
     /// The version of git's protocol that is wanted of a git server.
     pub(crate) git_protocol: Option<&'static str>,
+    /// The `ETag` of what is known, which the server need not send again.
+    pub(crate) etag: Option<HeaderValue>,
     /// Whether to send it once and never wait, since the caller has another way to the answer.
     pub(crate) is_single_attempt: bool,
 }
@@ -105,6 +107,7 @@ impl Request {
             max_bytes,
             identity: None,
             git_protocol: None,
+            etag: None,
             is_single_attempt: false,
         }
     }

@@ -30,3 +30,4 @@ mod throttling;
 mod timeouts;
 mod tls;
 mod tokens;
+mod web;
