@@ -14,9 +14,10 @@ pub enum Reset {
 }
 
 impl Reset {
-    /// Reads the value of the annotation: any text for all, `TAG@` and any text for one tag. A tag has no `@`.
+    /// Reads the value of the annotation: any text for all, `TAG@` and any text without `@` for one tag, which may
+    /// have its content behind it (`1.27@sha256:…`).
     pub fn parse(value: &str) -> Self {
-        match value.split_once('@') {
+        match value.rsplit_once('@') {
             Some((tag, _)) if !tag.is_empty() => Self::Tag(tag.to_owned()),
             _ => Self::All,
         }
@@ -62,6 +63,8 @@ mod tests {
         }
         let one = Reset::parse("v2.13.1@now");
         assert_eq!(one, Reset::Tag("v2.13.1".to_owned()));
+        let pinned = format!("1.27@sha256:{}", "0".repeat(64));
+        assert_eq!(Reset::parse(&format!("{pinned}@now")), Reset::Tag(pinned));
         assert_eq!((one.covers("v2.13.1"), one.covers("v2.13.10")), (true, false));
     }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{Copy, CopyRequest, MadeOf, ObservedTag, Origin, Seen};
 use crate::api::{Destination, ImageSpec, Mode, Source};
-use imgop_registry::reference::{Digest, ManifestRef};
+use crate::selection::SourceRef;
+use imgop_registry::reference::Digest;
 
 /// A Recurrent copy of this to `registry.example.com/mirror`.
 pub fn spec(source: &str, version: &str) -> ImageSpec {
@@ -23,7 +24,7 @@ pub fn request(version: &str) -> CopyRequest {
 /// The nth try of this tag, its content being the tag's own text.
 pub fn copy(tag: &str, attempt: u32) -> Copy {
     Copy {
-        source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+        source_ref: SourceRef::Tag(tag.parse().unwrap()),
         destination_tag: tag.parse().unwrap(),
         digest: Digest::of(tag.as_bytes()),
         made_of: None,
@@ -40,7 +41,7 @@ pub fn subset(tag: &str) -> Copy {
 
 /// A tag as both sides have it.
 pub fn observed_tag(tag: &str, source: Seen, destination: Seen) -> ObservedTag {
-    ObservedTag::whole(ManifestRef::Tag(tag.parse().unwrap()), tag.parse().unwrap(), source, destination)
+    ObservedTag::whole(SourceRef::Tag(tag.parse().unwrap()), tag.parse().unwrap(), source, destination)
 }
 
 /// The time in all tests.

@@ -1,9 +1,9 @@
 //! Which tag a source tag becomes at the destination.
 
-use imgop_registry::reference::{ManifestRef, ReferenceError, Tag};
+use imgop_registry::reference::{ReferenceError, Tag};
 
 use crate::api::Destination;
-use crate::selection::{Pattern, Range, Version, VersionError};
+use crate::selection::{ExactTags, Pattern, Range, SourceRef, Version, VersionError};
 
 /// Which tag a source tag becomes at the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub(super) enum NamingError {
     OtherPattern(String),
     #[error("it is needed when source.version is a digest; give the tag to write")]
     NeededForDigest,
+    #[error("{0:?} would put all of source.tags onto one; leave it out to keep each tag, or use {{tag}}")]
+    FixedForTags(String),
+    #[error("it makes a name of {0:?} that is too long for a tag, which has at most 128 characters")]
+    TooLong(String),
     #[error("{0:?} is no template; {{tag}} may stand in it once, and makes a tag with what is around it")]
     Template(String),
 }
@@ -53,6 +57,8 @@ impl Naming {
             Version::Digest(_) if text.is_empty() || text.contains('{') => Err(NamingError::NeededForDigest),
             _ if text.is_empty() => Ok(Self::Keep),
             _ if version.is_selector() && text == version.to_string() => Ok(Self::Keep),
+            Version::Tags(tags) if text.contains(['{', '}']) => Self::template(text)?.of_each(tags),
+            Version::Tags(_) => Err(NamingError::FixedForTags(text.to_owned())),
             _ if text.contains(['{', '}']) => Self::template(text),
             _ if Pattern::looks_like(text) || Range::looks_like(text) => {
                 Err(NamingError::OtherPattern(text.to_owned()))
@@ -74,16 +80,24 @@ impl Naming {
         Ok(Self::Template { before: before.to_owned(), after: after.to_owned() })
     }
 
+    /// Fails if it makes no tag of one of these: whoever wrote them down can change that.
+    fn of_each(self, tags: &ExactTags) -> Result<Self, NamingError> {
+        match tags.iter().find(|one| self.apply(one).is_err()) {
+            Some(one) => Err(NamingError::TooLong(one.to_string())),
+            None => Ok(self),
+        }
+    }
+
     /// Returns the tag at the destination for a source tag or digest; an error when a template makes it
     /// too long, or when a digest has no fixed tag.
-    pub fn apply(&self, source: &ManifestRef) -> Result<Tag, ReferenceError> {
+    pub fn apply(&self, source: &SourceRef) -> Result<Tag, ReferenceError> {
         match (self, source) {
             (Self::Fixed(fixed), _) => Ok(fixed.clone()),
-            (Self::Keep, ManifestRef::Tag(tag)) => Ok(tag.clone()),
-            (Self::Template { before, after }, ManifestRef::Tag(tag)) => {
+            (Self::Keep, SourceRef::Tag(tag) | SourceRef::Pinned(tag, _)) => Ok(tag.clone()),
+            (Self::Template { before, after }, SourceRef::Tag(tag) | SourceRef::Pinned(tag, _)) => {
                 format!("{before}{tag}{after}").parse()
             }
-            (Self::Keep | Self::Template { .. }, ManifestRef::Digest(digest)) => digest.as_str().parse(),
+            (Self::Keep | Self::Template { .. }, SourceRef::Digest(digest)) => digest.as_str().parse(),
         }
     }
 
@@ -127,7 +141,7 @@ mod tests {
             assert_eq!(naming("v2.13.x", destination), Ok(Naming::Keep), "{destination:?}");
         }
         assert_eq!(naming("*", Some("*")), Ok(Naming::Keep));
-        let tag = ManifestRef::Tag("v2.13.1".parse().unwrap());
+        let tag = SourceRef::Tag("v2.13.1".parse().unwrap());
         let name = |source, destination| naming(source, Some(destination)).unwrap().apply(&tag).unwrap();
         assert_eq!(name("v2.13.x", "{tag}").as_str(), "v2.13.1");
         assert_eq!(name("v2.13.x", "{tag}-corp").as_str(), "v2.13.1-corp");

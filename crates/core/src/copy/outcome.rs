@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::FailureReason;
+use crate::selection::SourceRef;
+use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
-use imgop_registry::reference::{Digest, ManifestRef};
 
 /// One copy of one content to one tag.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Copy {
     /// The tag, or the digest, at the source.
-    pub source_ref: ManifestRef,
+    pub source_ref: SourceRef,
     /// The tag at the destination.
     pub destination_tag: Tag,
     /// The content: the source is named by it, so a tag that moves meanwhile can't mix two images.
@@ -71,7 +72,7 @@ pub struct CopyRecord {
 impl From<&Copy> for CopyRecord {
     fn from(copy: &Copy) -> Self {
         Self {
-            source: copy.source_ref.to_string(),
+            source: copy.source_ref.recorded(),
             destination: copy.destination_tag.clone(),
             digest: copy.digest.clone(),
             made_of: copy.made_of.clone(),
@@ -87,12 +88,8 @@ impl CopyRecord {
         if self.made_of.as_ref().is_some_and(|made| made.parts.is_empty()) {
             return None;
         }
-        let source_ref = match self.source.parse::<Digest>() {
-            Ok(digest) => ManifestRef::Digest(digest),
-            Err(_) => ManifestRef::Tag(self.source.parse().ok()?),
-        };
         Some(Copy {
-            source_ref,
+            source_ref: self.source.parse().ok()?,
             destination_tag: self.destination.clone(),
             digest: self.digest.clone(),
             made_of: self.made_of.clone(),

@@ -5,11 +5,12 @@ mod failed;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
 use super::{Content, Cooldown, Copy, CopyRequest, Naming, Observed, ObservedTag, Outcome, Run, TagState};
 use crate::api::{Counts, FailureReason, Overwrite, TagFailure};
+use crate::selection::{Pattern, Range, SourceRef, Version};
 use failed::{failed_try, recorded, unpublished};
 
 /// What is to be done, tag by tag, newest version first.
@@ -29,7 +30,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedTag {
     /// The tag, or the digest, at the source.
-    pub source_ref: ManifestRef,
+    pub source_ref: SourceRef,
     /// The tag at the destination.
     pub destination_tag: Tag,
     /// What it refers to, if it is no tag that the version selects.
@@ -111,7 +112,7 @@ impl Plan {
         }
         let shown = self.tags.iter().find(|tag| tag.referrer_of.is_none())?;
         match (&shown.action, &shown.source_ref) {
-            (TagAction::UpToDate | TagAction::AlreadySynced, ManifestRef::Tag(tag)) => Some(tag),
+            (TagAction::UpToDate | TagAction::AlreadySynced, SourceRef::Tag(tag)) => Some(tag),
             _ => None,
         }
     }
@@ -229,8 +230,7 @@ fn to_copy<'t>(inputs: &Inputs<'_>, tag: &'t ObservedTag) -> ControlFlow<TagActi
         (TagState::UpToDate, _) => ControlFlow::Break(TagAction::UpToDate),
         (TagState::AlreadySynced, _) => ControlFlow::Break(TagAction::AlreadySynced),
         (TagState::NotFound, _) => {
-            let message = format!("{} has no {}", inputs.request.source, tag.source_ref);
-            retry(FailureReason::TagNotFound, message)
+            retry(FailureReason::TagNotFound, not_found(inputs.request, &tag.source_ref))
         }
         (TagState::PlatformNotFound, _) => {
             retry(FailureReason::PlatformNotFound, no_platform(inputs.request, tag))
@@ -329,6 +329,19 @@ fn copy(tag: &ObservedTag, digest: &Digest, attempt: u32) -> Copy {
 /// Returns the copy of a run whose content is at the destination, in parts or not.
 fn as_copied(run: &Run, tag: &ObservedTag, digest: &Digest) -> Copy {
     Copy { made_of: run.copy.made_of.clone(), ..copy(tag, digest, run.copy.attempt) }
+}
+
+/// Returns the message that the source does not have a tag. What stands in `source.tags` is never a pattern.
+fn not_found(request: &CopyRequest, what: &SourceRef) -> String {
+    let text = what.to_string();
+    let is_no_tag = |text: &str| Pattern::looks_like(text) || Range::looks_like(text);
+    let hint = match request.version {
+        Version::Tags(_) if is_no_tag(&text) => {
+            "; source.tags holds exact tags, and a pattern goes into source.version"
+        }
+        _ => "",
+    };
+    format!("{} has no {text}{hint}", request.source)
 }
 
 /// Platforms that are named where none is wanted.

@@ -195,6 +195,10 @@ impl CopyRequest {
             (Naming::Fixed(_), Version::Exact(exact)) => What::One(exact.clone().into()),
             (Naming::Fixed(_), Version::Digest(digest)) => What::One(digest.clone().into()),
             (Naming::Fixed(_), version) => What::Newest(version, &self.filter, self.candidates),
+            (Naming::Keep, Version::Tags(tags)) => What::One(tags.named(tag)?.asked_for()),
+            (Naming::Template { .. }, Version::Tags(tags)) => {
+                What::One(tags.named(&self.naming.original(tag)?)?.asked_for())
+            }
             (Naming::Keep, _) => What::One(self.if_selected(tag.clone())?),
             (Naming::Template { .. }, _) => What::One(self.if_selected(self.naming.original(tag)?)?),
         };
@@ -252,6 +256,26 @@ mod tests {
             s.source.select = Some(Select { exclude: vec![".*\\.7".into()], ..Select::default() });
         });
         assert!(!claims(&narrowed, "v2.13.7") && claims(&narrowed, "v2.13.8"));
+    }
+
+    #[test]
+    fn tags_one_by_one_are_claimed_with_the_content_that_they_are_given() {
+        let digest = imgop_registry::reference::Digest::of(b"a");
+        let of = |tags: &[&str], version: Option<&str>| {
+            request("quay.io/a/b", "", |s| {
+                s.source.tags = tags.iter().map(ToString::to_string).collect();
+                s.destination.version = version.map(str::to_owned);
+            })
+        };
+        let pinned = format!("1.1@{digest}");
+        let (plain_tags, with_content) = (of(&["1.0", "1.1"], None), of(&["1.0", &pinned], None));
+        assert!(claims(&plain_tags, "1.1") && !claims(&plain_tags, "1.2"));
+        assert!(is_same(&plain_tags, &with_content, &"1.0".parse().unwrap()));
+        assert!(!is_same(&plain_tags, &with_content, &"1.1".parse().unwrap()), "the tag may move");
+        let pin = of(&[digest.as_str()], None);
+        assert!(claims(&pin, &format!("pin-sha256-{}", digest.hex())));
+        let named = of(&["1.0"], Some("corp-{tag}"));
+        assert!(claims(&named, "corp-1.0") && !claims(&named, "1.0"));
     }
 
     #[test]

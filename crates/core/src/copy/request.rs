@@ -7,10 +7,10 @@ use super::Naming;
 use super::spec_field::{SpecError, SpecField};
 use super::spec_limits::check_limits;
 use crate::api::{
-    EndpointRef, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side,
+    EndpointRef, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side, Source,
 };
 use crate::schedule::{Recurrence, RecurrenceFields};
-use crate::selection::{Filter, FilterError, ImmutableTags, Version};
+use crate::selection::{ExactTags, Filter, FilterError, ImmutableTags, Version};
 use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoint};
 
 /// What an `Image` asks for.
@@ -52,7 +52,7 @@ impl CopyRequest {
         let mut problems = Problems::default();
         let recurrence = recurrence(spec, &mut problems);
         let source = problems.keep(SpecField::SourceName, spec.source.name.parse::<Repository>());
-        let version = problems.keep(SpecField::SourceVersion, spec.source.version.parse::<Version>());
+        let version = version(&spec.source, &mut problems);
         let destination =
             problems.keep(SpecField::DestinationName, spec.destination.name.parse::<Repository>());
         let filter = problems.keep(SpecField::Select, filter(spec.source.select.as_ref()));
@@ -123,6 +123,24 @@ impl CopyRequest {
         }
         text
     }
+}
+
+/// Reads which tags are meant: `source.version`, or `source.tags` in its place.
+fn version(source: &Source, problems: &mut Problems<SpecField>) -> Option<Version> {
+    if source.tags.is_empty() {
+        return problems.keep(SpecField::SourceVersion, source.version.parse());
+    }
+    if !source.version.is_empty() {
+        problems.report(SpecField::SourceTags, "source.version is given too; leave one of them out");
+    }
+    let select = source.select.as_ref();
+    if select.is_some_and(|s| !s.include.is_empty() || !s.exclude.is_empty() || s.latest.is_some()) {
+        problems.report(
+            SpecField::Select,
+            "include, exclude and latest go with source.version only; leave tags out of source.tags instead",
+        );
+    }
+    problems.keep(SpecField::SourceTags, ExactTags::new(&source.tags)).map(Version::Tags)
 }
 
 /// Reads when the source is checked again.
@@ -301,6 +319,43 @@ mod tests {
         good.source.tls.ca_secret_name = Some("ca".into());
         good.source.select = Some(Select { include: vec!["a".repeat(256); 2], ..Select::default() });
         assert!(CopyRequest::parse(&good).is_ok());
+    }
+
+    #[test]
+    fn tags_stand_in_the_place_of_a_version_and_are_not_selected_among() {
+        let with = |edit: fn(&mut ImageSpec)| {
+            problem(|s| {
+                (s.source.version, s.source.tags) = (String::new(), vec!["1.0".into(), "1.1".into()]);
+                edit(s);
+            })
+        };
+        let said = [
+            with(|s| s.source.version = "1.x".into()),
+            with(|s| s.source.tags.push("1.0".into())),
+            with(|s| s.source.select = Some(Select { latest: Some(1), ..Select::default() })),
+            with(|s| s.destination.version = Some("stable".into())),
+            with(|s| {
+                s.source.tags[0] = "a".repeat(120);
+                s.destination.version = Some("mirrored-{tag}".into());
+            }),
+            with(|s| s.destination.name = s.source.name.clone()),
+        ];
+        insta::assert_snapshot!(said.join("\n").replace(&"a".repeat(120), "aaa…"), @r#"
+        spec.source.tags: source.version is given too; leave one of them out
+        spec.source.tags: "1.0" and "1.0" are one tag at the destination; leave one of them out
+        spec.source.select: include, exclude and latest go with source.version only; leave tags out of source.tags instead
+        spec.destination.version: "stable" would put all of source.tags onto one; leave it out to keep each tag, or use {tag}
+        spec.destination.version: it makes a name of "aaa…" that is too long for a tag, which has at most 128 characters
+        spec.destination.name: source and destination are the same repository and tag; there is nothing to copy
+        "#);
+        let many = with(|s| s.source.tags = (0..1001).map(|n| n.to_string()).collect());
+        assert_eq!(many, "spec.source.tags: tags has 1001 entries; at most 1000 are taken");
+        assert!(with(|s| s.source.tags[0] = "a".repeat(201)).contains("at most 200 are taken"));
+        let mut good = spec("quay.io/a/b", "");
+        good.source.tags = vec!["1.0".into()];
+        good.source.select = Some(Select { min_age: Some("3d".into()), ..Select::default() });
+        good.destination.version = Some("mirrored-{tag}".into());
+        assert!(matches!(CopyRequest::parse(&good).unwrap().version, Version::Tags(_)));
     }
 
     #[test]

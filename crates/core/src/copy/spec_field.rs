@@ -20,6 +20,8 @@ pub enum SpecField {
     SourceName,
     /// `source.version`
     SourceVersion,
+    /// `source.tags`
+    SourceTags,
     /// `source.select`
     Select,
     /// `source.select.minAge`
@@ -59,6 +61,7 @@ impl fmt::Display for SpecField {
             Self::Platforms => "platforms",
             Self::SourceName => "source.name",
             Self::SourceVersion => "source.version",
+            Self::SourceTags => "source.tags",
             Self::Select => "source.select",
             Self::MinAge => "source.select.minAge",
             Self::ImmutableTags => "source.immutableTags",

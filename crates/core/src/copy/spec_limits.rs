@@ -8,19 +8,22 @@ use crate::spec_error::Problems;
 
 /// Entries of one list.
 const MAX_ENTRIES: usize = 16;
+/// Entries of `source.tags`.
+const MAX_TAGS: usize = 1000;
 
 /// Reports lists and texts that are too long, and a `latest` that selects nothing.
 pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>) {
     let empty = Select::default();
     let select = spec.source.select.as_ref().unwrap_or(&empty);
     let lists = [
-        (SpecField::Platforms, "platforms", &spec.platforms, 64),
-        (SpecField::ImmutableTags, "immutableTags", &spec.source.immutable_tags, 128),
-        (SpecField::Select, "include", &select.include, 256),
-        (SpecField::Select, "exclude", &select.exclude, 256),
+        (SpecField::Platforms, "platforms", &spec.platforms, MAX_ENTRIES, 64),
+        (SpecField::SourceTags, "tags", &spec.source.tags, MAX_TAGS, 200),
+        (SpecField::ImmutableTags, "immutableTags", &spec.source.immutable_tags, MAX_ENTRIES, 128),
+        (SpecField::Select, "include", &select.include, MAX_ENTRIES, 256),
+        (SpecField::Select, "exclude", &select.exclude, MAX_ENTRIES, 256),
     ];
-    for (field, name, list, max_length) in lists {
-        problems.keep(field, check_list(name, list, max_length));
+    for (field, name, list, max, max_length) in lists {
+        problems.keep(field, check_list(name, list, max, max_length));
     }
     let texts = [
         (SpecField::Frequency, spec.frequency.as_str(), 64),
@@ -43,12 +46,10 @@ pub(super) fn check_limits(spec: &ImageSpec, problems: &mut Problems<SpecField>)
     }
 }
 
-fn check_list(name: &str, list: &[String], max_length: usize) -> Result<(), String> {
+fn check_list(name: &str, list: &[String], max: usize, max_length: usize) -> Result<(), String> {
     let lengths = list.iter().map(|text| text.chars().count());
     match lengths.max() {
-        _ if list.len() > MAX_ENTRIES => {
-            Err(format!("{name} has {} entries; at most {MAX_ENTRIES} are taken", list.len()))
-        }
+        _ if list.len() > max => Err(format!("{name} has {} entries; at most {max} are taken", list.len())),
         Some(longest) if longest > max_length => {
             Err(format!("an entry of {name} has {longest} characters; at most {max_length} are taken"))
         }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MadeOf, Waiting};
-use crate::selection::Excluded;
+use crate::selection::{Excluded, SourceRef};
+use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
-use imgop_registry::reference::{Digest, ManifestRef};
 
 /// What both registries answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Observed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedTag {
     /// The tag, or the digest, at the source.
-    pub source_ref: ManifestRef,
+    pub source_ref: SourceRef,
     /// The tag at the destination.
     pub destination_tag: Tag,
     /// What the source has.
@@ -186,10 +186,15 @@ impl fmt::Display for TagState {
 
 impl ObservedTag {
     /// Returns a tag of which everything is wanted, as both sides have it.
-    pub fn whole(source_ref: ManifestRef, destination_tag: Tag, source: Seen, destination: Seen) -> Self {
+    pub fn whole(
+        source_ref: impl Into<SourceRef>,
+        destination_tag: Tag,
+        source: Seen,
+        destination: Seen,
+    ) -> Self {
         let content = Content::Whole(Vec::new());
         Self {
-            source_ref,
+            source_ref: source_ref.into(),
             destination_tag,
             source,
             content,
@@ -215,7 +220,7 @@ impl ObservedTag {
     /// What the referrers API reported is an index that was not seen under its tag: the source's answer is
     /// then of the image, and under the tag there may be something else or nothing.
     pub fn at_source(&self) -> Option<(&Tag, &Digest)> {
-        let ManifestRef::Tag(name) = &self.source_ref else { return None };
+        let name = self.source_ref.tag()?;
         let digest = match (&self.referrer_of, &self.content) {
             (None, _) => self.subject.as_ref(),
             (Some(_), Content::Whole(_)) => self.source.digest(),
@@ -226,7 +231,7 @@ impl ObservedTag {
 
     /// Returns since when the tag waits, if it is too young.
     pub fn waits<'a>(&self, waiting: &'a [Waiting]) -> Option<&'a Waiting> {
-        let ManifestRef::Tag(tag) = &self.source_ref else { return None };
+        let tag = self.source_ref.tag()?;
         waiting
             .iter()
             .find(|w| self.referrer_of.is_none() && w.tag == *tag && self.source.digest() == Some(&w.digest))

@@ -1,4 +1,4 @@
-//! What `source.version` may be.
+//! What `source.version` or `source.tags` may be.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use super::matching::{Match, NearMiss};
 use super::order::ReadTag;
 use super::pattern::PatternError;
 use super::prerelease::is_prerelease_name;
-use super::{Pattern, Range, RangeError, TagVersion};
+use super::{ExactTags, Pattern, Range, RangeError, TagVersion};
 
-/// What `source.version` may be.
+/// What `source.version` may be, or what `source.tags` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Version {
     /// One tag.
@@ -25,6 +25,8 @@ pub enum Version {
     Every,
     /// One manifest, whatever its tags.
     Digest(Digest),
+    /// Several tags and contents, each named.
+    Tags(ExactTags),
 }
 
 /// How every tag is written.
@@ -78,6 +80,7 @@ impl fmt::Display for Version {
             Self::Range(range) => range.fmt(f),
             Self::Every => f.write_str(EVERY),
             Self::Digest(digest) => digest.fmt(f),
+            Self::Tags(tags) => tags.fmt(f),
         }
     }
 }
@@ -92,7 +95,9 @@ impl Version {
             (Self::Every, _) if is_prerelease(read) => Match::Candidate,
             (Self::Every, _) => Match::Yes,
             (Self::Exact(exact), _) if exact == read.tag => Match::Yes,
-            (Self::Exact(_) | Self::Digest(_), _) | (Self::Pattern(_) | Self::Range(_), None) => Match::No,
+            (Self::Tags(tags), _) if tags.named(read.tag).is_some() => Match::Yes,
+            (Self::Exact(_) | Self::Digest(_) | Self::Tags(_), _)
+            | (Self::Pattern(_) | Self::Range(_), None) => Match::No,
         }
     }
 

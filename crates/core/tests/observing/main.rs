@@ -5,6 +5,7 @@ mod ages;
 mod bulk;
 mod bulk_refusals;
 mod docker_hub;
+mod exact_tags;
 mod observing;
 mod platforms;
 mod referrers;

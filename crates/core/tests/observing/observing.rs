@@ -13,7 +13,7 @@ use imgop_fakes::settings;
 use imgop_fakes::{ScriptedRegistry, json, reply};
 
 /// A fake registry with one repository, `app`, that holds these tags with these contents.
-async fn registry(tags: &[(&str, &str)]) -> ScriptedRegistry {
+pub async fn registry(tags: &[(&str, &str)]) -> ScriptedRegistry {
     let tags: BTreeMap<String, Digest> =
         tags.iter().map(|(tag, content)| ((*tag).to_owned(), Digest::of(content.as_bytes()))).collect();
     ScriptedRegistry::start(move |seen| {
@@ -22,7 +22,8 @@ async fn registry(tags: &[(&str, &str)]) -> ScriptedRegistry {
             return json(200, serde_json::json!({"name": "app", "tags": names}).to_string());
         }
         let tag = seen.target.strip_prefix("/v2/app/manifests/").unwrap_or_default();
-        match tags.get(tag) {
+        let by_digest = || tags.values().find(|digest| digest.as_str() == tag);
+        match tags.get(tag).or_else(by_digest) {
             Some(digest) => reply(
                 200,
                 &[

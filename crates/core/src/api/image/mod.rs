@@ -1,6 +1,8 @@
 //! `Image`: which tags should be where.
 #![expect(clippy::duplicated_attributes, reason = "each printer column has a type and a path")]
 
+use std::borrow::Cow;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +11,12 @@ use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
 use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
 use super::schedule::{Frequency, RecurrenceRef};
+use crate::selection::few_of;
 
 mod rules;
 mod status;
 
+pub(super) use rules::{min_age, min_age_maximum, min_age_minimum};
 pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, WaitingTag};
 
 /// An image, or all tags of it that match a pattern, kept at a destination registry.
@@ -57,6 +61,7 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
     validation = rules::no_fixed_version_for_a_pattern(),
     validation = rules::no_pattern_but_the_sources(),
     validation = rules::a_tag_for_a_digest(),
+    validation = rules::no_fixed_version_for_tags(),
     validation = rules::something_to_copy(),
     validation = shared_rules::frequency_or_schedule(),
     validation = shared_rules::time_zone_of_a_schedule(),
@@ -216,6 +221,7 @@ pub enum Referrers {
 /// Where an image comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::version_or_tags(), validation = rules::no_selection_of_tags())]
 pub struct Source {
     /// The repository, without a tag: quay.io/argoproj/argocd.
     #[schemars(length(max = 255))]
@@ -225,8 +231,9 @@ pub struct Source {
     )]
     pub name: String,
 
-    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2),
-    /// * for every tag but pre-releases and what is named after a content, or a digest (sha256:…).
+    /// A tag (v2.13.1), a pattern (v2.13.x, 2.x.0, 2.13.x-alpine), a range (>=2.13 <2.15, ~2.13, ^2), * for every
+    /// tag but pre-releases and what is named after a content, or a digest (sha256:…). Either this or tags.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     #[x_kube(
         validation = Rule::new("self != ''").message("source.version must not be empty; give a tag (v2.13.1), a pattern (v2.13.x), a range (>=2.13 <2.15), * for every tag but pre-releases, or a digest"),
@@ -235,6 +242,13 @@ pub struct Source {
         validation = rules::readable_range(),
     )]
     pub version: String,
+
+    /// Tags one by one, in place of version, in any order: a tag (1.27), this content under this tag
+    /// (1.27@sha256:…), or this content under the tag pin-sha256- with the digest's 64 digits (sha256:…). The
+    /// source's tags are not listed for them. One that the source does not have fails alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(max = 200), regex(pattern = rules::EXACT_TAG)))]
+    pub tags: Vec<String>,
 
     /// Narrows the tags that a pattern, a range or * selects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,6 +280,11 @@ impl Source {
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Self { name: name.into(), version: version.into(), ..Self::default() }
     }
+
+    /// Returns what of the repository is meant, for people: the version as it is written, or the first of the tags.
+    pub fn selected(&self) -> Cow<'_, str> {
+        if self.tags.is_empty() { Cow::Borrowed(&self.version) } else { Cow::Owned(few_of(&self.tags)) }
+    }
 }
 
 /// What narrows the tags that a pattern, a range or `*` selects.
@@ -296,9 +315,9 @@ pub struct Select {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(
-        validation = rules::min_age(),
-        validation = rules::min_age_minimum(),
-        validation = rules::min_age_maximum(),
+        validation = rules::min_age("source.select.minAge"),
+        validation = rules::min_age_minimum("source.select.minAge"),
+        validation = rules::min_age_maximum("source.select.minAge"),
     )]
     pub min_age: Option<String>,
 }
@@ -319,7 +338,8 @@ pub struct Destination {
     pub name: String,
 
     /// The tag to write. Empty, or the same pattern as source.version, keeps each tag; {tag} in it
-    /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest.
+    /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest, and
+    /// not for source.tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = rules::destination_version())]

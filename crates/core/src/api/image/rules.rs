@@ -100,7 +100,35 @@ pub(super) fn destination_version() -> Rule {
     )
 }
 
+/// Each of `source.tags`: a tag, a tag with a content, or a content. A pattern of the schema and no rule, whose
+/// cost would count for each of a thousand.
+pub(super) const EXACT_TAG: &str =
+    "^([A-Za-z0-9_][A-Za-z0-9._-]{0,127}(@sha256:[0-9a-f]{64})?|sha256:[0-9a-f]{64})$";
+
+/// One of the two fields says what is copied.
+pub(super) fn version_or_tags() -> Rule {
+    Rule::new("has(self.version) != (has(self.tags) && size(self.tags) > 0)").message(
+        "give one of source.version (a tag, a pattern, a range or a digest) and source.tags (a list of exact tags)",
+    )
+}
+
+/// Tags that are named are not selected again.
+pub(super) fn no_selection_of_tags() -> Rule {
+    Rule::new(
+        "!has(self.tags) || !has(self.select) || \
+         !(has(self.select.include) || has(self.select.exclude) || has(self.select.latest))",
+    )
+    .message(
+        "source.select.include, exclude and latest go with source.version only; leave tags out of source.tags \
+         instead",
+    )
+    .field_path(".select")
+}
+
 const SOURCE: &str = "self.source.version";
+
+/// Rules about `source.version` are of no use where `source.tags` stands in its place.
+const VERSION_IS_GIVEN: &str = "has(self.source.version)";
 const DESTINATION: &str = "self.destination.version";
 
 /// Absent, null and empty are the same.
@@ -116,7 +144,7 @@ pub(super) fn no_fixed_version_for_a_pattern() -> Rule {
     let is_other_pattern = self::is_pattern(DESTINATION);
     of_destination_version(
         format!(
-            "!({DESTINATION_IS_GIVEN} && ({is_pattern} || {is_range})) || {DESTINATION} == {SOURCE} || \
+            "!{VERSION_IS_GIVEN} || !({DESTINATION_IS_GIVEN} && ({is_pattern} || {is_range})) || {DESTINATION} == {SOURCE} || \
              {DESTINATION}.contains('{{') || {is_other_pattern} || {ONE_TAG}"
         ),
         "destination.version must be empty, the same pattern as source.version, or hold {tag}, when \
@@ -133,7 +161,7 @@ pub(super) fn no_pattern_but_the_sources() -> Rule {
     let (is_pattern, is_range) = (is_pattern(DESTINATION), is_range(DESTINATION));
     of_destination_version(
         format!(
-            "!{DESTINATION_IS_GIVEN} || {DESTINATION} == {SOURCE} || {DESTINATION}.contains('{{') || \
+            "!{VERSION_IS_GIVEN} || !{DESTINATION_IS_GIVEN} || {DESTINATION} == {SOURCE} || {DESTINATION}.contains('{{') || \
              !({is_pattern} || {is_range})"
         ),
         "destination.version may be a pattern only when source.version is the same pattern; leave it out to keep \
@@ -144,8 +172,22 @@ pub(super) fn no_pattern_but_the_sources() -> Rule {
 /// A digest has no tag that could be kept.
 pub(super) fn a_tag_for_a_digest() -> Rule {
     of_destination_version(
-        format!("!{SOURCE}.startsWith('sha256:') || {DESTINATION_IS_GIVEN} && !{DESTINATION}.contains('{{')"),
+        format!(
+            "!{VERSION_IS_GIVEN} || !{SOURCE}.startsWith('sha256:') || \
+             {DESTINATION_IS_GIVEN} && !{DESTINATION}.contains('{{')"
+        ),
         "destination.version must be a tag when source.version is a digest",
+    )
+}
+
+/// Several tags do not become one.
+pub(super) fn no_fixed_version_for_tags() -> Rule {
+    of_destination_version(
+        format!(
+            "!has(self.source.tags) || size(self.source.tags) == 0 || !{DESTINATION_IS_GIVEN} || \
+             {DESTINATION}.contains('{{tag}}')"
+        ),
+        "destination.version must be empty or hold {tag} when source.tags is given",
     )
 }
 
@@ -160,7 +202,8 @@ pub(super) fn schedule_of_what_recurs() -> Rule {
 pub(super) fn something_to_copy() -> Rule {
     Rule::new(format!(
         "!has(self.destination.name) || self.source.name != self.destination.name || \
-         {DESTINATION_IS_GIVEN} && !({DESTINATION} in [{SOURCE}, '{{tag}}'])"
+         {DESTINATION_IS_GIVEN} && {DESTINATION} != '{{tag}}' && \
+         !({VERSION_IS_GIVEN} && {DESTINATION} == {SOURCE})"
     ))
     .message(
         "destination.name is the same as source.name, and the tags stay the same: there is nothing to copy; give \
@@ -170,19 +213,19 @@ pub(super) fn something_to_copy() -> Rule {
 }
 
 /// A minimum age can be read (see [`crate::api::MinAge`]); an empty one is none.
-pub(super) fn min_age() -> Rule {
+pub(in crate::api) fn min_age(field: &str) -> Rule {
     Rule::new(format!("self == '' || {DURATION}"))
-        .message("source.select.minAge must be whole numbers with s, m, h, d or w, such as 72h or 3d")
+        .message(&*format!("{field} must be whole numbers with s, m, h, d or w, such as 72h or 3d"))
 }
 
 /// A minimum age is not too short.
-pub(super) fn min_age_minimum() -> Rule {
+pub(in crate::api) fn min_age_minimum(field: &str) -> Rule {
     Rule::new(format!("!{COUNTABLE_DURATION} || {SECONDS} >= 60"))
-        .message("source.select.minAge must be at least 1m; leave it out to take tags at once")
+        .message(&*format!("{field} must be at least 1m; leave it out to take tags at once"))
 }
 
 /// A minimum age is not too long.
-pub(super) fn min_age_maximum() -> Rule {
+pub(in crate::api) fn min_age_maximum(field: &str) -> Rule {
     Rule::new(format!("!{DURATION} || {COUNTABLE_DURATION} && {SECONDS} <= 365 * 86400"))
-        .message("source.select.minAge must be at most 365d")
+        .message(&*format!("{field} must be at most 365d"))
 }

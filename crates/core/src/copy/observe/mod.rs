@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use imgop_registry::reference::{Digest, ManifestRef, ReferenceError, Tag};
+use imgop_registry::reference::{Digest, ReferenceError, Tag};
 use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 
 pub use self::answers::Answers;
@@ -24,7 +24,7 @@ use self::selected::{List, Selected, selected};
 use super::parts::MAX_PARTS;
 use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
 use crate::api::{Referrers, Side};
-use crate::selection::by_version;
+use crate::selection::{SourceRef, by_version};
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,14 @@ pub enum ObserveError {
         /// How many there are.
         listed: usize,
         /// How many may be selected.
+        cap: usize,
+    },
+    /// More tags are named than the cap.
+    #[error("source.tags has {count} tags, and at most {cap} are copied; spread them over several Images")]
+    TooManyNamed {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
         cap: usize,
     },
     /// More refers to the tags than the cap.
@@ -191,36 +199,25 @@ pub async fn observe(
 fn kept_newest(
     request: &CopyRequest,
     known: &Known,
-    newest: Option<&ManifestRef>,
+    newest: Option<&SourceRef>,
     observed: &mut Observed,
 ) -> Option<ObservedTag> {
     let Naming::Fixed(fixed) = &request.naming else { return None };
     if !request.version.is_selector() {
         return None;
     }
-    observed.newest = newest.and_then(tag_of).cloned();
-    let before = ManifestRef::Tag(newest_before(request, known, newest)?.clone());
+    observed.newest = newest.and_then(SourceRef::tag).cloned();
+    let before = SourceRef::Tag(newest_before(request, known, newest)?.clone());
     Some(ObservedTag::whole(before, fixed.clone(), Seen::NotAsked, Seen::NotAsked))
 }
 
 /// Returns the newest tag of the observation before, where this list has only an older one for the fixed tag of
 /// the destination.
-fn newest_before<'a>(
-    request: &CopyRequest,
-    known: &'a Known,
-    newest: Option<&ManifestRef>,
-) -> Option<&'a Tag> {
+fn newest_before<'a>(request: &CopyRequest, known: &'a Known, newest: Option<&SourceRef>) -> Option<&'a Tag> {
     let is_fixed = matches!(request.naming, Naming::Fixed(_)) && request.version.is_selector();
     let before = known.newest.as_ref().filter(|_| is_fixed)?;
-    let is_older = newest.and_then(tag_of).is_none_or(|newest| by_version(newest, before).is_lt());
+    let is_older = newest.and_then(SourceRef::tag).is_none_or(|newest| by_version(newest, before).is_lt());
     is_older.then_some(before)
-}
-
-fn tag_of(what: &ManifestRef) -> Option<&Tag> {
-    match what {
-        ManifestRef::Tag(tag) => Some(tag),
-        ManifestRef::Digest(_) => None,
-    }
 }
 
 /// Returns the tags of the destination; `None` if it does not list them, and each is asked for then.

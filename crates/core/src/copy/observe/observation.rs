@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use imgop_registry::reference::{ManifestRef, Tag};
+use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use imgop_registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags};
 use parking_lot::Mutex;
 
 use super::{Known, ObserveError, Sides, for_this_tag};
 use crate::api::Side;
 use crate::copy::{CopyRequest, Naming, Observed, ObservedTag, Seen};
+use crate::selection::SourceRef;
 
 /// What an observation asks, and what it knows already.
 pub(super) struct Observation<'a> {
@@ -78,10 +79,10 @@ impl Observation<'_> {
 
     /// Returns the tags whose digests at the source may turn out to be those at the destination; all that
     /// may be copied where it matters when they were pushed.
-    pub(super) fn comparable(&self, selected: &[ManifestRef]) -> Result<HashSet<Tag>, ObserveError> {
+    pub(super) fn comparable(&self, selected: &[SourceRef]) -> Result<HashSet<Tag>, ObserveError> {
         let mut tags = HashSet::new();
         for what in selected.iter().filter(|what| !self.is_enough(what)) {
-            let ManifestRef::Tag(tag) = what else { continue };
+            let SourceRef::Tag(tag) = what else { continue };
             let destination_tag = self.request.naming.apply(what)?;
             if self.request.min_age.is_some()
                 || self.listed.as_ref().is_none_or(|listed| listed.tags.contains(&destination_tag))
@@ -92,7 +93,7 @@ impl Observation<'_> {
         Ok(tags)
     }
 
-    pub(super) async fn at(&self, source_ref: ManifestRef) -> Result<ObservedTag, ObserveError> {
+    pub(super) async fn at(&self, source_ref: SourceRef) -> Result<ObservedTag, ObserveError> {
         let destination_tag = self.request.naming.apply(&source_ref)?;
         let (source, destination) = if self.is_enough(&source_ref) {
             // The source is asked only if the destination turns out not to have the tag.
@@ -100,7 +101,9 @@ impl Observation<'_> {
                 destination @ Seen::Absent => (self.source(&source_ref).await?, destination),
                 destination => (Seen::NotAsked, destination),
             }
-        } else if let ManifestRef::Tag(tag) = &source_ref
+        } else if let Some(digest) = source_ref.digest() {
+            self.fixed_content(&source_ref, digest, &destination_tag).await?
+        } else if let SourceRef::Tag(tag) = &source_ref
             && let Some(reported) = self.bulk.get(tag)
         {
             // Good enough to know that nothing has changed. What will be copied is asked of the
@@ -121,6 +124,22 @@ impl Observation<'_> {
         Ok(ObservedTag { content, ..whole })
     }
 
+    /// Returns what both sides have of a content that cannot change: the source is asked only if the
+    /// destination turns out to have another one.
+    async fn fixed_content(
+        &self,
+        source_ref: &SourceRef,
+        digest: &Digest,
+        destination_tag: &Tag,
+    ) -> Result<(Seen, Seen), ObserveError> {
+        let destination = self.destination(destination_tag).await?;
+        let wanted = self.wanted_of(digest);
+        if wanted.is_some() && destination.digest() == wanted.as_ref() {
+            return Ok((Seen::Present(digest.clone()), destination));
+        }
+        Ok((self.source(source_ref).await?, destination))
+    }
+
     /// Returns whether the destination has a tag, whatever its content: its list is enough.
     async fn existence(&self, tag: &Tag) -> Result<Seen, ObserveError> {
         match &self.listed {
@@ -130,7 +149,7 @@ impl Observation<'_> {
     }
 
     /// Returns whether the destination's list is all that is needed of these tags there.
-    pub(super) fn a_list_is_enough(&self, selected: &[ManifestRef]) -> bool {
+    pub(super) fn a_list_is_enough(&self, selected: &[SourceRef]) -> bool {
         selected.iter().all(|tag| {
             let known = || self.request.naming.apply(tag).map(|t| self.known.at_destination.contains_key(&t));
             self.is_enough(tag) || known().unwrap_or(false)
@@ -138,19 +157,20 @@ impl Observation<'_> {
     }
 
     /// Returns whether it is enough that the destination has the tag.
-    fn is_enough(&self, source_ref: &ManifestRef) -> bool {
+    fn is_enough(&self, source_ref: &SourceRef) -> bool {
         match source_ref {
-            ManifestRef::Tag(tag) => {
+            SourceRef::Tag(tag) => {
                 // That a tag never moves is no reason for a fixed tag which others were put onto.
                 let is_fixed = matches!(self.request.naming, Naming::Fixed(_));
                 self.known.already_synced.contains(tag) || self.request.immutable.contains(tag) && !is_fixed
             }
-            ManifestRef::Digest(_) => false,
+            // Another content may stand under the tag.
+            SourceRef::Pinned(..) | SourceRef::Digest(_) => false,
         }
     }
 
-    pub(super) async fn source(&self, what: &ManifestRef) -> Result<Seen, ObserveError> {
-        self.seen(Side::Source, &self.sides.source, what).await
+    pub(super) async fn source(&self, what: &SourceRef) -> Result<Seen, ObserveError> {
+        self.seen(Side::Source, &self.sides.source, &what.asked_for()).await
     }
 
     pub(super) async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {

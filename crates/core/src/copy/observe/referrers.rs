@@ -12,8 +12,9 @@ use super::observation::Observation;
 use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, TagState, Waiting};
+use crate::selection::SourceRef;
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
-use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use imgop_registry::reference::{Digest, Tag};
 use imgop_registry::{Manifest, TagList};
 
 impl Observation<'_> {
@@ -113,12 +114,12 @@ impl Observation<'_> {
             Seen::Absent | Seen::Unsupported(_) | Seen::Unknown(_) => return Ok(Ok(None)),
             Seen::NotAsked => {}
         }
-        if let ManifestRef::Tag(name) = &tag.source_ref
+        if let Some(name) = tag.source_ref.tag()
             && let Some(known) = self.known.at_source.get(name)
         {
             return Ok(Ok(Some(known.clone())));
         }
-        match self.sides.source.head(&tag.source_ref).await {
+        match self.sides.source.head(&tag.source_ref.asked_for()).await {
             Ok(descriptor) => Ok(Ok(descriptor.map(|descriptor| descriptor.digest))),
             Err(error) => for_this_tag(Side::Source, error).map(Err),
         }
@@ -218,13 +219,13 @@ impl Observation<'_> {
         };
         let destination = self.destination(&tag).await?;
         let source = Seen::Present(subject.clone());
-        let whole = ObservedTag::whole(ManifestRef::Tag(tag.clone()), tag, source, destination);
+        let whole = ObservedTag::whole(SourceRef::Tag(tag.clone()), tag, source, destination);
         self.compare_own(ObservedTag { content, referrer_of: Some(subject), ..whole }).await
     }
 
     /// Observes a tag that is named after a content. It keeps its name, by which clients find it.
     async fn named(&self, tag: Tag, subject: Digest) -> Result<ObservedTag, ObserveError> {
-        let source_ref = ManifestRef::Tag(tag.clone());
+        let source_ref = SourceRef::Tag(tag.clone());
         let source = async {
             match self.known.at_source.get(&tag) {
                 Some(known) => Ok(Seen::Present(known.clone())),

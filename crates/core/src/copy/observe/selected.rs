@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use imgop_registry::reference::{ManifestRef, Tag};
+use imgop_registry::reference::Tag;
 use imgop_registry::{SharedTags, TagList};
 
 use super::{Limits, ObserveError, Sides};
 use crate::api::Side;
 use crate::copy::{CopyRequest, Naming, Observed};
-use crate::selection::{Excluded, Exclusion, Newest, Selecting, Selection, Version};
+use crate::selection::{Excluded, Exclusion, Newest, Selecting, Selection, SourceRef, Version};
 
 /// Which list of the source is read.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(super) enum List {
 /// What the version of a request selects.
 pub(super) struct Selected {
     /// Newest first.
-    pub(super) refs: Vec<ManifestRef>,
+    pub(super) refs: Vec<SourceRef>,
     /// All tags of the source, if it was listed.
     pub(super) among: TagList,
     /// Whether they were listed for this observation alone.
@@ -31,9 +31,9 @@ pub(super) struct Selected {
     pub(super) observed: Observed,
 }
 
-impl From<ManifestRef> for Selected {
-    fn from(one: ManifestRef) -> Self {
-        Self { refs: vec![one], among: TagList::default(), is_new: true, observed: Observed::default() }
+impl From<Vec<SourceRef>> for Selected {
+    fn from(refs: Vec<SourceRef>) -> Self {
+        Self { refs, among: TagList::default(), is_new: true, observed: Observed::default() }
     }
 }
 
@@ -45,8 +45,12 @@ pub(super) async fn selected(
     list: List,
 ) -> Result<Selected, ObserveError> {
     match &request.version {
-        Version::Exact(tag) => return Ok(ManifestRef::from(tag.clone()).into()),
-        Version::Digest(digest) => return Ok(ManifestRef::from(digest.clone()).into()),
+        Version::Exact(tag) => return Ok(vec![SourceRef::from(tag.clone())].into()),
+        Version::Digest(digest) => return Ok(vec![SourceRef::from(digest.clone())].into()),
+        Version::Tags(tags) if tags.len() > limits.max_tags => {
+            return Err(ObserveError::TooManyNamed { count: tags.len(), cap: limits.max_tags });
+        }
+        Version::Tags(tags) => return Ok(tags.iter().cloned().collect::<Vec<_>>().into()),
         Version::Pattern(_) | Version::Range(_) | Version::Every => {}
     }
     let listed = match list {
@@ -74,13 +78,13 @@ pub(super) async fn selected(
         excluded: selection.excluded,
         ..Observed::default()
     };
-    let refs: Vec<ManifestRef> = selection.tags.into_iter().map(ManifestRef::Tag).collect();
+    let refs: Vec<SourceRef> = selection.tags.into_iter().map(SourceRef::Tag).collect();
     let (refs, nameless): (Vec<_>, Vec<_>) =
         refs.into_iter().partition(|what| request.naming.apply(what).is_ok());
     // One over-long tag, of whoever pushes there, must not stop all others.
     observed.excluded.extend(nameless.into_iter().filter_map(|what| match what {
-        ManifestRef::Tag(tag) => Some(Excluded { tag, reason: Exclusion::TooLong }),
-        ManifestRef::Digest(_) => None,
+        SourceRef::Tag(tag) => Some(Excluded { tag, reason: Exclusion::TooLong }),
+        SourceRef::Digest(_) | SourceRef::Pinned(..) => None,
     }));
     drop(among);
     Ok(Selected { refs, among: tags, is_new, observed })

@@ -10,8 +10,8 @@ use crate::api::{MinAge, Overwrite};
 use crate::copy::{Evidence, FirstSeen, Observed, ObservedTag, TagState, Waiting};
 use crate::selection::{Excluded, Exclusion};
 use imgop_registry::BulkDigest;
+use imgop_registry::reference::Digest;
 use imgop_registry::reference::Tag;
-use imgop_registry::reference::{Digest, ManifestRef};
 
 /// Finds the tags that are too young, and takes those that the destination does not have out of those
 /// that are selected. Only what would be copied is judged: what the destination has already stays there. A
@@ -58,7 +58,7 @@ impl Observation<'_> {
     /// writes that. What is known of a tag from before is enough.
     pub(super) async fn learn_pushes(&mut self, tags: &[ObservedTag], among: &[Tag]) {
         let unknown = |observed: &ObservedTag| {
-            let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
+            let tag = observed.source_ref.tag()?;
             let is_known =
                 self.bulk.contains_key(tag) || self.first_seen(tag, observed.source.digest()).is_some();
             (!is_known && self.is_copied(observed)).then(|| tag.clone())
@@ -89,7 +89,7 @@ impl Observation<'_> {
         bulk: &HashMap<Tag, BulkDigest>,
         min_age: MinAge,
     ) -> Option<Waiting> {
-        let (ManifestRef::Tag(tag), Some(digest)) = (&observed.source_ref, observed.source.digest()) else {
+        let (Some(tag), Some(digest)) = (observed.source_ref.tag(), observed.source.digest()) else {
             return None;
         };
         if !self.is_copied(observed) {
@@ -115,7 +115,7 @@ impl Observation<'_> {
     /// Returns what is known from before of a tag that does not wait, or that may or may not wait. It is of
     /// no use once the destination has what the tag shows, or the tag shows something else.
     fn remembered(&self, observed: &ObservedTag, min_age: MinAge) -> Option<Waiting> {
-        let ManifestRef::Tag(tag) = &observed.source_ref else { return None };
+        let tag = observed.source_ref.tag()?;
         let FirstSeen { digest, at } = self.known.first_seen.get(tag)?;
         let is_open = self.is_copied(observed)
             || matches!(observed.state(), TagState::NotChecked | TagState::NotFound | TagState::AtSource);

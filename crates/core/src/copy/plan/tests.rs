@@ -8,7 +8,6 @@ use super::*;
 use crate::copy::fixtures::{now, observed_tag, request};
 use crate::copy::{MadeIndex, MadeOf, Origin, Seen};
 use imgop_registry::oci::Platforms;
-use imgop_registry::reference::ManifestRef;
 
 mod failed;
 
@@ -19,7 +18,7 @@ fn digest(text: &str) -> Digest {
 fn run(tag: &str, content: &str, attempt: u32, outcome: Outcome) -> Run {
     Run {
         copy: Copy {
-            source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+            source_ref: SourceRef::Tag(tag.parse().unwrap()),
             destination_tag: tag.parse().unwrap(),
             digest: digest(content),
             made_of: None,
@@ -82,6 +81,26 @@ impl Case {
     fn action(&self, runs: &[Run]) -> TagAction {
         self.plan(runs).tags.remove(0).action
     }
+}
+
+#[test]
+fn a_tag_of_a_list_that_the_source_lacks_fails_alone_and_a_pattern_among_them_says_where_it_goes() {
+    let mut case = v1(Seen::Absent);
+    let mut spec = crate::copy::fixtures::spec("quay.io/a/b", "");
+    spec.source.tags = vec!["v1".into(), "v2.x".into()];
+    case.request = CopyRequest::parse(&spec).unwrap();
+    case.observed.tags.push(observed_tag("v2.x", Seen::Absent, Seen::Absent));
+    let plan = case.plan(&[]);
+    assert_eq!(plan.copies().count(), 1, "the other one is copied");
+    let failures: Vec<_> =
+        plan.failures().map(|failure| (failure.reason, failure.message.as_str())).collect();
+    assert_eq!(
+        failures,
+        [(
+            FailureReason::TagNotFound,
+            "quay.io/a/b has no v2.x; source.tags holds exact tags, and a pattern goes into source.version",
+        )]
+    );
 }
 
 fn attempt(action: &TagAction) -> u32 {
