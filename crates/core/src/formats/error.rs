@@ -13,6 +13,15 @@ pub struct FormatError {
     pub problem: Problem,
 }
 
+impl FormatError {
+    /// Returns the message with the name of the file, as compilers write it: `FILE:LINE: FIELD: PROBLEM`.
+    pub fn in_file(&self, name: &str) -> String {
+        let Self { line, field, problem } = self;
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        format!("{name}:{line}: {field}{problem}")
+    }
+}
+
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: ", self.line)?;
@@ -62,6 +71,31 @@ pub enum Problem {
         /// What is there.
         found: &'static str,
     },
+    /// A file that would need too much memory.
+    #[error("the file is larger than {0} MiB; split it")]
+    TooLarge(usize),
+    /// More than an inventory may have.
+    #[error("there are {rows} tags at all targets together, and {most} is the most; split the file")]
+    TooManyRows {
+        /// How many there are.
+        rows: usize,
+        /// The most that may be.
+        most: usize,
+    },
+    /// A file that is none of those that are read.
+    #[error(
+        "whose file this is cannot be told from its fields: rancher's has Artifacts or Images, regsync's sync, dregsy's tasks"
+    )]
+    UnknownFormat,
+    /// What a file says and an `ImageMirror` cannot say.
+    #[error("not carried: {0}")]
+    NotCarried(String),
+    /// What an `ImageMirror` says otherwise than the file.
+    #[error("changed: {0}")]
+    Changed(String),
+    /// The same of further entries.
+    #[error("{0} (and {1} more)")]
+    AndMore(Box<Problem>, usize),
     /// A value that cannot be used.
     #[error("{0}")]
     Value(String),

@@ -1,5 +1,6 @@
 //! `config.yaml` of rancher/artifact-mirror (formerly image-mirror), in both of its schemas.
 
+mod content;
 mod creds;
 mod read;
 mod rows;

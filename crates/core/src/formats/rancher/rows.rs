@@ -39,7 +39,7 @@ impl Config {
 
 impl Target {
     /// Whether an entry goes there.
-    fn takes(&self, entry: &Entry) -> bool {
+    pub(super) fn takes(&self, entry: &Entry) -> bool {
         let is_named = entry.targets.contains(&self.base_url);
         match self.key {
             TargetKey::DefaultTarget if entry.targets.is_empty() => self.is_default,

@@ -1,26 +1,25 @@
 //! A configuration to text: its canonical form, and `regsync.yaml`, both byte for byte as the original writes them.
 
 use super::{Config, Entry, Exclusion, Schema, Target, TargetKey};
+use crate::formats::regsync::{self, Step};
 use crate::formats::yaml::Out;
 
-/// What the original puts before `regsync.yaml`.
-const GENERATED: &str = "\
-##################################################
-# THIS FILE IS AUTO-GENERATED. DO NOT MODIFY IT.
-##################################################
-";
-
 impl Config {
-    /// Returns the canonical form of `config.yaml`: tags and entries in the order of their bytes, entries by source and
-    /// name, repositories by `BaseUrl`. Comments are dropped, as the original drops them.
+    /// Puts it into its canonical order: tags and entries in the order of their bytes, entries by source and name,
+    /// repositories by `BaseUrl`.
+    pub fn sort(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.tags.sort());
+        self.entries.sort_by_cached_key(|entry| (entry.source.clone(), entry.effective_name()));
+        self.repositories.sort_by(|a, b| a.base_url.cmp(&b.base_url));
+    }
+
+    /// Returns the canonical form of `config.yaml`. Comments are dropped, as the original drops them.
     pub fn formatted(&self) -> String {
         let mut config = self.clone();
-        config.entries.iter_mut().for_each(|entry| entry.tags.sort());
-        config.entries.sort_by_cached_key(|entry| (entry.source.clone(), entry.effective_name()));
-        config.repositories.sort_by(|a, b| a.base_url.cmp(&b.base_url));
+        config.sort();
         let entries = config.entries.iter().map(|entry| self.entry(entry)).collect();
         let repositories = config.repositories.iter().map(target).collect();
-        Out::Map(vec![(self.schema.list(), Out::List(entries)), ("Repositories", Out::List(repositories))])
+        Out::fields([(self.schema.list(), Out::List(entries)), ("Repositories", Out::List(repositories))])
             .document()
     }
 
@@ -31,35 +30,26 @@ impl Config {
             Schema::Artifacts => "rancher-artifact-mirror",
         });
         let creds = self.credentials().into_iter().map(credential).collect();
-        let sync = self.rows().0.into_iter().map(|row| {
-            Out::Map(vec![
-                ("source", Out::Text(row.source)),
-                ("target", Out::Text(row.target)),
-                ("type", Out::Text("image".to_owned())),
-            ])
-        });
-        let document = Out::Map(vec![
-            ("creds", Out::List(creds)),
-            ("defaults", Out::Map(vec![("userAgent", Out::Text(user_agent.to_owned()))])),
-            ("sync", Out::List(sync.collect())),
-        ]);
-        format!("{GENERATED}{}", document.document())
+        let steps = self.rows().0.into_iter().map(|row| Step::image(row.source, row.target));
+        regsync::document(creds, user_agent, steps)
     }
 
     fn entry(&self, entry: &Entry) -> Out {
         let [source_key, name_key] = self.schema.entry_keys();
-        let mut fields =
-            vec![(source_key, Out::Text(entry.source.as_str().to_owned())), ("Tags", texts(&entry.tags))];
+        let mut fields = vec![
+            (source_key, Out::Text(entry.source.as_str().to_owned())),
+            ("Tags", Out::texts(&entry.tags)),
+        ];
         match &entry.exclusion {
             Exclusion::Unset => {}
             Exclusion::All(all) => fields.push(("DoNotMirror", Out::Bool(*all))),
-            Exclusion::Tags(tags) => fields.push(("DoNotMirror", texts(tags))),
+            Exclusion::Tags(tags) => fields.push(("DoNotMirror", Out::texts(tags))),
         }
         fields.extend(entry.target_name.clone().map(|name| (name_key, Out::Text(name))));
         if !entry.targets.is_empty() {
-            fields.push(("TargetRepositories", texts(&entry.targets)));
+            fields.push(("TargetRepositories", Out::texts(&entry.targets)));
         }
-        Out::Map(fields)
+        Out::fields(fields)
     }
 }
 
@@ -76,7 +66,7 @@ fn target(target: &Target) -> Out {
         ("Username", Out::Text(target.username.clone())),
     ];
     fields.extend(optional(target, ["RepoAuth", "ReqConcurrent"]));
-    Out::Map(fields)
+    Out::fields(fields)
 }
 
 fn credential(target: &Target) -> Out {
@@ -86,7 +76,7 @@ fn credential(target: &Target) -> Out {
         ("user", Out::Text(target.username.clone())),
     ];
     fields.extend(optional(target, ["repoAuth", "reqConcurrent"]));
-    Out::Map(fields)
+    Out::fields(fields)
 }
 
 /// Returns what is written of a registry only where it is set, under the names that a file has for it.
@@ -95,11 +85,7 @@ fn optional(
     [repo_auth, req_concurrent]: [&'static str; 2],
 ) -> impl Iterator<Item = (&'static str, Out)> {
     let auth = target.repo_auth.then_some((repo_auth, Out::Bool(true)));
-    let concurrent =
-        (target.req_concurrent > 0).then_some((req_concurrent, Out::Number(target.req_concurrent)));
+    let concurrent = (target.req_concurrent > 0)
+        .then_some((req_concurrent, Out::Number(target.req_concurrent.to_string())));
     auth.into_iter().chain(concurrent)
-}
-
-fn texts(texts: &[String]) -> Out {
-    Out::List(texts.iter().cloned().map(Out::Text).collect())
 }

@@ -34,7 +34,11 @@ impl Fields {
 
     /// Returns the path of a field.
     pub(crate) fn path(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        match (self.path.as_str(), name) {
+            ("", name) => name.to_owned(),
+            (path, "") => path.to_owned(),
+            (path, name) => format!("{path}.{name}"),
+        }
     }
 
     /// Returns an error about a field.
@@ -69,7 +73,7 @@ impl Fields {
 
     /// Takes a field with text that has to be there.
     pub(crate) fn required_text(&mut self, name: &'static str) -> Result<(usize, String), FormatError> {
-        self.text(name)?.ok_or_else(|| self.error(self.line, "", Problem::Missing(name)).without_dot())
+        self.text(name)?.ok_or_else(|| self.error(self.line, "", Problem::Missing(name)))
     }
 
     /// Takes a field with a list; an absent one is empty.
@@ -107,6 +111,45 @@ impl Fields {
         number.map(Some).ok_or_else(|| self.error(node.line, name, problem()))
     }
 
+    /// Takes a field with a list of texts, each with its line.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Result<Vec<(usize, String)>, FormatError> {
+        let path = self.path(name);
+        let texts = self.list(name)?.into_iter().enumerate().map(|(at, node)| match node.value {
+            Value::Scalar { text, .. } => Ok((node.line, text)),
+            other => Err(FormatError {
+                line: node.line,
+                field: format!("{path}[{at}]"),
+                problem: Problem::Type { expected: "text", found: other.kind() },
+            }),
+        });
+        texts.collect()
+    }
+
+    /// Takes the fields of an object; an absent one has none.
+    pub(crate) fn object(&mut self, name: &'static str) -> Result<Option<Self>, FormatError> {
+        let path = self.path(name);
+        self.take(name)?.map(|node| Self::of(node, path)).transpose()
+    }
+
+    /// Takes all fields that are left, by the names that they have in the file.
+    pub(crate) fn rest(&mut self) -> Vec<(String, Node)> {
+        std::mem::take(&mut self.left).into_iter().map(|(key, node)| (key.name, node)).collect()
+    }
+
+    /// Takes fields of which the text says why they are not carried, and returns a note for each that says something.
+    pub(crate) fn not_carried(
+        &mut self,
+        reasons: &[(&'static str, &str)],
+    ) -> Result<Vec<FormatError>, FormatError> {
+        let mut notes = Vec::new();
+        for (name, reason) in reasons {
+            let Some(node) = self.take(name)?.filter(|node| !is_zero(&node.value)) else { continue };
+            let problem = Problem::NotCarried((*reason).to_owned());
+            notes.push(self.error(node.line, name, problem));
+        }
+        Ok(notes)
+    }
+
     /// Returns an error about the first field that was not taken.
     pub(crate) fn finish(self) -> Result<(), FormatError> {
         let Some((key, _)) = self.left.first() else { return Ok(()) };
@@ -116,13 +159,6 @@ impl Fields {
         let problem =
             Problem::UnknownKey { name: key.name.clone(), nearest: nearest.map(|known| (*known).to_owned()) };
         Err(FormatError { line: key.line, field: self.path, problem })
-    }
-}
-
-impl FormatError {
-    fn without_dot(mut self) -> Self {
-        self.field.truncate(self.field.trim_end_matches('.').len());
-        self
     }
 }
 
@@ -136,6 +172,18 @@ pub(crate) fn as_bool(value: &Value) -> Option<bool> {
     }
 }
 
-fn is_null(node: &Node) -> bool {
+/// Whether a value is none.
+pub(crate) fn is_null(node: &Node) -> bool {
     matches!(&node.value, Value::Scalar { text, is_plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+}
+
+/// Whether a value says what its absence says.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Scalar { text, is_plain } => {
+            text.is_empty() || *is_plain && text == "0" || as_bool(value) == Some(false)
+        }
+        Value::List(list) => list.is_empty(),
+        Value::Map(map) => map.is_empty(),
+    }
 }

@@ -5,12 +5,13 @@
 mod fields;
 mod quoting;
 mod read;
+mod scalar;
 mod write;
 
-pub(super) use fields::{Fields, as_bool};
-pub(super) use quoting::is_read_as_text;
-pub(super) use read::{Node, Value, read};
-pub(super) use write::Out;
+pub(crate) use fields::{Fields, as_bool, is_null};
+pub(crate) use quoting::is_read_as_text;
+pub(crate) use read::{Key, Node, Value, read};
+pub(crate) use write::{Out, to_out};
 
 #[cfg(test)]
 mod tests;

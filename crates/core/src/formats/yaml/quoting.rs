@@ -1,38 +1,30 @@
-//! When go-yaml (the copy of yaml.v2 in `sigs.k8s.io/yaml`) quotes text, and how.
-//!
-//! Text that would be read as another type stands in double quotes. Else it is plain, unless it begins or continues
-//! with what means something in YAML: then it stands in single quotes, or in double ones if it has characters that
-//! have to be escaped. Source: `resolve.go`, `encode.go`, `emitterc.go` there; compared with the real library by a test.
-
-use std::borrow::Cow;
+//! What go-yaml (the copy of yaml.v2 in `sigs.k8s.io/yaml`) takes for another type than text. Source: `resolve.go` there;
+//! compared with the real library by a test.
 
 /// Whether go-yaml reads this text as text where it stands without quotes.
 pub(crate) fn is_read_as_text(text: &str) -> bool {
     let Some(first) = text.bytes().next() else { return false };
     match first {
         _ if is_word(text) => false,
-        b'.' => text.parse::<f64>().is_err() || !text.bytes().any(|byte| byte.is_ascii_digit()),
+        b'.' => !is_go_float(text),
         b'+' | b'-' | b'0'..=b'9' => !is_number(text) && !is_date(text),
         _ => true,
     }
 }
 
-/// Returns text as go-yaml writes it as a value of a field or of a list.
-pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
-    if !is_read_as_text(text) || is_base_60(text) {
-        return Cow::Owned(double_quoted(text));
-    }
-    let shape = Shape::of(text);
-    if shape.needs_escapes {
-        Cow::Owned(double_quoted(text))
-    } else if shape.means_something {
-        Cow::Owned(format!("'{}'", text.replace('\'', "''")))
-    } else {
-        Cow::Borrowed(text)
-    }
+/// Whether Go's `strconv.ParseFloat` takes it: underscores stand between digits.
+fn is_go_float(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let is_between = |at: usize| is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1));
+    let are_good = text.match_indices('_').all(|(at, _)| is_between(at));
+    let plain = text.replace('_', "");
+    are_good
+        && plain.parse::<f64>().is_ok_and(f64::is_finite)
+        && plain.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// Words that YAML 1.1 reads as truth values, nothing, not a number, infinite, or as a merge.
+/// Words that YAML 1.1 reads as truth values, nothing, not a number or infinite.
 fn is_word(text: &str) -> bool {
     const LOWER: [&str; 10] = ["y", "yes", "n", "no", "true", "false", "on", "off", "null", "~"];
     let lower = text.to_ascii_lowercase();
@@ -41,7 +33,6 @@ fn is_word(text: &str) -> bool {
     let has_one_case = is_title || is_upper;
     let unsigned = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
     (has_one_case && LOWER.contains(&lower.as_str()))
-        || text == "<<"
         || [".nan", ".NaN", ".NAN"].contains(&text)
         || (unsigned == ".inf" && [".inf", ".Inf", ".INF"].contains(&text.trim_start_matches(['+', '-'])))
 }
@@ -104,7 +95,7 @@ fn is_date(text: &str) -> bool {
         return is_day(text);
     };
     let (date, time) = text.split_at(date_ends);
-    let (separator, time) = time.split_at(1);
+    let Some((separator, time)) = time.split_at_checked(1) else { return false };
     let has_zone = time.find(['Z', '+', '-']);
     let is_time = match (separator, has_zone) {
         ("T" | "t", Some(zone)) => is_clock(&time[..zone]) && is_zone(&time[zone..]),
@@ -147,7 +138,7 @@ fn is_zone(text: &str) -> bool {
 }
 
 /// Whether YAML 1.1 reads this as a number of base 60, such as `1:20`. go-yaml does not, and quotes it for those who do.
-fn is_base_60(text: &str) -> bool {
+pub(super) fn is_base_60(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let mut parts = unsigned.split(':');
     let Some(first) = parts.next() else { return false };
@@ -164,78 +155,4 @@ fn is_base_60(text: &str) -> bool {
     is_first
         && rest.iter().all(is_sixtieth)
         && fraction.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
-}
-
-/// What about a text keeps it from standing without quotes.
-struct Shape {
-    /// It has characters that have to be escaped.
-    needs_escapes: bool,
-    /// It has characters that mean something in YAML.
-    means_something: bool,
-}
-
-impl Shape {
-    fn of(text: &str) -> Self {
-        let chars: Vec<char> = text.chars().collect();
-        let is_space = |at: usize| {
-            chars
-                .get(at)
-                .is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}'))
-        };
-        let mut means_something = text.starts_with("---") || text.starts_with("...");
-        for (at, c) in chars.iter().enumerate() {
-            means_something |= match (at, c) {
-                (
-                    0,
-                    '#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@'
-                    | '`',
-                ) => true,
-                (0, '?' | '-') | (_, ':') => is_space(at + 1),
-                (_, '#') => is_space(at - 1),
-                _ => false,
-            };
-        }
-        means_something |= text.starts_with(' ') || text.ends_with(' ');
-        Self { needs_escapes: text.chars().any(needs_escape), means_something }
-    }
-}
-
-fn needs_escape(c: char) -> bool {
-    let is_plain =
-        matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}');
-    !is_plain || matches!(c, '\u{2028}' | '\u{2029}')
-}
-
-fn double_quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\0' => out.push_str("\\0"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{b}' => out.push_str("\\v"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            '\u{1b}' => out.push_str("\\e"),
-            '\u{85}' => out.push_str("\\N"),
-            '\u{2028}' => out.push_str("\\L"),
-            '\u{2029}' => out.push_str("\\P"),
-            c if needs_escape(c) => out.push_str(&escaped(c)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn escaped(c: char) -> String {
-    match u32::from(c) {
-        code @ 0..=0xff => format!("\\x{code:02X}"),
-        code @ 0x100..=0xffff => format!("\\u{code:04X}"),
-        code => format!("\\U{code:08X}"),
-    }
 }

@@ -1,8 +1,10 @@
 //! Text to a tree of values.
 
+use std::collections::HashMap;
+
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use crate::formats::{FormatError, Problem};
+use crate::formats::{FormatError, MAX_FILE_BYTES, Problem};
 
 /// Values in a file, those that aliases repeat included.
 pub(crate) const MAX_VALUES: usize = 500_000;
@@ -59,6 +61,8 @@ struct Open {
     anchor: usize,
     /// The key that waits for its value.
     key: Option<Key>,
+    /// The lines of the keys of a map.
+    lines: HashMap<String, usize>,
 }
 
 #[derive(Default)]
@@ -69,6 +73,8 @@ struct Tree {
     /// By the anchors' numbers.
     anchored: std::collections::BTreeMap<usize, (Node, usize)>,
     values: usize,
+    /// Bytes of what aliases repeat.
+    repeated: usize,
 }
 
 impl Tree {
@@ -86,14 +92,21 @@ impl Tree {
                 self.complete(Node { line, value }, anchor)
             }
             Event::Alias(anchor) => {
-                let Some((node, values)) = self.anchored.get(&anchor).cloned() else {
+                let Some((known, values)) = self.anchored.get(&anchor) else {
                     return Err(at(
                         line,
                         Problem::Syntax("an alias within the value that it names".to_owned()),
                     ));
                 };
+                let (values, bytes) = (*values, bytes_in(known));
                 self.count(values - 1, line)?;
-                self.complete(node, 0)
+                // Before anything is copied: a few words may name a long text a hundred thousand times.
+                self.repeated += bytes;
+                if self.repeated > MAX_FILE_BYTES {
+                    return Err(at(line, Problem::TooLarge(MAX_FILE_BYTES >> 20)));
+                }
+                let node = self.anchored.get(&anchor).map(|(node, _)| node.clone());
+                node.map_or(Ok(()), |node| self.complete(node, 0))
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.begin(Node { line, value: Value::List(Vec::new()) }, anchor);
@@ -112,7 +125,7 @@ impl Tree {
     }
 
     fn begin(&mut self, node: Node, anchor: usize) {
-        self.open.push(Open { node, anchor, key: None });
+        self.open.push(Open { node, anchor, key: None, lines: HashMap::new() });
     }
 
     /// Puts a whole value where it belongs.
@@ -128,7 +141,7 @@ impl Tree {
         match &mut open.node.value {
             Value::List(list) => list.push(node),
             Value::Map(map) => match open.key.take() {
-                None => open.key = Some(key(node, map)?),
+                None => open.key = Some(key(node, &mut open.lines)?),
                 Some(key) => map.push((key, node)),
             },
             Value::Scalar { .. } => {}
@@ -145,15 +158,15 @@ impl Tree {
     }
 }
 
-fn key(node: Node, map: &[(Key, Node)]) -> Result<Key, FormatError> {
+fn key(node: Node, lines: &mut HashMap<String, usize>) -> Result<Key, FormatError> {
     let Value::Scalar { text: name, .. } = node.value else {
         return Err(at(
             node.line,
             Problem::Type { expected: "the name of a field", found: node.value.kind() },
         ));
     };
-    match map.iter().find(|(key, _)| key.name == name) {
-        Some((key, _)) => Err(at(node.line, Problem::DuplicateKey { name, first: key.line })),
+    match lines.insert(name.clone(), node.line) {
+        Some(first) => Err(at(node.line, Problem::DuplicateKey { name, first })),
         None => Ok(Key { line: node.line, name }),
     }
 }
@@ -164,6 +177,14 @@ fn values_in(node: &Node) -> usize {
         Value::List(list) => list.iter().map(values_in).sum(),
         // Each key counts as well.
         Value::Map(map) => map.iter().map(|(_, node)| 1 + values_in(node)).sum(),
+    }
+}
+
+fn bytes_in(node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar { text, .. } => text.len(),
+        Value::List(list) => list.iter().map(bytes_in).sum(),
+        Value::Map(map) => map.iter().map(|(key, node)| key.name.len() + bytes_in(node)).sum(),
     }
 }
 

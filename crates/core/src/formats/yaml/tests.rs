@@ -38,7 +38,6 @@ fn what_reads_as_another_type_stands_in_double_quotes() {
         "1:20",
         "-.inf",
         ".nan",
-        "<<",
         "NO",
         "No",
         "2001-12-14t21:59:43.10-05:00",
@@ -49,6 +48,7 @@ fn what_reads_as_another_type_stands_in_double_quotes() {
     }
     let plain = [
         "v1",
+        "<<",
         "1.2.3",
         "1e400",
         "2024-13-01",
@@ -83,13 +83,13 @@ fn what_means_something_in_yaml_stands_in_single_quotes() {
 #[test]
 fn lists_stand_in_the_column_of_their_key_and_keys_are_sorted() {
     let text = |text: &str| Out::Text(text.to_owned());
-    let map = Out::Map(vec![
-        ("b", Out::List(vec![Out::Map(vec![("z", text("1.0")), ("a", Out::List(vec![text("x")]))])])),
+    let map = Out::fields([
+        ("b", Out::List(vec![Out::fields([("z", text("1.0")), ("a", Out::List(vec![text("x")]))])])),
         (
             "a",
-            Out::Map(vec![
+            Out::fields([
                 ("empty", Out::List(Vec::new())),
-                ("number", Out::Number(5)),
+                ("number", Out::Number("5".to_owned())),
                 ("set", Out::Bool(false)),
             ]),
         ),
@@ -139,6 +139,16 @@ proptest! {
         let Value::Scalar { text: read, is_plain } = &list[0].value else { panic!("text") };
         prop_assert_eq!(read, &text);
         prop_assert!(!is_plain || is_read_as_text(&text));
+    }
+
+    #[test]
+    fn long_text_and_text_of_several_lines_is_read_as_it_was(text in "([a-z'\"\\\\:#] ?\n?){0,120}") {
+        let map = Out::fields([("a", Out::List(vec![Out::fields([("b", Out::Text(text.clone()))])]))]);
+        let Value::Map(map) = read(&map.document()).unwrap().unwrap().value else { panic!("a map") };
+        let Value::List(list) = &map[0].1.value else { panic!("a list") };
+        let Value::Map(inner) = &list[0].value else { panic!("a map") };
+        let Value::Scalar { text: read, .. } = &inner[0].1.value else { panic!("text") };
+        prop_assert_eq!(read, &text);
     }
 
     #[test]

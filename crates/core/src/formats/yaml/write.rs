@@ -1,29 +1,44 @@
 //! A tree as go-yaml writes it: two spaces a level, the dash of a list in the column of its key.
 
-use super::quoting::quoted;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use super::read::{Node, Value};
+use super::scalar::{push_key, push_value};
+use super::{as_bool, is_null, is_read_as_text};
 
 /// What is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Out {
+    Null,
     Text(String),
     Bool(bool),
-    Number(u64),
+    /// A number, as it is written.
+    Number(String),
     List(Vec<Out>),
     /// Sorted when it is written.
-    Map(Vec<(&'static str, Out)>),
+    Map(Vec<(Cow<'static, str>, Out)>),
 }
 
 impl Out {
+    /// Returns an object with these fields.
+    pub(crate) fn fields(fields: impl IntoIterator<Item = (&'static str, Out)>) -> Self {
+        Self::Map(fields.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect())
+    }
+
+    /// Returns a list of texts.
+    pub(crate) fn texts(texts: &[String]) -> Self {
+        Self::List(texts.iter().cloned().map(Self::Text).collect())
+    }
+
     /// Returns the document.
     pub(crate) fn document(mut self) -> String {
         self.sort();
         let mut out = String::new();
         match &self {
-            Self::Map(map) => write_map(&mut out, map, 0, false),
-            Self::List(list) => write_list(&mut out, list, 0),
-            scalar => {
-                write_scalar(&mut out, scalar);
-            }
+            Self::Map(map) => push_map(&mut out, map, 0, false),
+            Self::List(list) => push_list(&mut out, list, 0, false),
+            scalar => push_scalar(&mut out, scalar, 2),
         }
         if !out.ends_with('\n') {
             out.push('\n');
@@ -34,29 +49,76 @@ impl Out {
     fn sort(&mut self) {
         match self {
             Self::Map(map) => {
-                map.sort_by_key(|(key, _)| *key);
+                // By insertion, as go-yaml sorts few: its order has circles, of which Rust's own sort may panic.
+                for end in 1..map.len() {
+                    let mut at = end;
+                    while at > 0 && by_key(&map[at].0, &map[at - 1].0) == Ordering::Less {
+                        map.swap(at, at - 1);
+                        at -= 1;
+                    }
+                }
                 for (_, value) in map {
                     value.sort();
                 }
             }
             Self::List(list) => list.iter_mut().for_each(Self::sort),
-            Self::Text(_) | Self::Bool(_) | Self::Number(_) => {}
+            Self::Null | Self::Text(_) | Self::Bool(_) | Self::Number(_) => {}
         }
     }
 }
 
-fn write_scalar(out: &mut String, value: &Out) {
+/// Returns what was read, to be written. Numbers stay as they are written.
+pub(crate) fn to_out(node: &Node) -> Out {
+    match &node.value {
+        _ if is_null(node) => Out::Null,
+        Value::Scalar { text, is_plain: true } if !is_read_as_text(text) => match as_bool(&node.value) {
+            Some(value) => Out::Bool(value),
+            None => Out::Number(text.clone()),
+        },
+        Value::Scalar { text, .. } => Out::Text(text.clone()),
+        Value::List(list) => Out::List(list.iter().map(to_out).collect()),
+        Value::Map(map) => {
+            Out::Map(map.iter().map(|(key, node)| (Cow::Owned(key.name.clone()), to_out(node))).collect())
+        }
+    }
+}
+
+/// The order of keys: letters by their bytes and behind everything else, runs of digits by their numbers.
+fn by_key(a: &str, b: &str) -> Ordering {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) else { return a.len().cmp(&b.len()) };
+    match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
+        (false, false) => {}
+        (true, true) => return a[at].cmp(&b[at]),
+        (_, true) => return Ordering::Less,
+        (true, false) => return Ordering::Greater,
+    }
+    // Zeros behind another digit belong to a number, others lead one.
+    let digits_before = a[..at].iter().rev().take_while(|c| c.is_ascii_digit());
+    let has_zero = a[at] == '0' || b[at] == '0';
+    let start = u128::from(has_zero && digits_before.into_iter().any(|c| *c != '0'));
+    let number = |chars: &[char]| {
+        let digits = chars[at..].iter().map_while(|c| c.to_digit(10));
+        digits.fold((start, 0_usize), |(number, digits), digit| {
+            (number.saturating_mul(10).saturating_add(digit.into()), digits + 1)
+        })
+    };
+    number(&a).cmp(&number(&b)).then(a[at].cmp(&b[at]))
+}
+
+fn push_scalar(out: &mut String, value: &Out, indent: usize) {
     match value {
-        Out::Text(text) => out.push_str(&quoted(text)),
+        Out::Null => out.push_str("null"),
+        Out::Text(text) => push_value(out, text, indent),
         Out::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Out::Number(value) => out.push_str(&value.to_string()),
+        Out::Number(value) => out.push_str(value),
         Out::List(_) => out.push_str("[]"),
         Out::Map(_) => out.push_str("{}"),
     }
 }
 
 /// Writes fields; where the first stands behind a dash, it is not indented.
-fn write_map(out: &mut String, map: &[(&'static str, Out)], indent: usize, follows_dash: bool) {
+fn push_map(out: &mut String, map: &[(Cow<'static, str>, Out)], indent: usize, follows_dash: bool) {
     if map.is_empty() {
         return out.push_str("{}\n");
     }
@@ -64,38 +126,41 @@ fn write_map(out: &mut String, map: &[(&'static str, Out)], indent: usize, follo
         if at > 0 || !follows_dash {
             push_indent(out, indent);
         }
-        out.push_str(&quoted(key));
+        push_key(out, key);
         out.push(':');
         match value {
             Out::List(list) if !list.is_empty() => {
                 out.push('\n');
-                write_list(out, list, indent);
+                push_list(out, list, indent, false);
             }
             Out::Map(map) if !map.is_empty() => {
                 out.push('\n');
-                write_map(out, map, indent + 2, false);
+                push_map(out, map, indent + 2, false);
             }
             scalar => {
                 out.push(' ');
-                write_scalar(out, scalar);
+                push_scalar(out, scalar, indent + 2);
                 out.push('\n');
             }
         }
     }
 }
 
-fn write_list(out: &mut String, list: &[Out], indent: usize) {
+/// Writes items; where the first stands behind the dash of another list, it is not indented.
+fn push_list(out: &mut String, list: &[Out], indent: usize, follows_dash: bool) {
     if list.is_empty() {
         return out.push_str("[]\n");
     }
-    for item in list {
-        push_indent(out, indent);
+    for (at, item) in list.iter().enumerate() {
+        if at > 0 || !follows_dash {
+            push_indent(out, indent);
+        }
         out.push_str("- ");
         match item {
-            Out::Map(map) => write_map(out, map, indent + 2, true),
-            Out::List(list) if !list.is_empty() => write_list(out, list, indent + 2),
+            Out::Map(map) => push_map(out, map, indent + 2, true),
+            Out::List(list) if !list.is_empty() => push_list(out, list, indent + 2, true),
             scalar => {
-                write_scalar(out, scalar);
+                push_scalar(out, scalar, indent + 2);
                 out.push('\n');
             }
         }
