@@ -11,6 +11,9 @@ pub const RECONCILING: &str = "Reconciling";
 /// Nothing more happens until the spec or what it names is changed.
 pub const STALLED: &str = "Stalled";
 
+/// What an object controls is ready, whatever else is wrong with it.
+pub const CHILDREN_READY: &str = "ChildrenReady";
+
 /// Reasons of conditions and events, in one place so that they are stable words. docs/troubleshooting.md has them all.
 pub mod reasons {
     /// Every tag is at the destination.
@@ -63,6 +66,18 @@ pub mod reasons {
     pub const NAME_CONFLICT: &str = "NameConflict";
     /// The agent itself is at fault.
     pub const INTERNAL_ERROR: &str = "InternalError";
+    /// A file of an inventory cannot be used.
+    pub const INVENTORY_UNREADABLE: &str = "InventoryUnreadable";
+    /// Entries of an inventory would put several sources under one tag.
+    pub const ENTRIES_CONFLICT: &str = "EntriesConflict";
+    /// Another Image has the name of one that an inventory asks for.
+    pub const NAME_TAKEN: &str = "NameTaken";
+    /// Many Images would be deleted in one step.
+    pub const PRUNE_HELD: &str = "PruneHeld";
+    /// The API server refuses an Image of an inventory.
+    pub const IMAGE_REFUSED: &str = "ImageRefused";
+    /// At least one Image of an inventory is not ready.
+    pub const IMAGES_NOT_READY: &str = "ImagesNotReady";
     /// A user ended the build.
     pub const CANCELLED: &str = "Cancelled";
     /// Of events alone: a Job that copies was created.
@@ -84,7 +99,7 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
 /// A condition to be written, without its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCondition {
-    /// [`READY`], [`RECONCILING`] or [`STALLED`].
+    /// [`READY`], [`RECONCILING`], [`STALLED`] or [`CHILDREN_READY`].
     pub type_: &'static str,
     /// Whether it holds; `None` is "Unknown".
     pub status: Option<bool>,

@@ -47,6 +47,31 @@ pub const OWNER_ANNOTATION: &str = "imgop.skopeo.io/owner";
 /// The annotation of a Job that holds which part of which build it is, as JSON.
 pub const BUILD_ANNOTATION: &str = "imgop.skopeo.io/build";
 
+/// The label of an Image that holds the name of the `ImageMirror` that it belongs to, shortened where it is too long for a
+/// label.
+pub const MIRROR_LABEL: &str = "imgop.skopeo.io/mirror";
+
+/// The annotation of an Image of an `ImageMirror` that holds which of its tags version sources have added, with commas.
+pub const FOUND_TAGS_ANNOTATION: &str = "imgop.skopeo.io/found-tags";
+
+/// The annotation of an Image that holds a hash of what its `ImageMirror` last wrote of its spec.
+pub const MIRRORED_SPEC_ANNOTATION: &str = "imgop.skopeo.io/mirrored-spec";
+
+/// The annotation of an Image that names the `ImageMirror` with which it was suspended.
+pub const SUSPENDED_WITH_ANNOTATION: &str = "imgop.skopeo.io/suspended-with";
+
+/// The annotation of an Image that lets the `ImageMirror` of this name take it over.
+pub const ADOPT_ANNOTATION: &str = "imgop.skopeo.io/adopt";
+
+/// The annotation of an `ImageMirror` that lets Images go whose deletion is held: what [`prune_release`] returns.
+pub const PRUNE_ANNOTATION: &str = "imgop.skopeo.io/prune";
+
+/// Returns the value of [`PRUNE_ANNOTATION`] for one sync: the generation of the spec, and the token in
+/// [`REQUESTED_AT_ANNOTATION`]. Neither a later spec nor a later sync has it.
+pub fn prune_release(generation: i64, sync: &str) -> String {
+    format!("{generation}/{sync}")
+}
+
 /// The key of a Secret of type `kubernetes.io/dockerconfigjson`.
 pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 

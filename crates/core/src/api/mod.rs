@@ -10,6 +10,7 @@ mod endpoint;
 mod exact_list;
 mod image;
 mod image_builder;
+mod image_mirror;
 pub mod job_template;
 mod labels;
 mod phase;
@@ -39,12 +40,20 @@ pub use image_builder::{
     GitCredentials, ImageBuilder, ImageBuilderSpec, ImageBuilderStatus, ImageContext, PlatformState,
     PlatformStatus, PullRegistry, RebuildOn, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
+pub use image_mirror::{
+    ConfigMapFile, FailedUpdate, GithubFileSource, GithubReleaseSource, ImageMirror, ImageMirrorSpec,
+    ImageMirrorStatus, InventoryFile, InventoryFormat, InventoryRead, MirrorConflict, MirrorEntry,
+    MirrorFailure, MirrorNaming, MirrorProposals, MirrorPrune, MirrorSource, MirrorSync, MirrorTags,
+    MirrorTarget, MirrorUpdate, MirroredChildren, NamingRule, RegistryTagsSource, TakenTags, UpdateMode,
+    UpdateSource, UpdatedEntry,
+};
 pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
-    BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION, DOCKER_CONFIG_KEY,
-    JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL, OWNER_ANNOTATION, OWNER_UID_LABEL,
-    PART_OF_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION,
-    container_name,
+    ADOPT_ANNOTATION, BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION,
+    DOCKER_CONFIG_KEY, FOUND_TAGS_ANNOTATION, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MIRROR_LABEL,
+    MIRRORED_SPEC_ANNOTATION, NAME_LABEL, OWNER_ANNOTATION, OWNER_UID_LABEL, PART_OF_LABEL, PRUNE_ANNOTATION,
+    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
+    TEMPLATE_ANNOTATION, container_name, prune_release,
 };
 pub use phase::Phase;
 pub use registry_access::{
@@ -56,7 +65,7 @@ pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Image::crd(), ImageBuilder::crd(), RegistryAccess::crd()];
+    let mut crds = vec![Image::crd(), ImageBuilder::crd(), ImageMirror::crd(), RegistryAccess::crd()];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {

@@ -1,0 +1,95 @@
+//! The spec of an Image that an inventory becomes.
+
+use imgop_registry::reference::Repository;
+
+use super::child::Child;
+use super::read::Inventory;
+use crate::api::{
+    Destination, EndpointRef, ImageMirrorSpec, ImageSpec, MirrorSource, Mode, Overwrite, Select, Source, Tls,
+};
+
+/// Tags that a destination has are never asked for at the source.
+const ALL_TAGS: &str = "*";
+
+impl Inventory {
+    /// Returns the spec of one of its Images. What it does not say stays as others have set it.
+    pub fn image_spec(&self, child: &Child, mirror: &ImageMirrorSpec) -> ImageSpec {
+        let mut spec = ImageSpec::new(Mode::Recurrent, self.source(child, mirror), self.destination(child));
+        spec.frequency.clone_from(&mirror.frequency);
+        spec.schedule.clone_from(&mirror.schedule);
+        spec.time_zone.clone_from(&mirror.time_zone);
+        spec.suspend = mirror.suspend;
+        spec.platforms.clone_from(&mirror.platforms);
+        spec.referrers = mirror.referrers;
+        spec.job_template.clone_from(&mirror.job_template);
+        spec
+    }
+
+    fn source(&self, child: &Child, mirror: &ImageMirrorSpec) -> Source {
+        let mut source = Source { name: child.source.clone(), ..Source::default() };
+        match child.version() {
+            Some(version) => source.version = version.to_string(),
+            None => source.tags = child.selected.iter().map(super::Selected::text).collect(),
+        }
+        source.select =
+            mirror.min_age.as_ref().map(|age| Select { min_age: Some(age.clone()), ..Select::default() });
+        if self.overwrite(child) == Overwrite::IfMissing {
+            source.immutable_tags = vec![ALL_TAGS.to_owned()];
+        }
+        if let Some(reached) = reached(&mirror.sources, &child.source) {
+            source.use_aws_irsa = reached.use_aws_irsa;
+            source.credentials.clone_from(&reached.credentials);
+            source.tls = reached.tls.clone();
+        }
+        source
+    }
+
+    fn destination(&self, child: &Child) -> Destination {
+        let overwrite = self.overwrite(child);
+        let name = child.destination.clone();
+        let Some(target) = self.targets.get(child.target) else {
+            return Destination { name, overwrite, ..Destination::default() };
+        };
+        Destination {
+            name,
+            overwrite,
+            version: None,
+            publish: target.publish,
+            use_aws_irsa: target.use_aws_irsa,
+            credentials: target.credentials.clone(),
+            tls: target.tls.clone().filter(|tls| *tls != Tls::DEFAULT),
+        }
+    }
+
+    /// A tag that vanished is copied again in either case, which mode OnceByTag would not do.
+    fn overwrite(&self, child: &Child) -> Overwrite {
+        let of_target = self.targets.get(child.target).and_then(|target| target.overwrite);
+        let of_sync = if child.follows { Overwrite::IfDifferent } else { Overwrite::IfMissing };
+        of_target.unwrap_or(of_sync)
+    }
+}
+
+/// Returns how a source is reached, as a mirror says it.
+pub fn source_endpoint<'a>(mirror: &'a ImageMirrorSpec, source: &'a str) -> EndpointRef<'a> {
+    match reached(&mirror.sources, source) {
+        Some(MirrorSource { use_aws_irsa, credentials, tls, .. }) => {
+            EndpointRef { name: source, credentials: credentials.as_ref(), use_aws_irsa: *use_aws_irsa, tls }
+        }
+        None => EndpointRef { name: source, credentials: None, use_aws_irsa: false, tls: &Tls::DEFAULT },
+    }
+}
+
+/// Returns how a source is reached: the longest prefix, and of equals the first.
+fn reached<'a>(sources: &'a [MirrorSource], repository: &str) -> Option<&'a MirrorSource> {
+    let place = repository.parse::<Repository>().ok()?;
+    let fits = |source: &&MirrorSource| covers(&source.registry, &place);
+    sources.iter().filter(fits).rev().max_by_key(|source| source.registry.matches('/').count())
+}
+
+/// Whether a registry, or a prefix in one, holds a repository.
+fn covers(prefix: &str, repository: &Repository) -> bool {
+    let (host, path) = prefix.split_once('/').unwrap_or((prefix, ""));
+    let is_host = host.parse().is_ok_and(|host| repository.host().is_same_place(&host));
+    let rest = repository.path().strip_prefix(path.trim_end_matches('/'));
+    is_host && (path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}

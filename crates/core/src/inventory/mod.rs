@@ -1,0 +1,31 @@
+//! What an `ImageMirror` means: its entries, those of files with them, and the Images that they become. Pure; agent and
+//! plugin come to the same answer.
+//!
+//! ```text
+//!  spec ─┐
+//!        ├─ Inventory::read ──▶ Inventory ── expand ──▶ Expansion { children, conflicts }
+//!  files ┘   names, targets                  rows           │
+//!                                                           └─▶ Image specs (child.rs)
+//! ```
+
+mod child;
+mod containerd;
+mod error;
+mod expand;
+mod image_spec;
+mod naming;
+mod read;
+mod recorded;
+mod updates;
+
+pub use child::{Child, Selected, mirror_label};
+pub use containerd::ContainerdHosts;
+pub use error::{InventoryError, InventoryProblem, Place};
+pub use expand::{Conflict, Expansion, Row};
+pub use image_spec::source_endpoint;
+pub use naming::{NameError, Names, Template, TemplateError};
+pub use read::{FileEntry, FilePart, Inventory, MAX_ROWS};
+pub use updates::{MirrorUpdateRequest, MissingTags};
+
+#[cfg(test)]
+mod tests;
