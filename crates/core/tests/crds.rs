@@ -45,6 +45,7 @@ fn install_yaml() -> String {
         "size-policies.yaml",
         "image-reference-policies.yaml",
         "imagebuilder-reference-policies.yaml",
+        "imagemirror-reference-policies.yaml",
         "address-policies.yaml",
         "destination-policies.yaml",
         "ownership-policies.yaml",

@@ -19,7 +19,7 @@ const OF_KUBERNETES: [(&str, &str); 1] = [(
 const NOTE: &str = "Generated from the code by `make docs`; do not edit.";
 
 /// Pages that say more about a kind.
-const MORE: [(&str, &str); 3] = [
+const MORE: [(&str, &str); 4] = [
     (
         "Image",
         "[Versions](../versions.md), [what an Image copies, and when](../copying.md), [schedules](../schedule.md), \
@@ -29,6 +29,7 @@ const MORE: [(&str, &str); 3] = [
         "ImageBuilder",
         "[Builds](../imagebuilder.md), [schedules](../schedule.md), [Jobs](../jobs.md), [examples](../cookbook.md).",
     ),
+    ("ImageMirror", "[Inventories](../inventories.md), [schedules](../schedule.md), [Jobs](../jobs.md)."),
     ("RegistryAccess", "[What administrators lend](../registry-access.md), [examples](../cookbook.md)."),
 ];
 

@@ -1,0 +1,120 @@
+//! Images that Helm charts use. Helm itself is foreign code, and is handed in; what it is asked for and what its answer says
+//! is pure.
+
+mod archive;
+mod rendered;
+mod run;
+mod values;
+
+pub use archive::{ArchiveError, ChartFiles, MAX_ARCHIVE_BYTES, chart_files};
+pub(super) use rendered::split;
+pub use rendered::{ChartImages, images_in};
+pub use run::ChartRun;
+pub use values::{images_of_annotations, images_of_values};
+
+use super::fetch::FetchError;
+
+/// Charts whose images are looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HelmCharts {
+    /// Where they are.
+    pub location: ChartLocation,
+    /// The charts.
+    pub charts: Vec<Chart>,
+    /// Images that are not looked at, as entries write them.
+    pub denylist: Vec<String>,
+    /// Where in a chart images are looked for.
+    pub images_from: Vec<ImageTier>,
+    /// As rancher's older tool does it: an image may stand in any field whose name contains `image`; tags `latest` and
+    /// images of `rancher/` are left out.
+    pub is_loose: bool,
+}
+
+/// Where charts are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ChartLocation {
+    /// A repository with an index: the address of the folder that `index.yaml` is in.
+    Repository(String),
+    /// A registry: the name of a chart is its `oci://` address.
+    #[default]
+    Oci,
+    /// A folder of this machine, which has a folder for each chart.
+    Directory(String),
+}
+
+/// A chart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chart {
+    /// Its name, or its `oci://` address.
+    pub name: String,
+    /// The values under which it is rendered, by environment; none: its own values.
+    pub environments: Vec<Environment>,
+    /// The version; none for the newest.
+    pub version: Option<String>,
+    /// Versions that are looked at as well.
+    pub additional_versions: Vec<String>,
+    /// Whether the newest version may be a development version.
+    pub is_devel: bool,
+}
+
+/// Values under which a chart is rendered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name; empty for the chart's own values.
+    pub name: String,
+    /// Values as `--set` takes them.
+    pub values: Vec<String>,
+    /// The version of Kubernetes that the chart is rendered for.
+    pub kube_version: Option<String>,
+}
+
+/// Where in a chart images are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageTier {
+    /// In what Helm makes of its templates.
+    Template,
+    /// In its values.
+    Values,
+    /// In the annotation that lists them.
+    Annotation,
+}
+
+impl HelmCharts {
+    /// Returns each run of Helm: a chart, an environment, a version.
+    pub fn runs(&self) -> Vec<ChartRun> {
+        let mut runs = Vec::new();
+        for chart in &self.charts {
+            let own = [Environment::default()];
+            let environments = if chart.environments.is_empty() { &own[..] } else { &chart.environments };
+            let versions = || {
+                let additional = chart.additional_versions.iter().map(Some);
+                std::iter::once(chart.version.as_ref()).chain(additional)
+            };
+            runs.extend(environments.iter().flat_map(|environment| {
+                versions().map(|version| ChartRun::new(&self.location, chart, environment, version))
+            }));
+        }
+        runs
+    }
+}
+
+/// Why the images of a chart are not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChartError {
+    /// Helm refused, or is not there.
+    #[error("chart {chart}: {error}")]
+    Render {
+        /// The chart.
+        chart: String,
+        /// Why.
+        error: FetchError,
+    },
+    /// It is no YAML, or no archive.
+    #[error("chart {chart} cannot be read: {why}")]
+    Unreadable {
+        /// The chart.
+        chart: String,
+        /// Why.
+        why: String,
+    },
+}

@@ -1,0 +1,231 @@
+//! The archive of a chart: its metadata and values, and those of its subcharts. It is foreign, and read within limits.
+
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use tar::{Archive, EntryType};
+
+/// Bytes of an archive.
+pub const MAX_ARCHIVE_BYTES: usize = 20 << 20;
+/// Bytes of all files of an archive, and of those that are archives themselves.
+const MAX_UNPACKED_BYTES: u64 = 200 << 20;
+/// Files of an archive, and of those in it.
+const MAX_FILES: usize = 2_000;
+/// Bytes of a file that is read.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Subcharts within subcharts.
+const MAX_DEPTH: usize = 5;
+
+/// What of a chart matters here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChartFiles {
+    /// `Chart.yaml`.
+    pub metadata: String,
+    /// `values.yaml`; empty where there is none.
+    pub values: String,
+}
+
+/// Why an archive is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveError {
+    /// It is no archive, or breaks off.
+    #[error("it is no archive of a chart: {0}")]
+    Unreadable(String),
+    /// It has too many files.
+    #[error("it has more than {MAX_FILES} files")]
+    TooManyFiles,
+    /// It has too many bytes.
+    #[error("it has more than {} MiB", .0 >> 20)]
+    TooLarge(u64),
+    /// Subcharts are too deep.
+    #[error("its subcharts have subcharts of more than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// A file has too many bytes, or is no text.
+    #[error("{0} is larger than {limit} MiB, or no text", limit = MAX_FILE_BYTES >> 20)]
+    File(String),
+    /// It has no metadata.
+    #[error("it has no Chart.yaml")]
+    NoChart,
+}
+
+/// Returns the files of a chart and of its subcharts, the chart's own first. Links and what is beside charts are not read.
+///
+/// # Errors
+/// Where it is no archive, has no chart, or passes a limit.
+pub fn chart_files(bytes: &[u8]) -> Result<Vec<ChartFiles>, ArchiveError> {
+    if bytes.len() > MAX_ARCHIVE_BYTES {
+        return Err(ArchiveError::TooLarge(MAX_ARCHIVE_BYTES as u64));
+    }
+    let mut reader = Reader { files: 0, left: MAX_UNPACKED_BYTES, charts: Vec::new() };
+    reader.archive(bytes, "", 0)?;
+    let mut charts = reader.charts;
+    charts.retain(|(_, chart)| !chart.metadata.is_empty());
+    charts.sort_by_key(|(path, _)| (path.matches('/').count(), path.clone()));
+    if charts.is_empty() {
+        return Err(ArchiveError::NoChart);
+    }
+    Ok(charts.into_iter().map(|(_, chart)| chart).collect())
+}
+
+struct Reader {
+    files: usize,
+    left: u64,
+    /// By the path of their folder.
+    charts: Vec<(String, ChartFiles)>,
+}
+
+impl Reader {
+    fn archive(&mut self, bytes: &[u8], within: &str, depth: usize) -> Result<(), ArchiveError> {
+        if depth > MAX_DEPTH {
+            return Err(ArchiveError::TooDeep);
+        }
+        let unreadable = |error: std::io::Error| ArchiveError::Unreadable(error.to_string());
+        // One byte more, so that a limit is not taken for the end.
+        let mut archive = Archive::new(GzDecoder::new(bytes).take(self.left + 1));
+        let mut read = 0;
+        for entry in archive.entries().map_err(unreadable)? {
+            let mut entry = entry.map_err(unreadable)?;
+            self.files += 1;
+            if self.files > MAX_FILES {
+                return Err(ArchiveError::TooManyFiles);
+            }
+            read += entry.size();
+            if read > self.left {
+                return Err(ArchiveError::TooLarge(MAX_UNPACKED_BYTES));
+            }
+            let path = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
+            if entry.header().entry_type() != EntryType::Regular {
+                continue;
+            }
+            let Some((folder, name)) = path.rsplit_once('/') else { continue };
+            let level = levels(folder);
+            if !is_chart_folder(folder, name) {
+                continue;
+            }
+            if depth + level > MAX_DEPTH {
+                return Err(ArchiveError::TooDeep);
+            }
+            let folder = format!("{within}{folder}");
+            match name {
+                "Chart.yaml" => self.chart(folder).metadata = text(&mut entry, &path)?,
+                "values.yaml" => self.chart(folder).values = text(&mut entry, &path)?,
+                _ => {
+                    let mut bytes = Vec::new();
+                    entry.take(MAX_ARCHIVE_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+                    self.left -= read;
+                    read = 0;
+                    self.archive(&bytes, &format!("{folder}/"), depth + level + 1)?;
+                }
+            }
+        }
+        self.left -= read;
+        Ok(())
+    }
+
+    fn chart(&mut self, folder: String) -> &mut ChartFiles {
+        let at = self.charts.iter().position(|(known, _)| *known == folder).unwrap_or_else(|| {
+            self.charts.push((folder, ChartFiles::default()));
+            self.charts.len() - 1
+        });
+        &mut self.charts[at].1
+    }
+}
+
+/// Whether a file is one of a chart that matters: `web/Chart.yaml`, `web/charts/db/values.yaml`, `web/charts/db.tgz`.
+fn is_chart_folder(folder: &str, name: &str) -> bool {
+    let parts: Vec<&str> = folder.split('/').collect();
+    let is_nested = |parts: &[&str]| {
+        parts.len() % 2 == 1 && parts.iter().skip(1).step_by(2).all(|part| *part == "charts")
+    };
+    match name {
+        "Chart.yaml" | "values.yaml" => is_nested(&parts),
+        _ if Path::new(name).extension().is_some_and(|of| of == "tgz") => {
+            parts.last() == Some(&"charts") && is_nested(&parts[..parts.len() - 1])
+        }
+        _ => false,
+    }
+}
+
+fn levels(folder: &str) -> usize {
+    folder.split('/').filter(|part| *part == "charts").count()
+}
+
+fn text(from: &mut impl Read, path: &str) -> Result<String, ArchiveError> {
+    let mut text = String::new();
+    let error = |_| ArchiveError::File(path.to_owned());
+    from.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(error)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(ArchiveError::File(path.to_owned()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use tar::{Builder, Header};
+
+    use super::*;
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (path, bytes) in files {
+            let mut header = Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    fn values(archive: &[u8]) -> Vec<String> {
+        chart_files(archive).unwrap().into_iter().map(|chart| chart.values).collect()
+    }
+
+    #[test]
+    fn subcharts_are_read_as_folders_and_as_archives() {
+        let cache = archive(&[("cache/Chart.yaml", b"name: cache"), ("cache/values.yaml", b"c: 3")]);
+        let all = archive(&[
+            ("web/charts/db/values.yaml", b"b: 2"),
+            ("web/charts/db/Chart.yaml", b"name: db"),
+            ("web/templates/values.yaml", b"no: 1"),
+            ("web/charts/cache-1.0.tgz", &cache),
+            ("web/Chart.yaml", b"name: web"),
+            ("web/values.yaml", b"a: 1"),
+        ]);
+        assert_eq!(values(&all), ["a: 1", "c: 3", "b: 2"]);
+    }
+
+    #[test]
+    fn what_passes_a_limit_is_an_error() {
+        let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("web/{number}")).collect();
+        let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        assert_eq!(chart_files(&archive(&many)), Err(ArchiveError::TooManyFiles));
+        let zeros = vec![0; 101 << 20];
+        let large = archive(&[("web/a", &zeros), ("web/b", &zeros)]);
+        assert_eq!(chart_files(&large), Err(ArchiveError::TooLarge(MAX_UNPACKED_BYTES)));
+        let mut deep = archive(&[("web/Chart.yaml", b"name: web")]);
+        for _ in 0..=MAX_DEPTH {
+            deep = archive(&[("web/Chart.yaml", b"name: web"), ("web/charts/web.tgz", &deep)]);
+        }
+        assert_eq!(chart_files(&deep), Err(ArchiveError::TooDeep));
+        let long = "x".repeat(5 << 20);
+        let file = archive(&[("web/Chart.yaml", long.as_bytes())]);
+        assert_eq!(chart_files(&file), Err(ArchiveError::File("web/Chart.yaml".to_owned())));
+        assert_eq!(chart_files(&archive(&[("web/x", b"")])), Err(ArchiveError::NoChart));
+        assert!(matches!(chart_files(b"<html>"), Err(ArchiveError::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, "web/Chart.yaml", "/etc/passwd").unwrap();
+        let bytes = builder.into_inner().unwrap().finish().unwrap();
+        assert_eq!(chart_files(&bytes), Err(ArchiveError::NoChart));
+    }
+}
