@@ -9,7 +9,7 @@ mod jobs;
 mod metrics;
 mod notifications;
 mod process;
-mod proxies;
+mod version_sources;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,6 +20,8 @@ use clap::Parser;
 use imgop_core::api::{DefaultDestination, JobTemplateSpec};
 use imgop_core::copy::Cooldown;
 use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
+use imgop_core::job_proxies::InPlaceOfOwn;
+pub use imgop_core::job_proxies::{Proxies, ProxyError};
 use imgop_registry::{LoopbackAddresses, PrivateAddresses, Settings, TokenServers, parse_token_servers};
 
 use crate::jobs::template::JobOptions;
@@ -29,8 +31,7 @@ pub use jobs::JobSettings;
 pub use metrics::MetricsSettings;
 pub use notifications::{NotificationEvent, NotificationSettings};
 pub use process::{ProcessSettings, SettingsError};
-use proxies::InPlaceOfOwn;
-pub use proxies::{Proxies, ProxyError};
+pub use version_sources::VersionSourceSettings;
 
 /// imgop's agent: turns Image resources into Skopeo Jobs, and ImageBuilder resources into Buildah Jobs.
 #[derive(Debug, Clone, Parser)]
@@ -151,6 +152,10 @@ pub struct Config {
     /// What /metrics shows.
     #[command(flatten)]
     pub metrics: MetricsSettings,
+
+    /// Where new versions are announced.
+    #[command(flatten)]
+    pub version_sources: VersionSourceSettings,
 
     /// Where notifications go, and which.
     #[command(flatten)]

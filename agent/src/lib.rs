@@ -1,6 +1,6 @@
 //! imgop's agent: watches resources and turns them into Jobs.
 //!
-//! What belongs to one kind stands in that kind's folder, such as [`image`] and [`image_builder`]. Everything else
+//! What belongs to one kind stands in that kind's folder, such as [`image`], [`image_builder`] and [`image_mirror`]. Everything else
 //! serves any kind: the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
 //! [`registry_access`] are what that is made of.
 
@@ -12,6 +12,7 @@ pub mod controller;
 pub mod heartbeat;
 pub mod image;
 pub mod image_builder;
+pub mod image_mirror;
 pub mod image_operator_names;
 pub mod jobs;
 pub mod leader_election;

@@ -15,6 +15,7 @@ use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched
 use imgop_agent::heartbeat::Heartbeat;
 use imgop_agent::image::Images;
 use imgop_agent::image_builder::ImageBuilders;
+use imgop_agent::image_mirror::ImageMirrors;
 use imgop_agent::image_operator_names::{self, DockerHubQuota};
 use imgop_agent::leader_election::{
     Clock, EarlierHeartbeat, Election, KubeLease, Leadership, Timings, when_lost,
@@ -196,6 +197,7 @@ async fn work(
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let mirrors = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
@@ -216,12 +218,14 @@ async fn work(
     };
     let reports = tokio::spawn(run_until_stop(reports, stop.clone()));
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
+    let image_mirrors = ImageMirrors::new(agent.clone(), images.objects());
     let copied = Images::new(agent, images.objects()).beside(builders.objects());
     let building = controller::run(image_builders, builders, stop.clone());
     let copying = controller::run(copied, images, stop.clone());
-    let controllers = async { tokio::join!(copying, building) };
+    let mirroring = controller::run(image_mirrors, mirrors, stop.clone());
+    let controllers = async { tokio::join!(copying, building, mirroring) };
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
-    run_until_stopped(controllers, stop).await;
+    Box::pin(run_until_stopped(controllers, stop)).await;
     accepting.abort();
     reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;

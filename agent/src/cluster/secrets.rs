@@ -27,8 +27,10 @@ pub const MAX_VALUE_BYTES: usize = 512 * 1024;
 const MAX_NAME: usize = 253;
 /// The keys of a Secret of type `kubernetes.io/basic-auth`.
 pub const BASIC_AUTH_KEYS: [&str; 2] = ["username", "password"];
+/// The key of a Secret with a token of GitHub.
+pub const TOKEN_KEY: &str = "token";
 /// The keys that are read.
-const KEYS: [&str; 4] = [DOCKER_CONFIG_KEY, CA_KEY, BASIC_AUTH_KEYS[0], BASIC_AUTH_KEYS[1]];
+const KEYS: [&str; 5] = [DOCKER_CONFIG_KEY, CA_KEY, BASIC_AUTH_KEYS[0], BASIC_AUTH_KEYS[1], TOKEN_KEY];
 /// Keys whose names are kept; whoever names a later one in a spec is told so by the pod.
 const MAX_NAMED_KEYS: usize = 256;
 

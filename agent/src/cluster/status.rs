@@ -1,6 +1,6 @@
 //! Statuses of objects of any kind, written in one request, and only if they say anything new.
 
-use imgop_core::api::conditions::{READY, RECONCILING, STALLED};
+use imgop_core::api::conditions::{CHILDREN_READY, READY, RECONCILING, STALLED};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams, Request};
 use kube::{Client, Resource};
@@ -11,7 +11,7 @@ use super::api_error::{ApiCause, ApiError};
 /// The name under which the agent writes statuses.
 pub const FIELD_MANAGER: &str = "imgop-agent";
 /// The conditions that the agent writes; all others are of other controllers.
-const OWN_CONDITIONS: [&str; 3] = [READY, RECONCILING, STALLED];
+const OWN_CONDITIONS: [&str; 4] = [READY, RECONCILING, STALLED, CHILDREN_READY];
 
 /// A status with conditions, as all kinds have.
 pub trait WithConditions: Clone + PartialEq + Serialize {

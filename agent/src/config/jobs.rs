@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use clap::Args;
 use imgop_core::api::job_template::grammar;
 use imgop_core::api::{Amounts, Resources, Toleration};
+use imgop_core::job_proxies::{Proxies, parse_proxy};
 use serde::de::DeserializeOwned;
 
-use super::proxies::{Proxies, parse_proxy};
 use crate::jobs::template::JobDefaults;
 
 /// What all Jobs have.

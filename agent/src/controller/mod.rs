@@ -78,6 +78,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
         let (store, changes) = part.watch(agent.client.clone(), R::KEEP, StoreLimits::of(&agent.config));
         let due = changes.map(move |event| {
             leave_queue(&event, &agent);
+            wake_controller(&event, &agent);
             show(&event, &store, &runner.kind);
             changed(&event, &store)
         });
@@ -98,6 +99,15 @@ fn leave_queue<K: Object>(event: &Change<K>, agent: &Agent) {
         if jobs.has_lent() {
             tokio::spawn(async move { jobs.delete_lent::<K>(|owner| owner.uid == uid).await });
         }
+    }
+}
+
+/// Has the object reconciled that controls one which has changed, if it is of another kind of the agent.
+fn wake_controller<K: Object>(event: &Change<K>, agent: &Agent) {
+    if let Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) = event
+        && let Some(owner) = object.controller()
+    {
+        agent.jobs.wake(&owner);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource as _;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::Object;
 use super::store_bound::StoreLimit;
+use crate::cluster::owner::Owner;
 use crate::cluster::watch::Guarded;
 
 /// Namespace and name of an object.
@@ -152,6 +154,19 @@ impl<K: Object> Stored<K> {
         }
     }
 
+    /// Returns the object that controls this one, if there is one.
+    pub fn controller(&self) -> Option<Owner> {
+        let references = self.part::<OfObject<Owners>>()?.metadata.owner_references;
+        let controller = references.into_iter().find(|owner| owner.controller == Some(true))?;
+        Some(Owner {
+            api_version: controller.api_version.into(),
+            kind: controller.kind.into(),
+            namespace: self.name.namespace.to_string(),
+            name: controller.name,
+            uid: controller.uid,
+        })
+    }
+
     /// Returns the namespace and the name of the object.
     pub fn namespaced_name(&self) -> &NamespacedName {
         &self.name
@@ -176,6 +191,13 @@ struct OfObject<M> {
 struct Identity {
     uid: Option<String>,
     generation: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Owners {
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
 }
 
 /// What the store finds an object by. Of its UID and version, which it would keep beside each, it needs none.
@@ -240,6 +262,17 @@ mod tests {
             (image.metadata.name, image.metadata.namespace)
         );
         assert_eq!((reference.extra.uid, reference.extra.resource_version), (None, None));
+    }
+
+    #[test]
+    fn an_object_names_the_one_that_controls_it_and_no_other_owner() {
+        let mut image = image(Mode::Recurrent);
+        let stored = |image: &Image| Stored::of(&DeserializeGuard(Ok(image.clone())));
+        assert_eq!(stored(&image).controller(), None);
+        let owner = Owner::of(&image);
+        let other = OwnerReference { controller: None, uid: "other".into(), ..owner.controller_reference() };
+        image.metadata.owner_references = Some(vec![other, owner.controller_reference()]);
+        assert_eq!(stored(&image).controller(), Some(owner));
     }
 
     #[test]

@@ -156,9 +156,9 @@ impl Pass<'_> {
             ObserveError::Registry { side, error } => {
                 return self.registry_failed(side, &error, secrets, memory);
             }
-            ObserveError::TooManyTags { .. } | ObserveError::TooManyReferrers { .. } => {
-                Readiness::stalled(reasons::TOO_MANY_TAGS, message)
-            }
+            ObserveError::TooManyTags { .. }
+            | ObserveError::TooManyNamed { .. }
+            | ObserveError::TooManyReferrers { .. } => Readiness::stalled(reasons::TOO_MANY_TAGS, message),
             ObserveError::TooSlow { .. } => {
                 let message =
                     format!("{message}; long tag lists have longer with REGISTRY_LIST_TIMEOUT of the agent");

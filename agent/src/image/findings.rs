@@ -11,7 +11,7 @@ use imgop_core::copy::{
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::reference::{Digest, ManifestRef, Tag};
+use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
 use super::job_results::JobResults;
@@ -315,16 +315,19 @@ fn already_synced(request: &CopyRequest, planned: &Plan, before: &BTreeSet<Tag>)
     let is_synced = |tag: &&PlannedTag| match &tag.action {
         TagAction::UpToDate | TagAction::AlreadySynced => true,
         TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
-            matches!(&tag.source_ref, ManifestRef::Tag(tag) if before.contains(tag))
+            tag.source_ref.tag().is_some_and(|tag| before.contains(tag))
         }
         _ => false,
     };
-    planned.tags.iter().filter(is_selected).filter(is_synced).map(|tag| tag.source_ref.to_string()).collect()
+    // A content that cannot change is compared each time, which costs one answer of the destination a day.
+    let tags = planned.tags.iter().filter(is_selected).filter(is_synced).filter_map(|t| t.source_ref.tag());
+    tags.map(Tag::to_string).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use imgop_core::copy::Content;
+    use imgop_core::selection::SourceRef;
 
     use super::*;
     use imgop_core::time::saturating_add;
@@ -350,7 +353,7 @@ mod tests {
             until: now,
         };
         let planned = |tag: &str, action| PlannedTag {
-            source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+            source_ref: SourceRef::Tag(tag.parse().unwrap()),
             destination_tag: tag.parse().unwrap(),
             referrer_of: None,
             action,

@@ -261,7 +261,9 @@ async fn missing_repository(
     observed: &Observed,
 ) -> Option<RegistryError> {
     let is_missing = |tag: &ObservedTag| tag.state() == TagState::NotFound;
-    if !matches!(request.version, Version::Exact(_)) || !observed.tags.iter().all(is_missing) {
+    if !matches!(request.version, Version::Exact(_) | Version::Tags(_))
+        || !observed.tags.iter().all(is_missing)
+    {
         return None;
     }
     access.source.tags().await.err().filter(|error| *error.reason() == Reason::RepositoryNotFound)

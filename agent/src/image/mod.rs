@@ -28,8 +28,9 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
-    Destination, Image, ImageBuilder, ImageSpec, ImageStatus, Mode, REQUESTED_AT_ANNOTATION,
-    RESET_ANNOTATION, Source,
+    ADOPT_ANNOTATION, Destination, FOUND_TAGS_ANNOTATION, Image, ImageBuilder, ImageSpec, ImageStatus,
+    MIRRORED_SPEC_ANNOTATION, Mode, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
+    Source,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -111,7 +112,18 @@ impl Reconcile for Images {
     type Status = ImageStatus;
     type Memory = Memory;
 
-    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION], ..Keep::OBJECT };
+    const KEEP: Keep = Keep {
+        annotations: &[
+            REQUESTED_AT_ANNOTATION,
+            RESET_ANNOTATION,
+            // Those that an ImageMirror reads.
+            MIRRORED_SPEC_ANNOTATION,
+            SUSPENDED_WITH_ANNOTATION,
+            ADOPT_ANNOTATION,
+            FOUND_TAGS_ANNOTATION,
+        ],
+        ..Keep::OBJECT
+    };
 
     fn agent(&self) -> &Arc<Agent> {
         &self.agent

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use imgop_core::api::{Image, ImageSpec};
+use imgop_core::api::{Image, ImageSpec, Source};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -37,16 +37,15 @@ impl Reloads {
     /// Counts a Job.
     pub fn count(&self, spec: &ImageSpec) {
         let mut counts = self.counts.lock();
-        let image =
-            self.max_images.map(|_| label(&spec.source.name, &spec.source.version)).unwrap_or_default();
+        let image = self.max_images.map(|_| label(&spec.source)).unwrap_or_default();
         let has_room = self.max_images.is_none_or(|max| counts.len() < max);
         let image = if has_room || counts.contains_key(&image) { image } else { OTHER.to_owned() };
         *counts.entry(image).or_default() += 1;
     }
 }
 
-fn label(name: &str, version: &str) -> String {
-    format!("{name}:{version}")
+fn label(source: &Source) -> String {
+    format!("{}:{}", source.name, source.selected())
 }
 
 /// What is exported of them.
@@ -65,14 +64,7 @@ struct Part {
 
 #[derive(Deserialize)]
 struct SpecPart {
-    source: SourcePart,
-}
-
-#[derive(Deserialize)]
-struct SourcePart {
-    name: String,
-    #[serde(default)]
-    version: String,
+    source: Source,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +92,7 @@ impl Collector for ReloadSeries {
         let mut last = BTreeMap::<String, i64>::new();
         for (_, Part { spec: SpecPart { source }, status }) in self.images.parts() {
             if let Some(sync) = status.history.last() {
-                let at = last.entry(label(&source.name, &source.version)).or_default();
+                let at = last.entry(label(&source)).or_default();
                 *at = sync.performed_at.as_second().max(*at);
             }
         }

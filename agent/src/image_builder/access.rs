@@ -170,8 +170,8 @@ impl<'a> Pass<'a> {
         let none = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &DEFAULT_TLS };
         // The AWS identity that pushes also pulls what is at ECR.
         let use_aws_irsa = spec.image.use_aws_irsa && EcrHost::of(host).is_some();
-        let field = if use_aws_irsa { "image" } else { "registries" };
-        NamedEndpoint { field: field.to_owned(), endpoint: EndpointRef { use_aws_irsa, ..none } }
+        let field = if use_aws_irsa { "image".to_owned() } else { format!("registries[host={host}]") };
+        NamedEndpoint { field, endpoint: EndpointRef { use_aws_irsa, ..none } }
     }
 
     /// Returns how the registry of the context's image is reached.
@@ -303,7 +303,7 @@ impl<'a> Pass<'a> {
         let found = self.agent().secrets.get(self.namespace(), name, freshness).await;
         found.map_err(|error| match error.cause {
             ApiCause::NotFound => Halt::secret(format!(
-                "spec.{field} names Secret {name:?}, which does not exist in this namespace"
+                "spec.{field} names Secret {name:?}, which does not exist in this namespace; create it, or correct the name"
             )),
             ApiCause::MissingRight(_) | ApiCause::Forbidden(_) => Halt::MissingRight(GET_SECRETS),
             _ => Halt::Api(error),

@@ -102,8 +102,9 @@ impl Pass<'_> {
         match self.agent().config_maps.get(self.namespace(), name).await {
             Ok(Some(files)) => Ok(files),
             Ok(None) => {
-                let message =
-                    format!("spec.{field} names ConfigMap {name:?}, which does not exist in this namespace");
+                let message = format!(
+                    "spec.{field} names ConfigMap {name:?}, which does not exist in this namespace; create it, or correct the name"
+                );
                 Err(Halt::of(BuildFailure::ContextInvalid, message))
             }
             Err(error) if is_forbidden(&error) => Err(Halt::MissingRight(GET_CONFIG_MAPS)),

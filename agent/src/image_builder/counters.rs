@@ -38,6 +38,21 @@ struct OfPhase {
     phase: &'static str,
 }
 
+/// The phases, in their order.
+const PHASES: [&str; 6] = ["queued", "source", "bases", "build", "push", "publish"];
+
+/// Why builds begin.
+const REASONS: [BuildReason; 8] = [
+    BuildReason::Created,
+    BuildReason::SpecChanged,
+    BuildReason::Requested,
+    BuildReason::SourceChanged,
+    BuildReason::BaseImageMoved,
+    BuildReason::Schedule,
+    BuildReason::Retry,
+    BuildReason::TagLost,
+];
+
 /// Where layers come from.
 const SOURCES: [&str; 4] = ["mounted", "base", "cache", "built"];
 
@@ -149,8 +164,17 @@ impl BuildCounters {
 
     fn register(&self, metrics: &Metrics) {
         let builds = "Builds that ended, by result and by why they began";
+        // Without a zero before it, the first build would be no increase.
+        for result in [BuildResult::Succeeded, BuildResult::Failed].map(BuildResult::as_str) {
+            for reason in REASONS.map(BuildReason::as_str) {
+                drop(self.builds.get_or_create(&OfBuild { result, reason }));
+            }
+        }
         metrics.register("builds", builds, self.builds.clone());
         let phases = "How long the phases of builds took that succeeded";
+        for phase in PHASES {
+            drop(self.phases.get_or_create(&OfPhase { phase }));
+        }
         metrics.register("build_duration_seconds", phases, self.phases.clone());
         metrics.register("builds_running", "Parts of builds that run", self.running.clone());
         let queued = "Parts of builds that wait for room or for another try";
@@ -214,14 +238,15 @@ impl BuildCounters {
             let Some(duration) = build.duration.filter(|_| build.result == BuildResult::Succeeded) else {
                 continue;
             };
-            for (phase, seconds) in [
-                ("queued", duration.queued),
-                ("source", duration.source),
-                ("bases", duration.bases),
-                ("build", duration.build),
-                ("push", duration.push),
-                ("publish", duration.publish),
-            ] {
+            let seconds = [
+                duration.queued,
+                duration.source,
+                duration.bases,
+                duration.build,
+                duration.push,
+                duration.publish,
+            ];
+            for (phase, seconds) in PHASES.into_iter().zip(seconds) {
                 self.phases.get_or_create(&OfPhase { phase }).observe(f64::from(seconds));
             }
         }
@@ -301,6 +326,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn builds_and_their_phases_are_zero_before_the_first_one() {
+        let stage = Stage::with_settings(&[], |_, _| ()).await;
+        let builds = lines(&stage, "imgop_builds_total");
+        assert_eq!(builds.len(), 2 * REASONS.len());
+        let counts = lines(&stage, "imgop_build_duration_seconds_count");
+        assert_eq!(counts.len(), PHASES.len());
+        assert!(builds.iter().chain(&counts).all(|line| line.ends_with(" 0")), "{builds:?} {counts:?}");
+    }
+
+    #[tokio::test]
     async fn a_build_whose_end_was_not_written_is_counted_when_it_is() {
         let mut stage = Stage::running().await;
         let digest = stage.pushed("linux/amd64", "1");
@@ -314,7 +349,8 @@ mod tests {
         stage.pass().await;
         assert_eq!(lines(&stage, bytes), [format!("{bytes} 500")], "{}", stage.ready().1);
         let builds = r#"imgop_builds_total{result="Succeeded",reason="Created"} 1"#;
-        assert_eq!(lines(&stage, "imgop_builds_total"), [builds]);
+        let counted = lines(&stage, "imgop_builds_total").into_iter().filter(|line| !line.ends_with(" 0"));
+        assert_eq!(counted.collect::<Vec<_>>(), [builds]);
     }
 
     #[tokio::test]

@@ -200,6 +200,11 @@ impl Jobs {
         owners.map(|owner: Owner| ObjectRef::new(&owner.name).within(&owner.namespace))
     }
 
+    /// Has an owner reconciled because something else that it controls has changed.
+    pub fn wake(&self, owner: &Owner) {
+        self.0.wake_ups.send(owner);
+    }
+
     /// Returns the reports of the Jobs of an owner, as last seen. What this process has created is among them at
     /// once.
     pub fn of_owner(&self, owner: &Owner, now: Timestamp) -> Vec<JobReport> {

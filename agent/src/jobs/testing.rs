@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::Jobs;
 use super::report::{ContainerState, JobReport, Pods};
 use super::view::{JobView, PodView};
-use crate::cluster::owner::Owner;
 
 /// Returns the report of a Job and its pods. If there are none, there have been none for an hour.
 pub fn report_of(job: &Value, pods: &[Value], now: Timestamp) -> JobReport {
@@ -58,11 +57,6 @@ impl Jobs {
             self.0.store.apply_pod(namespace, Event::Init);
             self.0.store.apply_pod(namespace, Event::InitDone);
         }
-    }
-
-    /// Wakes an owner, as if one of its Jobs had changed.
-    pub fn wake(&self, owner: &Owner) {
-        self.0.wake_ups.send(owner);
     }
 
     /// Shows a pod as the watch would.

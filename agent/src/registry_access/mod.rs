@@ -91,7 +91,9 @@ pub struct AccessResolver<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// There is no such Secret.
-    #[error("spec.{field} names Secret {secret:?}, which does not exist in this namespace")]
+    #[error(
+        "spec.{field} names Secret {secret:?}, which does not exist in this namespace; create it, or correct the name"
+    )]
     Missing {
         /// As in the spec.
         field: String,

@@ -83,7 +83,7 @@ async fn what_is_wrong_with_a_secret_is_said_with_the_field_that_names_it() {
     );
     assert_eq!(
         error("quay.io", verified_by("none")).await,
-        "spec.source.tls.caSecretName names Secret \"none\", which does not exist in this namespace"
+        "spec.source.tls.caSecretName names Secret \"none\", which does not exist in this namespace; create it, or correct the name"
     );
     assert_eq!(
         error("quay.io", verified_by("long")).await,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_core::copy::{Copy, CopyRequest, MadeOf, Origin};
-use imgop_registry::reference::{Digest, ManifestRef};
+use imgop_core::selection::SourceRef;
+use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use kube::Client;
 
@@ -42,7 +43,7 @@ pub fn request(image: &Image) -> CopyRequest {
 /// The nth try of this tag, its content being the tag's own text.
 pub fn copy(tag: &str, attempt: u32) -> Copy {
     Copy {
-        source_ref: ManifestRef::Tag(tag.parse().unwrap()),
+        source_ref: SourceRef::Tag(tag.parse().unwrap()),
         destination_tag: tag.parse().unwrap(),
         digest: Digest::of(tag.as_bytes()),
         made_of: None,

@@ -130,7 +130,7 @@ async fn a_push_that_is_denied_costs_no_pod_and_few_requests_and_is_tried_again_
 async fn a_secret_or_a_key_that_is_missing_is_named_and_waited_for() {
     let secret = serde_json::json!([{ "id": "token", "secretName": "build" }]);
     let mut stage = refused(|spec, _| spec.secrets = serde_json::from_value(secret).unwrap()).await;
-    insta::assert_snapshot!(stage.ready().1, @r#"spec.secrets[0] ("token") names Secret "build", which does not exist in this namespace"#);
+    insta::assert_snapshot!(stage.ready().1, @r#"spec.secrets[0] ("token") names Secret "build", which does not exist in this namespace; create it, or correct the name"#);
     assert_eq!(stage.ready().0, "SecretUnusable");
     let path = "/api/v1/namespaces/team-a/secrets/build";
     let secret = |key: &str| serde_json::json!({ "metadata": { "name": "build" }, "data": { key: "eA==" } });
@@ -167,7 +167,7 @@ async fn a_config_map_that_is_missing_wakes_the_build_when_it_appears() {
 async fn a_secret_of_the_cache_that_is_missing_costs_no_pod() {
     let cache = serde_json::json!({ "mode": "Registry", "repository": "quay.io/a/cache", "credentials": { "secretName": "typo" } });
     let stage = refused(|spec, _| spec.cache = serde_json::from_value(cache).unwrap()).await;
-    insta::assert_snapshot!(stage.ready().1, @r#"spec.cache.credentials.secretName names Secret "typo", which does not exist in this namespace"#);
+    insta::assert_snapshot!(stage.ready().1, @r#"spec.cache.credentials.secretName names Secret "typo", which does not exist in this namespace; create it, or correct the name"#);
 }
 
 #[tokio::test]

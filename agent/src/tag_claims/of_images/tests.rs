@@ -83,7 +83,7 @@ fn an_image_that_leaves_its_destination_open_keeps_its_tags_where_its_namespaces
 fn observed() -> Observed {
     let there = || Seen::Present(imgop_registry::reference::Digest::of(b"a"));
     let tag: Tag = "v2.13.1".parse().unwrap();
-    let tag = ObservedTag::whole(tag.clone().into(), tag, there(), there());
+    let tag = ObservedTag::whole(tag.clone(), tag, there(), there());
     Observed { tags: vec![tag], ..Observed::default() }
 }
 

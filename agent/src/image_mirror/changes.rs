@@ -1,0 +1,194 @@
+//! What is to be done to the Images of a mirror. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use imgop_core::api::{ImageMirrorSpec, ImageSpec, MirrorPrune};
+use imgop_core::inventory::{Expansion, Inventory};
+use imgop_registry::reference::{Digest, Tag};
+use serde_json::Value;
+
+use super::mirrored::Mirrored;
+use super::requests::Requests;
+
+/// From this many Images on, and this part of all in percent, their deletion in one step is held back.
+const HELD_BEYOND: usize = 10;
+const HELD_BEYOND_PERCENT: usize = 30;
+
+/// An Image as the inventory asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Desired {
+    pub name: String,
+    pub spec: ImageSpec,
+    /// Which of its tags version sources have added, with commas.
+    pub found: String,
+    /// A hash of the spec: with another one, what was written is to be written again.
+    pub hash: String,
+}
+
+/// An Image that is to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written<'a> {
+    pub desired: &'a Desired,
+    /// The UID of the one that is there.
+    pub uid: Option<String>,
+    /// What of the spec of one that is taken over has to go.
+    pub replaced: Option<Value>,
+}
+
+/// What is to be done to the Images of a mirror.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Changes<'a> {
+    /// Those to be written: the oldest first, then those that are to be created.
+    pub writes: Vec<Written<'a>>,
+    /// Names and UIDs of those to be deleted.
+    pub prune: Vec<(String, String)>,
+    /// How many would be deleted if that were not held back.
+    pub held: usize,
+    /// Names that Images of others have.
+    pub taken: Vec<String>,
+}
+
+/// What another Image is that has a name which one of the mirror should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Occupant {
+    /// It may be taken over.
+    Adoptable {
+        /// Its UID.
+        uid: String,
+        /// Its spec.
+        spec: Value,
+    },
+    /// It belongs to a user.
+    Foreign,
+}
+
+/// Returns the Images that an inventory asks for.
+pub(super) fn desired(
+    mirror: &str,
+    spec: &ImageMirrorSpec,
+    inventory: &Inventory,
+    expansion: &Expansion,
+) -> Vec<Desired> {
+    let image = |child| {
+        let mut of_child = inventory.image_spec(child, spec);
+        // Suspended with the mirror, it has a manager of its own (see `suspend`).
+        of_child.suspend = false;
+        // A spec that was read can be written.
+        let mut json = serde_json::to_vec(&of_child).unwrap_or_default();
+        let found = child.found.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
+        json.extend(found.as_bytes());
+        let hash = Digest::of(&json).hex()[..HASH_DIGITS].to_owned();
+        Desired { name: child.name(mirror), spec: of_child, found, hash }
+    };
+    expansion.children.iter().map(image).collect()
+}
+
+/// Hexadecimal digits of a hash of a spec.
+const HASH_DIGITS: usize = 16;
+
+/// Everything that the changes are worked out from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation<'a> {
+    /// What the inventory asks for.
+    pub desired: &'a [Desired],
+    /// What there is.
+    pub mirrored: &'a [Mirrored],
+    /// Images of others with names of these.
+    pub occupants: &'a HashMap<String, Occupant>,
+    /// What is handed on.
+    pub requests: &'a Requests,
+    pub prune: MirrorPrune,
+    /// Whether a user has let go what is held.
+    pub is_released: bool,
+}
+
+impl<'a> Situation<'a> {
+    /// Works out what is to be done.
+    pub(super) fn changes(self) -> Changes<'a> {
+        let there: BTreeMap<&str, &Mirrored> =
+            self.mirrored.iter().map(|mirrored| (mirrored.name.as_str(), mirrored)).collect();
+        let mut changes = Changes::default();
+        let (mut older, mut new) = (Vec::new(), Vec::new());
+        for desired in self.desired {
+            match (there.get(desired.name.as_str()), self.occupants.get(&desired.name)) {
+                (Some(mirrored), _) if differs(desired, mirrored) || self.is_asked_of(mirrored) => {
+                    older.push((
+                        mirrored.created,
+                        Written { desired, uid: Some(mirrored.uid.clone()), replaced: None },
+                    ));
+                }
+                (Some(_), _) => {}
+                (None, Some(Occupant::Foreign)) => changes.taken.push(desired.name.clone()),
+                (None, Some(Occupant::Adoptable { uid, spec })) => {
+                    let replaced = serde_json::to_value(&desired.spec).ok();
+                    let replaced = replaced.map(|desired| replacement(spec, &desired));
+                    new.push(Written { desired, uid: Some(uid.clone()), replaced });
+                }
+                (None, None) => new.push(Written { desired, uid: None, replaced: None }),
+            }
+        }
+        older.sort_by_key(|(created, _)| *created);
+        changes.writes = older.into_iter().map(|(_, written)| written).chain(new).collect();
+        self.prune(&mut changes);
+        changes
+    }
+
+    /// Returns whether a request is yet to be handed to an Image.
+    fn is_asked_of(&self, mirrored: &Mirrored) -> bool {
+        let is_open = |asked: &Option<String>, has: &Option<String>| asked.is_some() && asked != has;
+        is_open(&self.requests.sync, &mirrored.requested_at) || is_open(&self.requests.reset, &mirrored.reset)
+    }
+
+    fn prune(&self, changes: &mut Changes<'_>) {
+        if self.prune == MirrorPrune::Never {
+            return;
+        }
+        let names: HashSet<&str> = self.desired.iter().map(|desired| desired.name.as_str()).collect();
+        let gone: Vec<&Mirrored> =
+            self.mirrored.iter().filter(|mirrored| !names.contains(mirrored.name.as_str())).collect();
+        let is_many =
+            gone.len() > HELD_BEYOND && gone.len() * 100 > self.mirrored.len() * HELD_BEYOND_PERCENT;
+        let is_all = self.desired.is_empty() && !gone.is_empty();
+        if (is_many || is_all) && !self.is_released {
+            changes.held = gone.len();
+        } else {
+            changes.prune = gone.iter().map(|gone| (gone.name.clone(), gone.uid.clone())).collect();
+        }
+    }
+}
+
+/// Returns whether an Image is not as it should be: what was written is something else, or others have changed a field
+/// of it. Fields that the mirror does not write are theirs.
+fn differs(desired: &Desired, mirrored: &Mirrored) -> bool {
+    if mirrored.written.as_ref() != Some(&desired.hash) {
+        return true;
+    }
+    if desired.spec == mirrored.spec {
+        return false;
+    }
+    match (serde_json::to_value(&desired.spec), serde_json::to_value(&mirrored.spec)) {
+        (Ok(desired), Ok(there)) => !holds(&there, &desired),
+        _ => true,
+    }
+}
+
+/// Returns the merge patch that makes one value another one.
+fn replacement(there: &Value, wanted: &Value) -> Value {
+    let (Value::Object(there), Value::Object(wanted)) = (there, wanted) else { return wanted.clone() };
+    let gone = there.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let kept = wanted.iter().map(|(key, value)| {
+        let before = there.get(key).unwrap_or(&Value::Null);
+        (key.clone(), replacement(before, value))
+    });
+    Value::Object(gone.chain(kept).collect())
+}
+
+/// Returns whether one value has all of another one.
+fn holds(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| holds(whole, part)))
+        }
+        (whole, part) => whole == part,
+    }
+}

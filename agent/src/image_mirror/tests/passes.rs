@@ -1,0 +1,237 @@
+//! Whole passes.
+
+use std::fmt::Write as _;
+
+use imgop_core::api::conditions::{CHILDREN_READY, READY, STALLED, reasons};
+use imgop_core::api::{
+    ADOPT_ANNOTATION, ConfigMapFile, Image, InventoryFile, InventoryFormat, PRUNE_ANNOTATION,
+    REQUESTED_AT_ANNOTATION, prune_release,
+};
+use serde_json::json;
+
+use super::stage::{Stage, entry};
+
+const CONFIG_MAP: &str = "/api/v1/namespaces/team-a/configmaps/inventory";
+
+fn of_config_map(stage: &mut Stage, text: &str) {
+    stage
+        .api
+        .hold(CONFIG_MAP, json!({ "metadata": { "name": "inventory" }, "data": { "config.yaml": text } }));
+    stage.change(|spec| {
+        spec.entries.clear();
+        spec.from = vec![InventoryFile {
+            config_map: ConfigMapFile { name: "inventory".into(), key: "config.yaml".into() },
+            format: InventoryFormat::Rancher,
+        }];
+    });
+}
+
+fn file(repositories: usize) -> String {
+    let mut text = "Images:\n".to_owned();
+    for n in 0..repositories {
+        let _ = writeln!(text, "- SourceImage: quay.io/tools/widget{n}\n  Tags:\n  - v1.0");
+    }
+    text
+}
+
+/// Where its entries go.
+fn with_repositories(images: &str) -> String {
+    let repository = "- BaseUrl: r.example.com/acme\n  DefaultTarget: true\n  Registry: r.example.com\n";
+    format!("{images}Repositories:\n{repository}")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inventory_becomes_images_and_a_second_look_writes_nothing() {
+    let mut stage = Stage::new(3);
+    assert_eq!(stage.settle().await, 3);
+    let image: &Image = &stage.images()[0];
+    assert_eq!(image.spec.source.tags, ["1.0", "1.1"]);
+    assert_eq!(image.spec.destination.name, "r.example.com/acme/mirrored-tools-widget0");
+    let owner = &image.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!((owner.kind.as_str(), owner.controller), ("ImageMirror", Some(true)));
+    assert_eq!(image.metadata.labels.as_ref().unwrap()["imgop.skopeo.io/mirror"], "acme");
+    assert_eq!(stage.condition(READY).reason, reasons::PROGRESSING);
+
+    stage.images_say(true, reasons::SUCCEEDED);
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.condition(READY).reason, reasons::SUCCEEDED);
+    assert_eq!(stage.condition(CHILDREN_READY).status, "True");
+    assert_eq!((stage.status().progress.as_deref(), stage.status().tags.unwrap().synced), (Some("3/3"), 6));
+    stage.change(|spec| spec.entries.reverse());
+    assert_eq!(stage.settle().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_mirror_reports_the_same_again_and_again() {
+    let mut stage = Stage::new(2);
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    let before = stage.status().clone();
+    for _ in 0..3 {
+        stage.pass(400).await;
+    }
+    assert_eq!(*stage.status(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_inventory_is_written_at_no_more_than_twenty_a_second() {
+    let mut stage = Stage::new(100);
+    let began = tokio::time::Instant::now();
+    stage.settle().await;
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(stage.writes().len(), 100);
+    assert!(seconds >= 4.9, "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inventory_that_was_emptied_deletes_nothing_until_a_user_says_so() {
+    let mut stage = Stage::new(12);
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.change(|spec| spec.entries.clear());
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.condition(STALLED).reason, reasons::PRUNE_HELD);
+    assert_eq!(stage.status().children.unwrap().prune_held, 12);
+    stage.annotate(PRUNE_ANNOTATION, &prune_release(1, "first"));
+    stage.annotate(REQUESTED_AT_ANNOTATION, "first");
+    assert_eq!(stage.settle().await, 0, "that was for another spec");
+    let generation = stage.mirror.metadata.generation.unwrap();
+    stage.annotate(PRUNE_ANNOTATION, &prune_release(generation, "second"));
+    assert_eq!(stage.settle().await, 0, "it goes with a sync");
+    stage.annotate(REQUESTED_AT_ANNOTATION, "another");
+    assert_eq!(stage.settle().await, 0, "and with no other one");
+    stage.annotate(REQUESTED_AT_ANNOTATION, "second");
+    assert_eq!(stage.settle().await, 12);
+    assert!(stage.images().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_changes_nothing_at_all_and_says_where_it_is_wrong() {
+    let mut stage = Stage::new(1);
+    of_config_map(&mut stage, &with_repositories(&file(3)));
+    assert_eq!(stage.settle().await, 3, "{:?}", stage.status().conditions);
+    stage.images_say(true, reasons::SUCCEEDED);
+    let broken = file(1) + "- SourceImage: quay.io/tools/other\n  Tagz: [v1]\n";
+    of_config_map(&mut stage, &with_repositories(&broken));
+    assert_eq!(stage.settle().await, 0);
+    let stalled = stage.condition(STALLED).clone();
+    assert_eq!(stalled.reason, reasons::INVENTORY_UNREADABLE);
+    for part in ["ConfigMap inventory, key config.yaml, line 6", "Tagz", "no Image is changed"] {
+        assert!(stalled.message.contains(part), "{part}: {}", stalled.message);
+    }
+    stage.api.hold(CONFIG_MAP, json!({ "metadata": { "name": "inventory" }, "data": {} }));
+    stage.annotate(REQUESTED_AT_ANNOTATION, "again");
+    assert_eq!(stage.settle().await, 0);
+    assert!(stage.condition(STALLED).message.contains("there is no such key"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tag_of_two_sources_is_left_out_and_all_else_is_mirrored() {
+    let mut stage = Stage::new(2);
+    stage.change(|spec| {
+        for (n, entry) in spec.entries.iter_mut().enumerate() {
+            entry.target_name = Some("app".into());
+            entry.tags = vec!["1".into(), format!("only-{n}")];
+        }
+        spec.entries.push(entry(7));
+    });
+    assert_eq!(stage.settle().await, 3);
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    let tags: Vec<Vec<String>> = stage.images().into_iter().map(|image| image.spec.source.tags).collect();
+    assert!(tags.contains(&vec!["only-0".to_owned()]) && !tags.iter().flatten().any(|tag| tag == "1"));
+    assert_eq!(stage.condition(STALLED).reason, reasons::ENTRIES_CONFLICT);
+    let conflict = &stage.status().conflicts[0];
+    assert_eq!(conflict.destination, "r.example.com/acme/app:1");
+    assert_eq!(conflict.sources, ["quay.io/tools/widget0:1", "quay.io/tools/widget1:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_another_is_not_touched_unless_it_says_that_it_may_be_taken_over() {
+    let mut stage = Stage::new(1);
+    stage.settle().await;
+    let mut image = stage.images().remove(0);
+    image.metadata.owner_references = None;
+    image.metadata.annotations = None;
+    image.spec.source.tags = vec!["7".into()];
+    stage.show(image.clone());
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.condition(STALLED).reason, reasons::NAME_TAKEN);
+    let adopt = |mirror: &str| Some([(ADOPT_ANNOTATION.to_owned(), mirror.to_owned())].into());
+    image.metadata.annotations = adopt("another");
+    stage.show(image.clone());
+    assert_eq!(stage.settle().await, 0);
+    image.metadata.annotations = adopt("acme");
+    image.spec.source.tags = Vec::new();
+    image.spec.source.version = "7.x".into();
+    stage.show(image);
+    assert_eq!(stage.settle().await, 2);
+    assert_eq!(stage.images()[0].spec.source.tags, ["1.0", "1.1"]);
+    let replaced = stage.api.bodies("PATCH").into_iter().find(|body| body.get("kind").is_none()).unwrap();
+    assert_eq!(replaced["spec"]["source"]["version"], json!(null), "a version does not go with tags");
+    assert_eq!(replaced["spec"]["source"]["tags"], json!(["1.0", "1.1"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_handed_to_all_images_and_then_handled() {
+    let mut stage = Stage::new(2);
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    stage.annotate(REQUESTED_AT_ANNOTATION, "now");
+    assert_eq!(stage.settle().await, 2);
+    assert_eq!(stage.status().last_handled_requested_at.as_deref(), Some("now"));
+    let asked =
+        |image: &Image| image.metadata.annotations.as_ref().unwrap()[REQUESTED_AT_ANNOTATION] == *"now";
+    assert!(stage.images().iter().all(asked));
+    assert_eq!(stage.condition(READY).reason, reasons::PROGRESSING, "the Images have not acted on it");
+    stage.images_say(true, reasons::SUCCEEDED);
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.condition(READY).status, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_image_makes_the_mirror_not_ready_and_never_stalled() {
+    let mut stage = Stage::new(2);
+    stage.settle().await;
+    stage.images_say(false, reasons::TAG_NOT_FOUND);
+    stage.settle().await;
+    assert_eq!(stage.condition(READY).reason, reasons::IMAGES_NOT_READY);
+    assert!(imgop_core::api::conditions::find(&stage.status().conditions, STALLED).is_none());
+    let failing = &stage.status().failing;
+    assert_eq!((failing.len(), failing[0].reason.as_str()), (2, reasons::TAG_NOT_FOUND));
+    assert_eq!(failing[0].tag.as_deref(), Some("1.1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_the_api_server_refuses_keeps_no_other_one_waiting() {
+    let mut stage = Stage::new(3);
+    let refused = "mirrored-tools-widget1";
+    stage.settle().await;
+    let name = stage.images()[1].metadata.name.clone().unwrap();
+    assert!(name.contains(refused) || name.contains("widget1"), "{name}");
+    stage.api.fail_with("PATCH", &name, 403, "denied by policy");
+    stage.change(|spec| spec.entries.iter_mut().for_each(|entry| entry.tags.push("2.0".into())));
+    stage.pass(11).await;
+    stage.pass(11).await;
+    stage.api.requests();
+    assert_eq!(stage.status().failing[0].reason, reasons::IMAGE_REFUSED);
+    assert_eq!(stage.status().failing[0].image, name);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_images_of_a_suspended_mirror_are_suspended_and_resumed_with_it() {
+    let mut stage = Stage::new(2);
+    stage.settle().await;
+    stage.change(|spec| {
+        spec.suspend = true;
+        spec.entries.clear();
+    });
+    stage.pass(11).await;
+    let bodies = stage.api.bodies("PATCH");
+    let suspended = &bodies[bodies.len() - 1];
+    assert_eq!(suspended["spec"], json!({ "suspend": true }), "and nothing else");
+    assert_eq!(stage.writes().len(), 4, "none is deleted");
+    assert_eq!(stage.condition(READY).reason, reasons::SUSPENDED);
+}
