@@ -10,7 +10,8 @@ use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
     build, cancel, completion, copy, delete, describe, disable, doctor, enable, history, install, list, logs,
-    preview, quota, resume, search, suspend, sync, tags, uninstall, upgrade, verify, version, wait,
+    migrate, mirror, preview, quota, resume, search, suspend, sync, tags, uninstall, upgrade, verify,
+    version, wait,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
 use crate::interrupts::interrupted;
@@ -55,6 +56,8 @@ enum Verb {
     Build(Box<build::BuildArgs>),
     Preview(preview::PreviewArgs),
     Verify(verify::VerifyArgs),
+    Mirror(mirror::MirrorArgs),
+    Migrate(migrate::MigrateArgs),
     Search(search::SearchArgs),
     Tags(tags::TagsArgs),
     Quota(quota::QuotaArgs),
@@ -79,7 +82,7 @@ enum Verb {
 }
 
 /// Verbs that ask neither a cluster nor the user.
-const WITHOUT_CLUSTER: [&str; 3] = ["search", "tags", "completion"];
+const WITHOUT_CLUSTER: [&str; 5] = ["migrate", "mirror", "search", "tags", "completion"];
 
 /// Returns the command line. The pages of verbs without a cluster do not list the flags for one, which they accept.
 pub fn command() -> Command {
@@ -122,7 +125,7 @@ pub fn main() -> ExitCode {
 /// Words of other programs for what a verb of this one does.
 const OTHER_WORDS: [(&[&str], &str); 15] = [
     (&["abort", "kill"], "cancel"),
-    (&["add", "apply", "create", "mirror", "update"], "copy"),
+    (&["add", "apply", "create", "update"], "copy"),
     (&["diff", "dry-run"], "preview"),
     (&["audit", "compare", "validate"], "verify"),
     (&["budget", "pulls", "ratelimit"], "quota"),
@@ -169,6 +172,8 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Build(args) => build::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
             Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
+            Verb::Mirror(args) => mirror::run(ui, &args, &cli.connection).await,
+            Verb::Migrate(args) => migrate::run(ui, &args),
             Verb::Search(args) => search::run(ui, &args).await,
             Verb::Tags(args) => tags::run(ui, &args).await,
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,

@@ -40,6 +40,8 @@ pub enum Outcome {
     Done,
     /// Done, and something would be copied (`preview --exit-code`).
     Differences,
+    /// Done, and a target has other content than its source (`mirror plan --exit-code`, `mirror verify`).
+    Drift,
     /// What was waited for ended badly, which is printed already.
     NotReady,
 }
@@ -113,11 +115,12 @@ impl fmt::Display for CliError {
 impl std::error::Error for CliError {}
 
 /// Returns the exit code: 0 done, 1 failed (or differences, where asked for), 2 usage and, as
-/// with `kubectl diff`, a comparison that could not be made, 130 Ctrl-C, 143 SIGTERM.
+/// with `kubectl diff`, a comparison that could not be made, 3 drift, 130 Ctrl-C, 143 SIGTERM.
 pub fn exit_code(result: &Result<Outcome, CliError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(Outcome::Done) => 0,
         Ok(Outcome::Differences | Outcome::NotReady) => 1,
+        Ok(Outcome::Drift) => 3,
         Err(error) => match error.kind {
             Kind::BrokenPipe => 0,
             Kind::Failed | Kind::Forbidden => 1,

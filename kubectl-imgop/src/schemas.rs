@@ -5,6 +5,7 @@ use schemars::{JsonSchema, schema_for};
 use crate::commands::doctor::Diagnosis;
 use crate::commands::enable::EnabledNamespaces;
 use crate::commands::history::History;
+use crate::commands::mirror::comparison::Comparison;
 use crate::commands::quota::Quotas;
 use crate::commands::search::Found;
 use crate::commands::tags::Listing;
@@ -21,6 +22,7 @@ fn the_schemas_in_the_documentation_are_those_of_the_documents() {
         ("doctor", schema::<Diagnosis>()),
         ("enable", schema::<EnabledNamespaces>()),
         ("history", schema::<History>()),
+        ("mirror", schema::<Comparison>()),
         ("preview", schema::<Item<'_>>()),
         ("quota", schema::<Quotas>()),
         ("search", schema::<Found>()),

@@ -59,6 +59,7 @@ impl ImageArgs {
         // All fields by name: one that is added is added here too.
         let Self {
             versions,
+            tags,
             allow_candidate_release,
             include,
             exclude,
@@ -75,6 +76,7 @@ impl ImageArgs {
             jobs,
         } = self;
         words.value("--versions", versions.as_ref());
+        words.value("--tags", Some(tags.join(",")).filter(|list| !list.is_empty()).as_ref());
         words.switch("--allow-candidate-release", *allow_candidate_release);
         words.values("--include", include);
         words.values("--exclude", exclude);
@@ -259,6 +261,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let all = ImageArgs {
             versions: text(">=1 <2"),
+            tags: Vec::new(),
             allow_candidate_release: Some(false),
             include: vec!["-a".to_owned(), "b,c".to_owned()],
             exclude: vec![r"1\.0".to_owned()],
@@ -285,7 +288,8 @@ mod tests {
         };
         let cron = CronArgs { schedule: text("0 3 * * *"), time_zone: text("Europe/Berlin") };
         let schedule = ScheduleArgs { cron, ..ScheduleArgs::default() };
-        for args in [all, ImageArgs { schedule, ..ImageArgs::default() }, ImageArgs::default()] {
+        let tags = ImageArgs { tags: vec!["1.0".to_owned(), "1.1".to_owned()], ..ImageArgs::default() };
+        for args in [all, ImageArgs { schedule, ..ImageArgs::default() }, tags, ImageArgs::default()] {
             let words = written(&args);
             let read = Flags::try_parse_from(&words).unwrap().image;
             assert_eq!(format!("{read:?}"), format!("{args:?}"), "{words:?}");

@@ -15,6 +15,11 @@ pub struct ImageArgs {
     #[arg(long, value_name = "VERSIONS")]
     pub versions: Option<String>,
 
+    /// Tags one by one, instead of a version after SOURCE: TAG, TAG@sha256:… for this content under this tag, or
+    /// sha256:… for this content under the tag pin-sha256-…; separate several by commas, or repeat the flag
+    #[arg(long, value_name = "TAGS", value_delimiter = ',', conflicts_with = "versions")]
+    pub tags: Vec<String>,
+
     /// Include pre-releases of the selected versions: for a pattern release candidates (-rc1, -rc.2), for a
     /// range and "*" also alphas, betas and the like
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL",
@@ -56,7 +61,7 @@ pub struct ImageArgs {
     #[arg(long, value_enum, ignore_case = true, value_name = "POLICY")]
     pub overwrite: Option<Overwrite>,
 
-    /// When to copy; by default OneShot for one tag or digest (Recurrent for one tag with --frequency or --schedule), and
+    /// When to copy; by default OneShot for tags or a digest (Recurrent for tags with --frequency or --schedule), and
     /// OnceByTag for a pattern or a range
     #[arg(long, value_enum, ignore_case = true)]
     pub mode: Option<Mode>,
@@ -83,10 +88,16 @@ pub fn unlisted(argument: Arg, names: &[&str]) -> Arg {
 }
 
 impl ImageArgs {
+    /// Returns whether flags say which versions are meant, and not SOURCE.
+    pub fn has_versions(&self) -> bool {
+        self.versions.is_some() || !self.tags.is_empty()
+    }
+
     /// Returns the first flag that is given and stands for a field which an Image has itself.
     pub fn first_of_a_spec(&self) -> Option<&'static str> {
         let given = [
             ("--versions", self.versions.is_some()),
+            ("--tags", !self.tags.is_empty()),
             ("--allow-candidate-release", self.allow_candidate_release.is_some()),
             ("--include", !self.include.is_empty()),
             ("--exclude", !self.exclude.is_empty()),

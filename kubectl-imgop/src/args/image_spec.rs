@@ -38,7 +38,7 @@ pub fn image_spec(
         let is_known = match problem.field {
             SpecField::SourceName => source.problem.is_some(),
             SpecField::DestinationName => destination.problem.is_some(),
-            SpecField::SourceVersion => version.is_none(),
+            SpecField::SourceVersion | SpecField::SourceTags => version.is_none(),
             SpecField::Schedule => is_without_effect,
             // The flags' own messages say how to create one.
             SpecField::SourceSecret
@@ -81,13 +81,18 @@ fn version(source: &Written, args: &ImageArgs, problems: &mut Vec<String>) -> Op
             problems.push("--versions: SOURCE has a version too; give only one of them".to_owned());
             None
         }
+        (Some(_), None) if !args.tags.is_empty() => {
+            problems.push("--tags: SOURCE has a version too; give only one of them".to_owned());
+            None
+        }
         (Some(version), None) | (None, Some(version)) => Some(version.clone()),
+        (None, None) if !args.tags.is_empty() => Some(String::new()),
         (None, None) if source.problem.is_some() => None,
         (None, None) => {
             let name = &source.typed;
             problems.push(format!(
                 "SOURCE: a version is required: a tag ({name}:1.2.3), a pattern ({name}:1.2.x), a digest \
-                 ({name}@sha256:…), or --versions"
+                 ({name}@sha256:…), --versions or --tags"
             ));
             None
         }
@@ -114,6 +119,7 @@ fn spec(
         source: Source {
             name: source,
             version,
+            tags: args.tags.clone(),
             select: select(args),
             immutable_tags: args.immutable_tags.clone(),
             use_aws_irsa: args.endpoints.source_use_aws_irsa.unwrap_or_default(),
@@ -136,6 +142,7 @@ fn spec(
 /// Returns the mode of a version without `--mode`.
 fn default_mode(version: &str, args: &ImageArgs) -> Mode {
     match version.parse::<Version>() {
+        _ if !args.tags.is_empty() && args.schedule.recurrence().is_some() => Mode::Recurrent,
         Ok(version) if version.is_selector() => Mode::OnceByTag,
         // One tag that is checked again and again can only be expected to change.
         Ok(Version::Exact(_)) if args.schedule.recurrence().is_some() => Mode::Recurrent,
@@ -171,6 +178,7 @@ fn given_tls(mode: Option<TlsMode>, ca_secret: Option<&String>) -> Option<Tls> {
 fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
     match field {
         SpecField::SourceVersion if args.versions.is_some() => "--versions",
+        SpecField::SourceTags => "--tags",
         SpecField::SourceName | SpecField::SourceVersion => "SOURCE",
         SpecField::Select => "--include or --exclude",
         SpecField::MinAge => "--min-age",
@@ -294,6 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn tags_take_the_place_of_a_version() {
+        let tags = |texts: &[&str], frequency: Option<&str>| ImageArgs {
+            tags: texts.iter().map(ToString::to_string).collect(),
+            schedule: ScheduleArgs { frequency: frequency.map(str::to_owned), ..ScheduleArgs::default() },
+            ..ImageArgs::default()
+        };
+        let spec = made("quay.io/a/b", "r.example.com/a", &tags(&["1.0", "1.1"], None)).unwrap();
+        assert_eq!((spec.source.version.as_str(), spec.source.tags.len(), spec.mode), ("", 2, Mode::OneShot));
+        let again = made("quay.io/a/b", "r.example.com/a", &tags(&["1.0"], Some("1h"))).unwrap();
+        assert_eq!(again.mode, Mode::Recurrent);
+        insta::assert_snapshot!(made("quay.io/a/b:1", "r.example.com/a", &tags(&["1.0"], None)).unwrap_err(), @"--tags: SOURCE has a version too; give only one of them");
+        insta::assert_snapshot!(made("quay.io/a/b", "r.example.com/a", &tags(&["1.0", "1.0"], None)).unwrap_err(), @r#"--tags: "1.0" and "1.0" are one tag at the destination; leave one of them out"#);
+    }
+
+    #[test]
     fn a_minimum_age_goes_into_the_spec_and_a_bad_one_is_named_by_its_flag() {
         let with = |text: &str| {
             let selection = ImageArgs { min_age: Some(text.into()), ..ImageArgs::default() };
@@ -332,7 +355,7 @@ mod tests {
 
     #[test]
     fn problems_are_explained_in_terms_of_arguments() {
-        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: a version is required: a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x), a digest (quay.io/a/b@sha256:…), or --versions");
+        insta::assert_snapshot!(problem("quay.io/a/b", "r.example.com/a"), @"SOURCE: a version is required: a tag (quay.io/a/b:1.2.3), a pattern (quay.io/a/b:1.2.x), a digest (quay.io/a/b@sha256:…), --versions or --tags");
         insta::assert_snapshot!(problem("docker://quay.io/a/b:1", "r.example.com/a"), @r#"SOURCE: "docker://quay.io/a/b" starts with a scheme; leave "docker://" out"#);
         insta::assert_snapshot!(problem("quay.io/a/b:2.x.y", "localhost:5000"), @r#"
         invalid arguments:

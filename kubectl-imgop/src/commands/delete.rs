@@ -12,10 +12,12 @@ use crate::output::Ui;
 use crate::output::text::count;
 use crate::prompts::{Answer, Terminal, can_ask};
 
-/// Delete Images and ImageBuilders; nothing is deleted in any registry
+/// Delete Images, ImageBuilders and ImageMirrors; nothing is deleted in any registry
 ///
 /// Their Jobs are deleted with them, including those that are copying or building. The tags that were copied or built
-/// stay where they are, but are no longer kept up to date. An ImageBuilder is named with its kind: imagebuilder/NAME.
+/// stay where they are, but are no longer kept up to date. The Images of an
+/// ImageMirror go with it; kubectl delete --cascade=orphan keeps them. Other kinds than Image are named with theirs:
+/// imagebuilder/NAME, imagemirror/NAME.
 #[derive(Debug, Args)]
 #[command(visible_alias = "rm")]
 pub struct DeleteArgs {
@@ -70,8 +72,11 @@ fn question(cluster: &Cluster, objects: &[ObjectRef]) -> String {
     let one_kind = objects.iter().all(|object| object.kind == objects[0].kind);
     let what = if one_kind { objects[0].kind.title() } else { "object".to_owned() };
     let names: Vec<String> = objects.iter().map(ObjectRef::to_string).collect();
+    let children = objects.iter().find_map(|object| object.kind.children());
+    let with_it =
+        children.map(|children| format!(" Its {children} are deleted with it.")).unwrap_or_default();
     format!(
-        "Delete {} in namespace {}: {}? Nothing is deleted in any registry.",
+        "Delete {} in namespace {}: {}?{with_it} Nothing is deleted in any registry.",
         count(objects.len(), &what),
         cluster.namespace,
         names.join(", ")

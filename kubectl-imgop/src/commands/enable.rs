@@ -13,7 +13,9 @@ use super::enabling::{AgentArgs, FeatureArgs, missing_namespace};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
 use crate::installation::ENABLING_MANAGER;
-use crate::installation::enabled::{Account, Binding, Feature, bindings, by_namespace};
+use crate::installation::enabled::{
+    Account, Binding, Feature, bindings, by_namespace, copies_images, reads_secrets,
+};
 use crate::installation::keeper::{Keeper, Verb};
 use crate::installation::plan::patch_by;
 use crate::kinds::object_name::parse_namespace;
@@ -31,12 +33,15 @@ const API_VERSION: &str = "imgop.enable/v1";
 /// The agent copies and builds nothing in a namespace until an administrator binds its roles there: a RoleBinding for each
 /// thing that the namespace is enabled for. What each role grants is printed. kubectl imgop disable takes it back.
 ///
-/// Images can be copied in every namespace that is enabled. --builds lets ImageBuilders be built there too, and --aws lets
+/// Images can be copied in every namespace that is enabled. Where none of them names a Secret, since its registries are open
+/// or lent by a RegistryAccess, --without-secrets keeps the agent from reading any there. --builds lets ImageBuilders be built there too, and --aws lets
 /// Images use the agent's own AWS identity; both are more than most namespaces need, and it is said why.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     Copy Images in two namespaces:\n    \
     kubectl imgop enable team-a team-b\n  \
+    Only Images that name no Secret:\n    \
+    kubectl imgop enable team-a --without-secrets\n  \
     Build there too:\n    \
     kubectl imgop enable team-a --builds\n  \
     Which namespaces are enabled for what, and which have resources and are not:\n    \
@@ -48,6 +53,10 @@ pub struct EnableArgs {
 
     #[command(flatten)]
     features: FeatureArgs,
+
+    /// Only copies of Images that name no Secret: the agent may read none there
+    #[arg(long, conflicts_with = "builds")]
+    without_secrets: bool,
 
     /// List the namespaces that are enabled; with -n that namespace alone
     #[arg(long)]
@@ -77,11 +86,17 @@ pub struct EnabledNamespaces {
 /// A namespace, and what the agent may do there.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a line of a document: what a namespace is enabled for, one by one"
+)]
 struct EnabledNamespace {
     /// Its name; * stands for all namespaces, by a ClusterRoleBinding.
     namespace: String,
     /// Whether Images are copied there.
     images: bool,
+    /// Whether the agent may read the Secrets that they name.
+    secrets: bool,
     /// Whether ImageBuilders are built there.
     builds: bool,
     /// Whether Images may use the agent's AWS identity there.
@@ -110,7 +125,7 @@ pub async fn run(ui: Ui, args: &EnableArgs, connection: &ConnectionArgs) -> Resu
     }
     let cluster = connection.connect().await?;
     let account = args.agent.account(ui, &cluster).await?;
-    let features = args.features.with_images();
+    let features = args.features.with(args.copies());
     let mut enabled: Vec<Feature> = Vec::new();
     for namespace in namespaces {
         let place = cluster.in_namespace(Some(namespace));
@@ -120,6 +135,25 @@ pub async fn run(ui: Ui, args: &EnableArgs, connection: &ConnectionArgs) -> Resu
     enabled.dedup();
     explain(ui, &account, &enabled)?;
     Ok(Outcome::Done)
+}
+
+impl EnableArgs {
+    /// Returns what every namespace is enabled for.
+    fn copies(&self) -> Feature {
+        if self.without_secrets { Feature::ImagesWithoutSecrets } else { Feature::Images }
+    }
+}
+
+/// Returns an error if a namespace has more than is asked for: a verb that enables takes nothing back.
+fn check_secrets(cluster: &Cluster, found: &[Binding]) -> Result<(), CliError> {
+    let features: Vec<Feature> = found.iter().map(|binding| binding.feature).collect();
+    if !reads_secrets(&features) {
+        return Ok(());
+    }
+    let namespace = &cluster.namespace;
+    let message = format!("--without-secrets: the agent may read Secrets in namespace {namespace} already");
+    Err(CliError::failed(message)
+        .hinted(format!("to take that back first: kubectl imgop disable {namespace}{}", cluster.flags)))
 }
 
 /// Enables the namespace of the cluster. Returns what it was not enabled for before.
@@ -133,6 +167,9 @@ async fn enable(
     cluster.check_namespace().await?;
     let namespace = &cluster.namespace;
     let found = bindings(cluster, account, Some(namespace)).await?;
+    if features.contains(&Feature::ImagesWithoutSecrets) {
+        check_secrets(cluster, &found)?;
+    }
     let mut enabled = Vec::new();
     for feature in features {
         let title = feature.title();
@@ -228,11 +265,12 @@ fn table_of(
     let number =
         |of: &BTreeMap<String, usize>, namespace: &str| of.get(namespace).copied().unwrap_or_default();
     let row = |(namespace, features): (String, Vec<Feature>)| {
-        let has = |feature: Feature| features.contains(&feature) || everywhere.contains(&feature);
+        let features = [features, everywhere.clone()].concat();
         EnabledNamespace {
-            images: has(Feature::Images),
-            builds: has(Feature::Builds),
-            aws: has(Feature::Aws),
+            images: copies_images(&features),
+            secrets: reads_secrets(&features),
+            builds: features.contains(&Feature::Builds),
+            aws: features.contains(&Feature::Aws),
             number_of_images: number(images, &namespace),
             number_of_image_builders: number(builders, &namespace),
             namespace,
@@ -251,7 +289,11 @@ fn table(namespaces: &[EnabledNamespace]) -> Table {
         let resources: Vec<String> = resources.map(|(number, kind)| count(number, kind)).collect();
         table.row([
             namespace.namespace.clone(),
-            word(namespace.images),
+            if namespace.images && !namespace.secrets {
+                "without Secrets".to_owned()
+            } else {
+                word(namespace.images)
+            },
             word(namespace.builds),
             word(namespace.aws),
             if resources.is_empty() { "<none>".to_owned() } else { resources.join(", ") },
@@ -288,6 +330,8 @@ mod tests {
         a           enabled   enabled   no    2 Images
         b           no        no        no    1 Image
         ");
+        let smaller = shown(&[binding(Some("a"), Feature::ImagesWithoutSecrets)]);
+        assert!(smaller.contains("a           without Secrets   no"), "{smaller}");
         let everywhere = [binding(None, Feature::Images)];
         assert!(shown(&everywhere).lines().skip(1).all(|line| line.contains("enabled")));
     }

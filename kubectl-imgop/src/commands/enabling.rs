@@ -28,9 +28,9 @@ impl FeatureArgs {
         flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, feature)| feature).collect()
     }
 
-    /// Returns the same with copies of Images, which every namespace that is enabled has.
-    pub fn with_images(self) -> Vec<Feature> {
-        [Feature::Images].into_iter().chain(self.named()).collect()
+    /// Returns the same with copies, which every namespace that is enabled has.
+    pub fn with(self, copies: Feature) -> Vec<Feature> {
+        [copies].into_iter().chain(self.named()).collect()
     }
 }
 

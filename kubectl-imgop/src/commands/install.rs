@@ -21,8 +21,8 @@ use crate::output::documents::{json, yaml};
 /// asks.
 ///
 /// Running it again changes nothing, and says so. What an administrator has set of the agent stays: its image, settings,
-/// replicas and resources. An installation of another version is left alone: see kubectl imgop upgrade. So is one that Helm,
-/// Flux or Argo CD manages.
+/// service account, replicas and resources. An installation of another version is left alone: see kubectl imgop upgrade. So
+/// is one that Helm, Flux or Argo CD manages. Where the image names no version, the other objects tell.
 ///
 /// The agent is in the namespace imgop-system, or in that of -n; one that is there already stays as it is. It works in no
 /// namespace but its own until that is enabled: see kubectl imgop enable.
@@ -94,6 +94,16 @@ pub async fn run(ui: Ui, args: &InstallArgs, connection: &ConnectionArgs) -> Res
         connection.namespace.as_deref().or(installed.as_ref().map(|agent| agent.namespace.as_str()));
     let choices = args.choices.choices(namespace);
     let plan = Plan::new(&cluster, &choices, installed.as_ref()).await?;
+    if let Some(unknown) =
+        installed.as_ref().filter(|agent| agent.version.is_none() && plan.is_of_other_version())
+    {
+        return Err(CliError::failed(format!(
+            "{} is installed in namespace {}, with objects of another version; this program installs {VERSION}",
+            unknown.title(),
+            unknown.namespace
+        ))
+        .hinted(format!("kubectl imgop upgrade{} goes from one to the other", cluster.flags)));
+    }
     let is_dry_run = args.dry_run == Some(DryRun::Server);
     let outcome = carry_out(ui, &cluster, &plan, &args.apply, is_dry_run).await?;
     if installed.is_none() && !is_dry_run && outcome == Outcome::Done {

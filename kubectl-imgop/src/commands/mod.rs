@@ -16,6 +16,8 @@ pub mod install;
 mod installing;
 pub mod list;
 pub mod logs;
+pub mod migrate;
+pub mod mirror;
 pub mod preview;
 pub mod quota;
 pub mod resume;

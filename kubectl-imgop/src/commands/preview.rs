@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror};
 use imgop_core::build::BuildRequest;
 use imgop_core::build::dockerfile::BuildahVersion;
 use imgop_core::copy::Limits;
@@ -30,6 +30,7 @@ use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::details::Details;
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inspect::Inspector;
+use crate::preview::inventory;
 use crate::preview::page::{PageOptions, Verb};
 use crate::preview::previews::{Previews, Printing};
 use crate::preview::targets::{ImageName, Target, applied, object_name};
@@ -143,7 +144,7 @@ struct FlagsOfCopy {
 impl PreviewArgs {
     /// Returns the object of the cluster that is previewed, if the arguments name one.
     fn object(&self) -> Option<TypedName> {
-        let is_alone = self.destination.is_none() && self.spec.versions.is_none();
+        let is_alone = self.destination.is_none() && !self.spec.has_versions();
         self.source.as_deref().filter(|_| is_alone).and_then(object_name)
     }
 }
@@ -243,19 +244,26 @@ async fn requested(
         )));
     }
     if !args.files.is_empty() {
-        let subject = |manifest| match manifest {
-            Manifest::Image(image) => Subject::Manifest(image),
-            Manifest::Builder(builder) => Subject::Builder { builder, is_of_cluster: false },
-        };
-        let subjects = manifests(&args.files)?.into_iter().map(|manifest| manifest.map(subject));
+        let manifests = manifests(&args.files)?;
         let cluster = connection.connect().await.map_err(|error| error.message);
-        return Ok(Requested { targets: subjects.collect(), cluster: AnsweringCluster::new(cluster) });
+        let mut targets = Vec::new();
+        for manifest in manifests {
+            match manifest {
+                Ok(Manifest::Image(image)) => targets.push(Ok(Subject::Manifest(image))),
+                Ok(Manifest::Builder(builder)) => {
+                    targets.push(Ok(Subject::Builder { builder, is_of_cluster: false }));
+                }
+                Ok(Manifest::Mirror(mirror)) => targets.extend(mirrored(&mirror, cluster.as_ref()).await),
+                Err(error) => targets.push(Err(error)),
+            }
+        }
+        return Ok(Requested { targets, cluster: AnsweringCluster::new(cluster) });
     }
     let source = args.source.as_deref().unwrap_or_default();
     if let Some(name) = args.object() {
         let cluster = connection.connect().await?;
-        let subject = named(&cluster, source, &name, now).await?;
-        return Ok(Requested { targets: vec![Ok(subject)], cluster: AnsweringCluster::new(Ok(cluster)) });
+        let targets = named(&cluster, source, &name, now).await?;
+        return Ok(Requested { targets, cluster: AnsweringCluster::new(Ok(cluster)) });
     }
     let target = of_references(args, source, now)?;
     let cluster = match cluster_of(&target, connection).await {
@@ -281,13 +289,28 @@ async fn named(
     argument: &str,
     name: &TypedName,
     now: Timestamp,
-) -> Result<Subject, CliError> {
+) -> Result<Vec<Result<Subject, CliError>>, CliError> {
     let found = cluster.named(name).await.map_err(|error| error.hinted(on_docker_hub(argument)))?;
     if found.kind == Erased::<ImageBuilder>::REF {
         let builder = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true });
+        return Ok(vec![Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true })]);
     }
-    Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))
+    if found.kind == Erased::<ImageMirror>::REF {
+        let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
+        return Ok(mirrored(&mirror, Ok(cluster)).await);
+    }
+    Ok(vec![Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))])
+}
+
+/// Returns the Images that a mirror becomes, or why they are not known.
+async fn mirrored(
+    mirror: &ImageMirror,
+    cluster: Result<&Cluster, &String>,
+) -> Vec<Result<Subject, CliError>> {
+    match inventory::images(mirror, cluster.map_err(String::clone)).await {
+        Ok(images) => images.into_iter().map(|image| Ok(Subject::Manifest(Box::new(image)))).collect(),
+        Err(error) => vec![Err(error)],
+    }
 }
 
 fn on_docker_hub(argument: &str) -> String {

@@ -1,9 +1,9 @@
 //! `kubectl imgop sync`.
 
 use clap::Args;
-use imgop_core::api::{REQUESTED_AT_ANNOTATION, RESET_ANNOTATION};
+use imgop_core::api::{PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, prune_release};
 use imgop_core::reset::Reset;
-use imgop_registry::reference::ManifestRef;
+use imgop_core::selection::SourceRef;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -16,11 +16,12 @@ use crate::kinds::FailedTags;
 use crate::kinds::progress::Goal;
 use crate::output::Ui;
 
-/// Sync Images or rebuild ImageBuilders now, and wait for the outcome
+/// Sync Images and ImageMirrors or rebuild ImageBuilders now, and wait for the outcome
 ///
 /// For an Image the agent compares both registries again and copies what is missing, including what failed before and
 /// would be retried later; a tag that has failed several times is left alone for the agent's cooldown, unless --retry asks
-/// for it. For an ImageBuilder it starts a build, though nothing has changed. Exit code 0 means that every tag is at its
+/// for it. For an ImageBuilder it starts a build, though nothing has changed; for an ImageMirror it reads the
+/// inventory again and syncs all its Images. Exit code 0 means that every tag is at its
 /// destination, and 1 also that there is nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
@@ -31,6 +32,10 @@ pub struct SyncArgs {
     /// =TAG one tag of Images alone
     #[arg(long, value_name = "TAG", num_args = 0..=1, require_equals = true, default_missing_value = "", value_parser = parse_reset)]
     retry: Option<Reset>,
+
+    /// Also delete the Images of an ImageMirror whose deletion is held, as their entries are gone
+    #[arg(long)]
+    prune: bool,
 
     /// Request the sync without waiting for it
     #[arg(long)]
@@ -46,10 +51,7 @@ fn parse_reset(text: &str) -> Result<Reset, String> {
     if text.is_empty() {
         return Ok(Reset::All);
     }
-    let source_ref: ManifestRef = match text.parse() {
-        Ok(digest) => ManifestRef::Digest(digest),
-        Err(_) => ManifestRef::Tag(text.parse().map_err(|error| format!("{error}"))?),
-    };
+    let source_ref: SourceRef = text.parse().map_err(|error| format!("{error}"))?;
     Ok(Reset::Tag(source_ref.to_string()))
 }
 
@@ -66,8 +68,17 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
     if let Some(reset) = &args.retry {
         annotation["metadata"]["annotations"][RESET_ANNOTATION] = reset.value(&token).into();
     }
+    if args.prune {
+        objects.iter().try_for_each(check_prune)?;
+    }
     let mut requested = Vec::new();
     let triggered = each(ui, &references(&objects), async |object| {
+        let mut annotation = annotation.clone();
+        let found = objects.iter().find(|found| args.prune && found.reference() == *object);
+        if let Some(generation) = found.and_then(|found| found.object.metadata.generation) {
+            annotation["metadata"]["annotations"][PRUNE_ANNOTATION] =
+                prune_release(generation, &token).into();
+        }
         cluster.merge(object, &annotation).await?;
         requested.push((object.clone(), Goal::Token(token.clone())));
         ui.data(&format!("{} triggered", object.qualified()))
@@ -82,6 +93,17 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
         return Ok(outcome);
     }
     Ok(outcome.and(wait_for_all(ui, &cluster, &requested, args.timeout).await?))
+}
+
+/// Fails unless an object deletes others.
+fn check_prune(found: &FoundObject) -> Result<(), CliError> {
+    match found.kind.children() {
+        Some(_) => Ok(()),
+        None => Err(CliError::usage(format!(
+            "--prune: {} deletes nothing; it goes with ImageMirrors",
+            found.reference()
+        ))),
+    }
 }
 
 /// Fails unless this tag of an object has failed, or may have: nothing would be tried again.

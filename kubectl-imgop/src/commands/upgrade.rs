@@ -18,8 +18,9 @@ use crate::output::Ui;
 /// It shows what changes: the fields of each object, those that the CRDs gain, and what this version does not have any
 /// more, which is deleted if kubectl imgop has installed it. On a terminal it asks before anything is stored.
 ///
-/// What an administrator has set of the agent stays, however it was set: settings, replicas, resources and the image, which
-/// goes to the same repository's tag of this version; a tag that is no version stays as it is. Flags replace that.
+/// What an administrator has set of the agent stays, however it was set: settings, service account, replicas, resources and
+/// the image, which goes to the same repository's tag of this version; a digest, and a tag that is no version, stays as it
+/// is. Flags replace that.
 ///
 /// CRDs that know more than this version are left alone unless --allow-downgrade is given: objects would lose fields. The
 /// agents are replaced one by one, so that Images and ImageBuilders are worked on all the time.
@@ -63,7 +64,7 @@ pub async fn run(ui: Ui, args: &UpgradeArgs, connection: &ConnectionArgs) -> Res
     }
     let choices = args.choices.choices(Some(&installed.namespace));
     let plan = Plan::new(&cluster, &choices, Some(&installed)).await?;
-    if from != Some(VERSION) {
+    if from.is_some_and(|from| from != VERSION) {
         ui.note(&format!("{} → {VERSION} in namespace {}", installed.title(), installed.namespace));
     }
     carry_out(ui, &cluster, &plan, &args.apply, is_dry_run).await

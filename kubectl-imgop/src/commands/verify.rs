@@ -118,7 +118,7 @@ async fn target(
     connection: &ConnectionArgs,
     now: Timestamp,
 ) -> Result<(Target, AnsweringCluster), CliError> {
-    let is_alone = args.destination.is_none() && args.spec.versions.is_none();
+    let is_alone = args.destination.is_none() && !args.spec.has_versions();
     if let Some(image) = image_name(&args.source).filter(|_| is_alone) {
         if let Some(flag) = args.spec.first_of_a_spec() {
             return Err(CliError::usage(format!(

@@ -1,7 +1,7 @@
 //! What the namespace is enabled for, compared with what its resources need.
 
 use imgop_core::api::conditions::{READY, reasons};
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{EndpointRef, Image, ImageBuilder, Side};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -11,8 +11,8 @@ use super::checks::{Check, Verdict};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
-use crate::installation::enabled::{Account, Feature, bindings};
-use crate::kinds::Erased;
+use crate::installation::enabled::{Account, Feature, bindings, copies_images, reads_secrets};
+use crate::kinds::{Erased, read};
 use crate::output::text::count;
 
 const AREA: &str = "namespace";
@@ -21,6 +21,7 @@ const AREA: &str = "namespace";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Needs {
     images: usize,
+    secrets: usize,
     builds: usize,
     aws: usize,
 }
@@ -34,8 +35,17 @@ impl Needs {
             };
             flag("source") || flag("destination")
         };
+        let names_secret = |found: &&FoundObject| {
+            read::<Image>(&found.object).is_ok_and(|image| {
+                [Side::Source, Side::Destination].into_iter().any(|side| {
+                    let EndpointRef { credentials, tls, .. } = image.spec.endpoint(side);
+                    credentials.is_some() || tls.ca_secret_name.is_some()
+                })
+            })
+        };
         Self {
             images: of_kind(Erased::<Image>::REF).count(),
+            secrets: of_kind(Erased::<Image>::REF).filter(names_secret).count(),
             builds: of_kind(Erased::<ImageBuilder>::REF).count(),
             aws: of_kind(Erased::<Image>::REF).filter(uses_aws).count(),
         }
@@ -43,7 +53,8 @@ impl Needs {
 
     fn of_feature(self, feature: Feature) -> (usize, &'static str) {
         match feature {
-            Feature::Images => (self.images, "Image"),
+            Feature::Images | Feature::ImagesWithoutSecrets => (self.images, "Image"),
+            Feature::Secrets => (self.secrets, "Image with a Secret"),
             Feature::Builds => (self.builds, "ImageBuilder"),
             Feature::Aws => (self.aws, "Image with useAwsIRSA"),
         }
@@ -72,7 +83,8 @@ pub async fn checks(cluster: &Cluster, account: &Account, objects: &[FoundObject
 async fn reviewed(cluster: &Cluster, account: &Account) -> kube::Result<Vec<Feature>> {
     let mut enabled = Vec::new();
     for (feature, verb, group, resource) in [
-        (Feature::Images, "create", "batch", "jobs"),
+        (Feature::ImagesWithoutSecrets, "create", "batch", "jobs"),
+        (Feature::Secrets, "get", "", "secrets"),
         (Feature::Builds, "build", "buildah.io", "imagebuilders"),
         (Feature::Aws, "use-aws", "imgop.io", "registryaccesses"),
     ] {
@@ -105,12 +117,28 @@ fn is_refused(found: &FoundObject) -> bool {
 
 fn judge(place: (&str, &str), needs: Needs, enabled: &[Feature]) -> Vec<Check> {
     let mut checks = Vec::new();
-    for feature in Feature::ALL {
+    let is_enabled = |feature: Feature| match feature {
+        Feature::Images => copies_images(enabled),
+        Feature::Secrets => reads_secrets(enabled),
+        feature => enabled.contains(&feature),
+    };
+    for feature in [Feature::Images, Feature::Secrets, Feature::Builds, Feature::Aws] {
         let (number, _) = needs.of_feature(feature);
-        if enabled.contains(&feature) {
-            checks.push(Check::ok(AREA, place.0, format!("enabled for {}", feature.title())));
-        } else if number > 0 || (feature == Feature::Images && enabled.is_empty()) {
-            checks.push(not_enabled(place, feature, needs));
+        match (is_enabled(feature), feature) {
+            // What was said of Images says this too.
+            (true, Feature::Secrets) => {}
+            (true, Feature::Images) if !reads_secrets(enabled) => {
+                let title = Feature::ImagesWithoutSecrets.title();
+                checks.push(Check::ok(AREA, place.0, format!("enabled for {title}")));
+            }
+            (true, _) => checks.push(Check::ok(AREA, place.0, format!("enabled for {}", feature.title()))),
+            (false, Feature::Images) if number > 0 || enabled.is_empty() => {
+                checks.push(not_enabled(place, feature, needs));
+            }
+            // Nothing is copied there at all.
+            (false, Feature::Secrets) if !copies_images(enabled) => {}
+            (false, _) if number > 0 => checks.push(not_enabled(place, feature, needs)),
+            (false, _) => {}
         }
     }
     // What is wrong comes first.
@@ -143,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_namespace_needs_what_its_resources_need() {
-        let needs = Needs { images: 2, builds: 1, aws: 0 };
+        let needs = Needs { images: 2, builds: 1, ..Needs::default() };
         insta::assert_snapshot!(judged(needs, &[Feature::Images]), @"
         FAIL not enabled for builds of ImageBuilders: 1 ImageBuilder waiting; an administrator's command: kubectl imgop enable ci --builds --context x
         OK enabled for copies of Images; 
@@ -154,8 +182,21 @@ mod tests {
             "{nothing}"
         );
         assert_eq!(
-            judged(Needs { images: 0, builds: 1, aws: 0 }, &[Feature::Builds]),
+            judged(Needs { builds: 1, ..Needs::default() }, &[Feature::Builds]),
             "OK enabled for builds of ImageBuilders; "
         );
+    }
+
+    #[test]
+    fn images_with_secrets_wait_where_the_agent_may_read_none() {
+        let needs = Needs { images: 2, secrets: 1, ..Needs::default() };
+        insta::assert_snapshot!(judged(needs, &[Feature::ImagesWithoutSecrets]), @"
+        FAIL not enabled for Secrets that Images name: 1 Image with a Secret waiting; an administrator's command: kubectl imgop enable ci --context x
+        OK enabled for copies of Images without Secrets; 
+        ");
+        for enough in [Feature::Images, Feature::Secrets] {
+            let said = judged(needs, &[Feature::ImagesWithoutSecrets, enough]);
+            assert_eq!(said, "OK enabled for copies of Images; ");
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL};
+use imgop_core::job_proxies::{InPlaceOfOwn, Proxies};
 use imgop_core::probe::{Answer, PROBE};
 use imgop_registry::reference::RegistryHost;
 use k8s_openapi::api::batch::v1::Job;
@@ -61,9 +63,9 @@ async fn answers(
     let job = serde_json::from_value(job(agent, asked)).map_err(|error| unreadable(error.to_string()))?;
     let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let created = jobs.create(&PostParams::default(), &job).await;
-    let name =
-        created.map_err(|error| cluster.explain_in_namespace("create", "jobs.batch", &error))?.name_any();
-    let log = log_of(cluster, &name).await;
+    let created = created.map_err(|error| cluster.explain_in_namespace("create", "jobs.batch", &error))?;
+    let name = created.name_any();
+    let log = log_of(cluster, &created).await;
     // It would be deleted a minute later anyway.
     let _ = jobs.delete(&name, &DeleteParams::background()).await;
     let log = log?;
@@ -83,15 +85,17 @@ async fn answers(
 const MAX_LOG_BYTES: i64 = 1 << 20;
 
 /// Returns what the pod of a Job has printed, once it has ended.
-async fn log_of(cluster: &Cluster, job: &str) -> Result<String, CliError> {
+async fn log_of(cluster: &Cluster, job: &Job) -> Result<String, CliError> {
+    let name = job.name_any();
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let of_job = ListParams::default().labels(&format!("{}={job}", imgop_core::api::JOB_NAME_LABEL));
+    let of_job = ListParams::default().labels(&format!("{}={name}", imgop_core::api::JOB_NAME_LABEL));
     let began = Instant::now();
     let mut last = None;
     loop {
         let listed = pods.list(&of_job).await;
         let listed = listed.map_err(|error| cluster.explain_in_namespace("list", "pods", &error))?;
-        if let Some(pod) = listed.items.first() {
+        // Whoever may create pods there can give them that label.
+        if let Some(pod) = listed.items.iter().find(|pod| is_of(pod, job)) {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             if matches!(phase, Some("Succeeded" | "Failed")) {
                 let params = LogParams { limit_bytes: Some(MAX_LOG_BYTES), ..LogParams::default() };
@@ -110,12 +114,20 @@ async fn log_of(cluster: &Cluster, job: &str) -> Result<String, CliError> {
         if began.elapsed() > DEADLINE {
             let why = match last {
                 Some(why) => why,
-                None => why_no_pod(cluster, job).await.unwrap_or_else(|| "there is no pod".to_owned()),
+                None => why_no_pod(cluster, &name).await.unwrap_or_else(|| "there is no pod".to_owned()),
             };
             return Err(CliError::failed(format!("the pod that asks has not ended in time: {why}")));
         }
         sleep(INTERVAL).await;
     }
+}
+
+/// Returns whether a Job has made a pod.
+fn is_of(pod: &Pod, job: &Job) -> bool {
+    let owners = pod.metadata.owner_references.iter().flatten();
+    owners
+        .filter(|owner| owner.controller == Some(true))
+        .any(|owner| Some(&owner.uid) == job.metadata.uid.as_ref())
 }
 
 /// Returns what a pod waits for, and whether that comes to nothing.
@@ -141,7 +153,9 @@ async fn why_no_pod(cluster: &Cluster, job: &str) -> Option<String> {
     events.into_iter().rev().find(|event| event.type_.as_deref() == Some("Warning"))?.message
 }
 
-/// Returns the Job: what any namespace admits, with the proxies of imgop's own Jobs.
+/// Returns the Job: what any namespace admits, with the proxies of imgop's own Jobs, and for the pod the labels of those that
+/// copy, so that the `NetworkPolicy` that selects these holds for it too. The agent counts neither: no Image controls the
+/// Job.
 fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
     let deployment = serde_json::to_value(&agent.deployment).unwrap_or_default();
     let (mut arguments, mut volumes, mut mounts) = (vec![PROBE.to_owned()], Vec::new(), Vec::new());
@@ -158,9 +172,9 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
     let secrets = setting(&deployment, "JOB_PULL_SECRETS").unwrap_or_default();
     let secrets: Vec<Value> =
         secrets.split(',').filter(|s| !s.is_empty()).map(|name| json!({ "name": name })).collect();
-    let labels = json!({ "app.kubernetes.io/name": "imgop-doctor" });
+    let labels = json!({ NAME_LABEL: "imgop-copy", MANAGED_BY_LABEL: MANAGED_BY });
     json!({
-        "metadata": { "generateName": "imgop-doctor-", "labels": labels },
+        "metadata": { "generateName": "imgop-doctor-", "labels": { NAME_LABEL: "imgop-doctor" } },
         "spec": {
             "backoffLimit": 0, "activeDeadlineSeconds": DEADLINE.as_secs(), "ttlSecondsAfterFinished": 60,
             "template": { "metadata": { "labels": labels }, "spec": {
@@ -180,14 +194,16 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
     })
 }
 
-/// Returns the proxies that imgop's Jobs have by the agent's settings.
+/// Returns the proxies that imgop's Jobs have by the agent's settings and environment. With one that has a password, which is
+/// for the agent's eyes alone, the agent does not start.
 fn proxies(deployment: &Value) -> Vec<Value> {
-    let proxy = |name: &str| {
-        let value = setting(deployment, &format!("JOB_{name}")).or_else(|| setting(deployment, name))?;
-        // One with a password is for the agent's eyes alone.
-        (value != "none" && !value.contains('@')).then(|| json!({ "name": name, "value": value }))
-    };
-    ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].into_iter().filter_map(proxy).collect()
+    let setting = |name: &str| setting(deployment, name);
+    let [http, https, no_proxy] =
+        ["JOB_HTTP_PROXY", "JOB_HTTPS_PROXY", "JOB_NO_PROXY"].map(|name| setting(name).unwrap_or_default());
+    let given = InPlaceOfOwn { http: &http, https: &https, no_proxy: &no_proxy };
+    let proxies = Proxies::new(given, setting).unwrap_or_default();
+    let variables = proxies.environment().into_iter().filter(|(_, value)| !value.contains('@'));
+    variables.map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
 #[cfg(test)]
@@ -221,8 +237,47 @@ mod tests {
             { "name": "HTTP_PROXY", "value": "http://p:2" }, { "name": "JOB_PULL_SECRETS", "value": "a,b" }]);
         let job = job(&agent(&env), &[]);
         let pod = &job["spec"]["template"]["spec"];
-        assert_eq!(pod["containers"][0]["env"], json!([{ "name": "HTTPS_PROXY", "value": "http://p:1" }]));
+        let both = ["HTTPS_PROXY", "https_proxy"].map(|name| json!({ "name": name, "value": "http://p:1" }));
+        assert_eq!(pod["containers"][0]["env"], json!(both));
         assert_eq!(pod["imagePullSecrets"], json!([{ "name": "a" }, { "name": "b" }]));
+    }
+
+    #[test]
+    fn the_pod_has_the_agents_own_proxies_however_they_are_spelled_and_none_with_a_password() {
+        let given = |name: &str, value: &str| {
+            let env = json!([{ "name": name, "value": value }]);
+            let job = job(&agent(&env), &[]);
+            let variables = job["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned();
+            let names =
+                variables.unwrap().into_iter().map(|variable| variable["name"].as_str().unwrap().to_owned());
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(given("https_proxy", "http://p:1"), "HTTPS_PROXY https_proxy");
+        assert_eq!(given("ALL_PROXY", "http://p:1"), "HTTPS_PROXY HTTP_PROXY http_proxy https_proxy");
+        assert_eq!(given("all_proxy", "http://me:secret@p:1"), "");
+    }
+
+    #[test]
+    fn the_network_policy_of_copies_selects_the_pod() {
+        let policy = include_str!("../../../manifests/copy-network-policy.yaml");
+        let policy: Value = serde_saphyr::from_str(policy).unwrap();
+        let selected = policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap().clone();
+        let job = job(&agent(&json!([])), &[]);
+        let labels = job["spec"]["template"]["metadata"]["labels"].clone();
+        assert!(!selected.is_empty());
+        assert!(selected.iter().all(|(key, value)| labels[key] == *value), "{labels}");
+    }
+
+    #[test]
+    fn the_log_is_that_of_a_pod_that_the_job_controls() {
+        let job: Job = serde_json::from_value(json!({ "metadata": { "name": "j", "uid": "1" } })).unwrap();
+        let of = |uid: &str, is_controller: bool| -> bool {
+            let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": uid,
+                "controller": is_controller });
+            let pod = json!({ "metadata": { "labels": { "job-name": "j" }, "ownerReferences": [owner] } });
+            is_of(&serde_json::from_value(pod).unwrap(), &job)
+        };
+        assert!(of("1", true) && !of("1", false) && !of("2", true));
     }
 
     #[test]

@@ -12,16 +12,17 @@ use serde_json::json;
 use super::Installed;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
-use crate::manifests::{DEFAULT_NAMESPACE, Manifest, shipped};
-
-/// The name of the agent's service account in the manifests.
-const DEFAULT_ACCOUNT: &str = "imgop-agent";
+use crate::manifests::{AGENT, DEFAULT_NAMESPACE, Manifest, shipped};
 
 /// What a namespace is enabled for. Each has a role of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Feature {
-    /// Images are copied.
+    /// Images are copied, with the Secrets that they name.
     Images,
+    /// Images are copied that name no Secret.
+    ImagesWithoutSecrets,
+    /// The agent reads the Secrets that Images name, where the latter alone are copied.
+    Secrets,
     /// `ImageBuilders` are built.
     Builds,
     /// Images may use the agent's AWS identity.
@@ -30,12 +31,16 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Images, Self::Builds, Self::Aws];
+    pub const ALL: [Self; 5] =
+        [Self::Images, Self::ImagesWithoutSecrets, Self::Secrets, Self::Builds, Self::Aws];
 
     /// Returns the name of the `RoleBinding` that enables it.
     pub fn binding(self) -> &'static str {
         match self {
             Self::Images => "imgop-agent",
+            // What a binding is of cannot be changed, so each role has one of its own.
+            Self::ImagesWithoutSecrets => "imgop-agent-copies",
+            Self::Secrets => "imgop-agent-secrets",
             Self::Builds => "imgop-agent-builds",
             Self::Aws => "imgop-agent-aws",
         }
@@ -45,6 +50,8 @@ impl Feature {
     pub fn cluster_role(self) -> &'static str {
         match self {
             Self::Images => "imgop-agent-namespace",
+            Self::ImagesWithoutSecrets => "imgop-agent-copies",
+            Self::Secrets => "imgop-agent-secrets",
             Self::Builds => "imgop-agent-builds",
             Self::Aws => "imgop-agent-aws",
         }
@@ -54,15 +61,18 @@ impl Feature {
     pub fn title(self) -> &'static str {
         match self {
             Self::Images => "copies of Images",
+            Self::ImagesWithoutSecrets => "copies of Images without Secrets",
+            Self::Secrets => "Secrets that Images name",
             Self::Builds => "builds of ImageBuilders",
             Self::Aws => "the agent's AWS identity",
         }
     }
 
-    /// Returns the flag of `enable` that stands for it, with a space in front; none for the first.
+    /// Returns the flag of `enable` that stands for it, with a space in front; none for what it does without one.
     pub fn flag(self) -> &'static str {
         match self {
-            Self::Images => "",
+            Self::Images | Self::Secrets => "",
+            Self::ImagesWithoutSecrets => " --without-secrets",
             Self::Builds => " --builds",
             Self::Aws => " --aws",
         }
@@ -71,7 +81,7 @@ impl Feature {
     /// Returns what whoever grants it should know.
     pub fn caution(self) -> Option<&'static str> {
         match self {
-            Self::Images => None,
+            Self::Images | Self::ImagesWithoutSecrets | Self::Secrets => None,
             Self::Builds => Some(
                 "whoever may create ImageBuilders there runs code there, as root of a user namespace, with the pods' network",
             ),
@@ -93,6 +103,16 @@ impl Feature {
             .map_err(|error| CliError::failed(format!("the agent's roles cannot be read: {error}")))?;
         Ok(rules.iter().flat_map(rights_of).collect())
     }
+}
+
+/// Returns whether one of the things that a namespace is enabled for lets Images be copied there.
+pub fn copies_images(enabled: &[Feature]) -> bool {
+    enabled.iter().any(|feature| matches!(feature, Feature::Images | Feature::ImagesWithoutSecrets))
+}
+
+/// Returns whether one of them lets the agent read Secrets there.
+pub fn reads_secrets(enabled: &[Feature]) -> bool {
+    enabled.iter().any(|feature| matches!(feature, Feature::Images | Feature::Secrets | Feature::Builds))
 }
 
 /// Returns what a rule grants: `create, delete jobs.batch`.
@@ -117,7 +137,7 @@ pub struct Account {
 
 impl Default for Account {
     fn default() -> Self {
-        Self { namespace: DEFAULT_NAMESPACE.to_owned(), name: DEFAULT_ACCOUNT.to_owned() }
+        Self { namespace: DEFAULT_NAMESPACE.to_owned(), name: AGENT.to_owned() }
     }
 }
 
@@ -247,8 +267,14 @@ mod tests {
         list, watch pods
         list events
         get secrets
+        get configmaps
+        create, patch, delete images.skopeo.io
         own jobs.imgop.io
         ");
+        let reads = |feature| {
+            rights(feature).lines().any(|line| line.starts_with("get") && line.ends_with(" secrets"))
+        };
+        assert_eq!(Feature::ALL.map(reads), Feature::ALL.map(|feature| reads_secrets(&[feature])));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use kube::api::ListParams;
 use kube::core::ObjectMeta;
 
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 
 /// A program that keeps objects as they are written elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +50,21 @@ impl Keeper {
         Some(Self::Helm { release, namespace })
     }
 
+    /// Returns who keeps an object now. What Helm leaves behind on purpose still has its marks when the release is gone.
+    ///
+    /// # Errors
+    /// If that cannot be looked up.
+    pub async fn in_charge(cluster: &Cluster, metadata: &ObjectMeta) -> Result<Option<Self>, CliError> {
+        let keeper = Self::of(metadata);
+        if let Some(Self::Helm { release, namespace }) = &keeper
+            && is_left_behind(metadata)
+            && !has_release(cluster, release, namespace).await?
+        {
+            return Ok(None);
+        }
+        Ok(keeper)
+    }
+
     /// Returns that an installation is theirs, and how it is changed.
     pub fn refusal(&self, verb: Verb) -> CliError {
         let (by, hint) = match (self, verb) {
@@ -71,6 +90,26 @@ impl Keeper {
         CliError::failed(format!("imgop is managed by {by}, which would set back what is changed here"))
             .hinted(hint)
     }
+}
+
+/// Returns whether an object stays where its release is uninstalled.
+fn is_left_behind(metadata: &ObjectMeta) -> bool {
+    let policy = metadata.annotations.as_ref().and_then(|all| all.get("helm.sh/resource-policy"));
+    policy.is_some_and(|policy| policy == "keep")
+}
+
+/// Returns whether Helm knows a release: by a Secret for each of its revisions, or by a ConfigMap, as Helm is set.
+async fn has_release(cluster: &Cluster, release: &str, namespace: &str) -> Result<bool, CliError> {
+    let revisions = ListParams::default().labels(&format!("owner=helm,name={release}"));
+    let place = cluster.in_namespace(Some(namespace));
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), namespace);
+    let found = secrets.list_metadata(&revisions).await;
+    if !found.map_err(|error| place.explain_in_namespace("list", "secrets", &error))?.items.is_empty() {
+        return Ok(true);
+    }
+    let config_maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+    let found = config_maps.list_metadata(&revisions).await;
+    Ok(!found.map_err(|error| place.explain_in_namespace("list", "configmaps", &error))?.items.is_empty())
 }
 
 /// What was to be done with an installation.

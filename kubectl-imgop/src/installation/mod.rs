@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! keeper     who else manages what is installed: a Helm release, Flux, Argo CD
+//! variables  settings that others have given another form
 //! plan       what an apply would change, worked out by the API server
 //! applying   objects applied, and waited for
 //! removal    what an uninstallation deletes
@@ -13,6 +14,7 @@ pub mod enabled;
 pub mod keeper;
 pub mod plan;
 pub mod removal;
+mod variables;
 
 use imgop_core::api::{MANAGED_BY, PART_OF_LABEL};
 use k8s_openapi::api::apps::v1::Deployment;

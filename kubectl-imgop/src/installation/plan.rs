@@ -8,9 +8,11 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::keeper::{Keeper, Verb};
+use super::variables::check_variables;
 use super::{FIELD_MANAGER, Installed};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
+use crate::manifests::account::keep_account;
 use crate::manifests::choices::Choices;
 use crate::manifests::crd_skew::CrdSkew;
 use crate::manifests::differences::{Difference, differences};
@@ -59,7 +61,7 @@ impl Plan {
     /// Works out what these choices change in a cluster.
     ///
     /// # Errors
-    /// If someone else manages the installation.
+    /// If another program manages the installation, or has set what is to be set.
     pub async fn new(
         cluster: &Cluster,
         choices: &Choices,
@@ -67,16 +69,27 @@ impl Plan {
     ) -> Result<Self, CliError> {
         let mut manifests = choices.applied(shipped()?)?;
         let kept =
-            installed.map(|installed| keep_set(&mut manifests, installed, choices)).unwrap_or_default();
+            installed.map(|installed| keep_set(cluster, &mut manifests, installed, choices)).transpose()?;
         let steps = manifests.iter().cloned().map(|manifest| step(cluster, manifest));
         let steps: Vec<Option<Step>> = stream::iter(steps).buffered(CONCURRENT).try_collect().await?;
         let obsolete = obsolete(cluster, &manifests).await?;
-        Ok(Self { steps: steps.into_iter().flatten().collect(), kept, obsolete })
+        let (steps, kept) = (steps.into_iter().flatten().collect(), kept.unwrap_or_default());
+        Ok(Self { steps, kept, obsolete })
     }
 
     /// Returns whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
         self.obsolete.is_empty() && self.steps.iter().all(|step| step.change == Change::Unchanged)
+    }
+
+    /// Returns whether what is there is of another version, whatever the agent's image says of itself: objects differ that
+    /// no administrator has reason to change.
+    pub fn is_of_other_version(&self) -> bool {
+        let differs = |step: &Step| {
+            let is_bound = step.manifest.resource.kind.ends_with("Binding");
+            !is_bound && !step.manifest.is("Deployment") && matches!(step.change, Change::Configure(_))
+        };
+        !self.obsolete.is_empty() || self.steps.iter().any(differs)
     }
 
     /// Returns the CRDs that would lose something.
@@ -134,11 +147,21 @@ impl Step {
     }
 }
 
-/// Puts what an administrator has set into the manifest of the agent's Deployment.
-fn keep_set(manifests: &mut [Manifest], installed: &Installed, choices: &Choices) -> Vec<Kept> {
+/// Puts what an administrator has set into the manifests.
+fn keep_set(
+    cluster: &Cluster,
+    manifests: &mut [Manifest],
+    installed: &Installed,
+    choices: &Choices,
+) -> Result<Vec<Kept>, CliError> {
     let live = serde_json::to_value(&installed.deployment).unwrap_or_default();
-    let deployments = manifests.iter_mut().filter(|manifest| manifest.is("Deployment"));
-    deployments.flat_map(|manifest| keep(manifest, &live, choices)).collect()
+    let mut kept = Vec::new();
+    for manifest in manifests.iter_mut().filter(|manifest| manifest.is("Deployment")) {
+        kept.extend(keep(manifest, &live, choices));
+        check_variables(manifest, &live, &cluster.flags)?;
+    }
+    kept.extend(keep_account(manifests, &live));
+    Ok(kept)
 }
 
 /// Returns what becomes of an object; none of a namespace that was there before imgop, which stays as it is.
@@ -149,7 +172,7 @@ async fn step(cluster: &Cluster, manifest: Manifest) -> Result<Option<Step>, Cli
     if manifest.is("Namespace") && !is_ours(&live) {
         return Ok(None);
     }
-    if let Some(keeper) = Keeper::of(&live.metadata) {
+    if let Some(keeper) = Keeper::in_charge(cluster, &live.metadata).await? {
         return Err(keeper.refusal(Verb::Apply));
     }
     let applied = patch(cluster, &manifest, true).await?;

@@ -64,7 +64,9 @@ impl Removal {
         for manifest in manifests {
             let Some(live) = cluster.live(&manifest).await? else { continue };
             let is_crd = manifest.is("CustomResourceDefinition");
-            if let Some(keeper) = Keeper::of(&live.metadata).filter(|_| !is_crd || with_crds) {
+            if (!is_crd || with_crds)
+                && let Some(keeper) = Keeper::in_charge(cluster, &live.metadata).await?
+            {
                 return Err(keeper.refusal(Verb::Delete));
             }
             // What administrators and users have put into the namespace goes with it: only on demand, and never where

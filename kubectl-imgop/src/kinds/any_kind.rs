@@ -37,6 +37,8 @@ pub trait AnyKind: Sync {
     fn past_layout(&self) -> PastLayout;
     /// Returns [`Kind::JOB_WORDS`].
     fn job_words(&self) -> JobWords;
+    /// Returns [`Kind::CHILDREN`].
+    fn children(&self) -> Option<&'static str>;
     /// Returns [`Kind::history`] of an object.
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String>;
     /// Returns [`Kind::failed_tags`] of an object.
@@ -138,6 +140,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn job_words(&self) -> JobWords {
         K::JOB_WORDS
+    }
+
+    fn children(&self) -> Option<&'static str> {
+        K::CHILDREN
     }
 
     fn history(&self, object: &DynamicObject) -> Result<Vec<PastSync>, String> {

@@ -7,6 +7,7 @@ mod any_kind;
 mod endpoint_text;
 pub mod image;
 pub mod image_builder;
+mod image_mirror;
 mod job_text;
 pub mod listing;
 pub mod object_name;
@@ -15,7 +16,7 @@ pub mod past_sync;
 pub mod progress;
 mod registry_access;
 
-use imgop_core::api::{Image, ImageBuilder, RegistryAccess};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, RegistryAccess};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
@@ -58,6 +59,8 @@ pub trait Kind: Resource<DynamicType = (), Scope: Scoped> + DeserializeOwned + '
     const JOB_WORDS: JobWords = JobWords::NO_JOBS;
     /// Reasons of a Ready condition that retries alone do not change: a user or the passing of time does.
     const BEYOND_RETRIES: &'static [&'static str] = &[];
+    /// The objects that it makes, and that are deleted with it; nothing of a kind that makes none.
+    const CHILDREN: Option<&'static str> = None;
 
     /// Returns a cell for each of [`Kind::COLUMNS`].
     fn cells(&self, now: Timestamp) -> Vec<String>;
@@ -151,10 +154,11 @@ pub struct JobContainer {
 }
 
 /// The kinds whose objects the agent acts on, and that verbs change.
-pub const KINDS: [KindRef; 2] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF];
+pub const KINDS: [KindRef; 3] =
+    [Erased::<Image>::REF, Erased::<ImageBuilder>::REF, Erased::<ImageMirror>::REF];
 
 /// All kinds that can be listed and described by their names.
-pub const LISTED_KINDS: [KindRef; 3] = [KINDS[0], KINDS[1], Erased::<RegistryAccess>::REF];
+pub const LISTED_KINDS: [KindRef; 4] = [KINDS[0], KINDS[1], KINDS[2], Erased::<RegistryAccess>::REF];
 
 /// The kind of a name that is typed without one.
 pub const DEFAULT_KIND: KindRef = KINDS[0];

@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn it_is_listed_without_a_namespace_even_among_all_namespaces() {
-        let kind = LISTED_KINDS[2];
+        let kind = LISTED_KINDS[3];
         let columns = Columns { namespace: true, wide: true };
         let table = table(kind, &[corp()], columns, "2026-01-08T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(lines(&table, true), @"
@@ -144,7 +144,7 @@ mod tests {
     fn its_description_says_what_it_lends_to_whom() {
         let object = corp();
         let (jobs, events) = (Ok(Vec::new()), Ok(Vec::new()));
-        let described = Described { kind: LISTED_KINDS[2], object: &object, jobs, events };
+        let described = Described { kind: LISTED_KINDS[3], object: &object, jobs, events };
         let sections = sections(&described, "2026-01-08T00:05:30Z".parse().unwrap()).unwrap();
         let page: Vec<String> = sections.iter().enumerate().map(|(i, table)| lines(table, i > 0)).collect();
         insta::assert_snapshot!(page.join("\n"), @"

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::{DEFAULT_NAMESPACE, Manifest, VERSION};
+use super::kept::version_of;
+use super::{DEFAULT_NAMESPACE, Manifest, container};
 use crate::cli_error::CliError;
 
 /// The names of the agent's settings, a line each; generated with docs/configuration.md.
@@ -81,12 +82,24 @@ impl Choices {
             for setting in &self.settings {
                 setting.put_into(container)?;
             }
-            manifest.body["metadata"]["labels"][VERSION_LABEL] = json!(VERSION);
             if let Some(replicas) = self.replicas {
                 manifest.body["spec"]["replicas"] = json!(replicas);
             }
+            label(&mut manifest);
         }
         Ok(manifest)
+    }
+}
+
+/// Says in the label of a Deployment which version its image is. One by digest, or with a tag that is no version, is not
+/// known to be that of this program.
+pub(super) fn label(deployment: &mut Manifest) {
+    let image = container(&deployment.body).and_then(|container| container["image"].as_str());
+    let version = image.and_then(version_of).map(str::to_owned);
+    let Some(labels) = deployment.body["metadata"]["labels"].as_object_mut() else { return };
+    match version {
+        Some(version) => drop(labels.insert(VERSION_LABEL.to_owned(), version.into())),
+        None => drop(labels.remove(VERSION_LABEL)),
     }
 }
 
@@ -135,7 +148,7 @@ fn rename(value: &mut Value, namespace: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifests::{container, shipped};
+    use crate::manifests::{VERSION, shipped};
 
     fn deployment(manifests: &[Manifest]) -> &Value {
         &manifests.iter().find(|manifest| manifest.is("Deployment")).unwrap().body
@@ -159,6 +172,20 @@ mod tests {
             manifests.iter().filter(|manifest| !manifest.is("Deployment")).cloned().collect()
         };
         assert_eq!(others(&chosen), others(&as_shipped));
+    }
+
+    #[test]
+    fn the_label_says_the_version_of_the_image_and_nothing_where_that_is_not_known() {
+        let label = |image: Option<&str>| {
+            let choices = Choices { image: image.map(str::to_owned), ..Choices::default() };
+            let manifests = choices.applied(shipped().unwrap()).unwrap();
+            deployment(&manifests)["metadata"]["labels"].get(VERSION_LABEL).cloned()
+        };
+        assert_eq!(label(None), Some(json!(VERSION)));
+        assert_eq!(label(Some("r.corp/agent:v0.0.9")), Some(json!("0.0.9")));
+        for unknown in ["r.corp/agent:dev", "r.corp/agent", "r.corp/agent@sha256:00"] {
+            assert_eq!(label(Some(unknown)), None, "{unknown}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::choices::Choices;
+use super::choices::{Choices, label};
 use super::{Manifest, container};
 
 /// Values that some version has shipped, by the name of the setting: those that a later version replaces. The test below
@@ -53,6 +53,7 @@ pub fn keep(manifest: &mut Manifest, live: &Value, choices: &Choices) -> Vec<Kep
         kept.push(Kept { what: "resources".to_owned(), value: resources.to_string() });
         container["resources"] = resources.clone();
     }
+    label(manifest);
     kept
 }
 
@@ -164,6 +165,7 @@ fn kept_value(name: &str, live: &Value, shipped: &Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifests::choices::VERSION_LABEL;
     use crate::manifests::shipped;
 
     fn agent(choices: &Choices) -> Manifest {
@@ -222,8 +224,18 @@ mod tests {
         resources: {"limits":{"memory":"512Mi"},"requests":{"cpu":"10m","memory":"32Mi"}}
         "#);
         let (again, same) = kept(&manifest, &Choices::default());
+        assert_eq!(manifest["metadata"]["labels"][VERSION_LABEL], "0.1.0");
         assert_eq!((again.len(), same), (5, manifest), "it stays so");
         assert_eq!(kept(&live(|_| {}), &Choices::default()).0, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_image_that_is_kept_and_names_no_version_gets_no_label_of_one() {
+        let by_digest = live(|live| {
+            live.pointer_mut(AGENT).unwrap()["image"] = json!("r.corp/agent@sha256:00");
+        });
+        let (_, manifest) = kept(&by_digest, &Choices::default());
+        assert_eq!(manifest["metadata"]["labels"].get(VERSION_LABEL), None);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! ```text
 //! choices      what an administrator chooses: namespace, image, settings, replicas
 //! kept         what of a running agent stays as it is through an upgrade
+//! account      the service account of a running agent, which it keeps
 //! crd_skew     which of two versions of a CRD knows more
 //! differences  what an apply changes, field by field
 //! ```
 
+pub mod account;
 pub mod choices;
 pub mod crd_skew;
 pub mod differences;
@@ -24,6 +26,8 @@ const INSTALL: &str = include_str!("../../../manifests/install.yaml");
 pub const DEFAULT_NAMESPACE: &str = "imgop-system";
 /// The version of what is installed: that of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The name of the agent's Deployment, and of its service account.
+pub const AGENT: &str = "imgop-agent";
 /// The name of the agent's container.
 const AGENT_CONTAINER: &str = "agent";
 

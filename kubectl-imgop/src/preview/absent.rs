@@ -18,6 +18,7 @@ pub fn message(request: &CopyRequest) -> String {
     match version {
         Version::Exact(tag) => format!("{source} has no tag {tag}"),
         Version::Digest(digest) => format!("{source} has no manifest {digest}"),
+        Version::Tags(tags) => format!("{source} has none of the tags {tags}"),
         Version::Every => format!("no tag of {source} is selected"),
         Version::Pattern(_) | Version::Range(_) => format!("no tag of {source} matches {version}"),
     }

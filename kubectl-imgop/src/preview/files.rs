@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use imgop_core::default_destination::WithDestination;
 use kube::CustomResourceExt;
+use serde::de::DeserializeOwned;
 
 use super::default_destination::NOWHERE;
 use super::unknown_fields;
 use crate::cli_error::CliError;
-use crate::kinds::{Erased, KINDS, Kind, KindRef};
+use crate::kinds::{Erased, KINDS, KindRef};
 
 /// The largest file of manifests that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -28,6 +29,8 @@ pub enum Manifest {
     Image(Box<Image>),
     /// A build.
     Builder(Box<ImageBuilder>),
+    /// An inventory of copies.
+    Mirror(Box<ImageMirror>),
 }
 
 /// Returns the Images and ImageBuilders of files, of the files of folders (not of the folders in them), and of the standard
@@ -119,7 +122,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 
 /// Returns the objects of YAML or JSON, including those in Lists. Other kinds than ours are skipped later: a file may
 /// hold all manifests of an application.
-fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
+pub fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
     // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
@@ -130,7 +133,10 @@ fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
 fn items(document: serde_json::Value) -> Vec<serde_json::Value> {
     let is_list = |kind: &str| {
         let of_kind = |known: KindRef| format!("{}List", known.resource().kind) == kind;
-        kind == "List" || of_kind(Erased::<Image>::REF) || of_kind(Erased::<ImageBuilder>::REF)
+        kind == "List"
+            || of_kind(Erased::<Image>::REF)
+            || of_kind(Erased::<ImageBuilder>::REF)
+            || of_kind(Erased::<ImageMirror>::REF)
     };
     match (&document["kind"], &document["items"]) {
         (serde_json::Value::String(kind), serde_json::Value::Array(items)) if is_list(kind) => items.clone(),
@@ -162,6 +168,9 @@ fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
         };
         return Some(object(value, check).map(|builder| Manifest::Builder(Box::new(builder))));
     }
+    if kind == Erased::<ImageMirror>::REF {
+        return Some(object(value, |_| Ok(())).map(|mirror| Manifest::Mirror(Box::new(mirror))));
+    }
     None
 }
 
@@ -176,12 +185,13 @@ fn with_some_destination<K: WithDestination>(object: &K) -> Cow<'_, K> {
 }
 
 /// Reads an object strictly, as `kubectl apply` does.
-fn object<K: Kind + CustomResourceExt>(
+pub fn object<K: CustomResourceExt + DeserializeOwned>(
     value: serde_json::Value,
     check: impl Fn(&K) -> Result<(), String>,
 ) -> Result<K, String> {
     let name = value["metadata"]["name"].as_str().unwrap_or("without a name").to_owned();
-    let (title, expected) = (Erased::<K>::REF.title(), Erased::<K>::REF.resource().api_version);
+    let resource = K::api_resource();
+    let (title, expected) = (resource.kind, resource.api_version);
     if value["apiVersion"] != expected {
         return Err(format!("{title} {name}: its apiVersion is not {expected}"));
     }
@@ -226,7 +236,7 @@ mod tests {
         );
         let image = |read: Result<Manifest, String>| match read.unwrap() {
             Manifest::Image(image) => image,
-            Manifest::Builder(_) => panic!("it is an Image"),
+            Manifest::Builder(_) | Manifest::Mirror(_) => panic!("it is an Image"),
         };
         let images: Vec<_> = of_text(&text).unwrap().into_iter().map(image).collect();
         assert_eq!(images.len(), 2);

@@ -169,7 +169,9 @@ async fn failure(sides: &Sides, observed: &Observed, context: &ErrorContext) -> 
         return tag.unknown_because().map(|why| CliError::failed(context.wording.of(why)));
     }
     let (side, asked) = match (&tag.source, &sides.destination) {
-        (Seen::Unknown(_), _) | (_, None) => (Side::Source, sides.source.head(&tag.source_ref).await),
+        (Seen::Unknown(_), _) | (_, None) => {
+            (Side::Source, sides.source.head(&tag.source_ref.asked_for()).await)
+        }
         (_, Some(client)) => (Side::Destination, client.head(&tag.destination_tag.clone().into()).await),
     };
     asked.err().map(|error| explain(&ObserveError::Registry { side, error }, context))

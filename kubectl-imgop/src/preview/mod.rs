@@ -7,6 +7,7 @@ pub mod details;
 pub mod document;
 pub mod files;
 pub mod inspect;
+pub mod inventory;
 pub mod page;
 pub mod previews;
 mod report;

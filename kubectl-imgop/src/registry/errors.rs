@@ -28,7 +28,7 @@ pub fn explain(error: &ObserveError, context: &ErrorContext) -> CliError {
             let registry = Registry { side: *side, host: error.repository().host(), context };
             registry.hints(error.reason()).into_iter().fold(failed, CliError::hinted)
         }
-        ObserveError::TooManyTags { count, .. } => {
+        ObserveError::TooManyTags { count, .. } | ObserveError::TooManyNamed { count, .. } => {
             failed.hinted(format!("the agent rejects it too; to see the tags anyway: --max-tags {count}"))
         }
         ObserveError::TooManyReferrers { .. } | ObserveError::Naming(_) | ObserveError::TooSlow { .. } => {

@@ -63,6 +63,12 @@ pub(super) async fn contents(
     Ok(Checked { contents, layers: walk.asked.len() })
 }
 
+/// Asks a repository for all that a content names, down to its layers. Returns what it lacks, if anything.
+pub async fn lacks_content(client: &RepositoryClient, digest: &Digest) -> Result<Option<String>, String> {
+    let checked = contents(client, digest, Depth::Layers).await;
+    checked.map(|checked| checked.contents.lacks()).map_err(|error| error.to_string())
+}
+
 impl Contents {
     fn lacking(what: String) -> Self {
         Self { other: Some(what), ..Self::default() }

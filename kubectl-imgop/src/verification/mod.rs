@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use check::{Depth, verify};
+pub use completeness::lacks_content;
 pub use page::print;
 
 /// The version of the document.

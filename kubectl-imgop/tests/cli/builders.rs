@@ -15,6 +15,7 @@ fn cluster() -> FakeCluster {
             "buildah.io/v1alpha1",
             &[builder("api", "False", "StepFailed", "RUN true: exit code 3")],
         ),
+        request if request.contains("/imagemirrors") => list("ImageMirrorList", "skopeo.io/v1alpha1", &[]),
         request if request.contains("/jobs") => list("JobList", "batch/v1", &[]),
         request if request.contains("/events") => list("EventList", "v1", &[]),
         request if request.contains("/images/") => {

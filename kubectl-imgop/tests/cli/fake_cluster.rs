@@ -12,12 +12,14 @@ pub struct FakeCluster {
 }
 
 impl FakeCluster {
-    /// Starts an API server that serves neither `ImageBuilders` nor `RegistryAccesses`; `answer` gets
+    /// Starts an API server that serves neither `ImageBuilders`, `ImageMirrors` nor `RegistryAccesses`; `answer` gets
     /// `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         Self::with_builders(move |request| match request {
             request
-                if ["/apis/buildah.io/", "/apis/imgop.io/"].iter().any(|group| request.contains(group)) =>
+                if ["/apis/buildah.io/", "/apis/imgop.io/", "/imagemirrors"]
+                    .iter()
+                    .any(|group| request.contains(group)) =>
             {
                 refused(404, "NotFound", "the server could not find the requested resource")
             }

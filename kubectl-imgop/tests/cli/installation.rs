@@ -43,6 +43,11 @@ fn what_cannot_be_done_is_refused_before_a_cluster_is_asked() {
     hint: for example: kubectl imgop enable team-a
     hint: kubectl imgop enable --list shows those that are enabled
     ");
+    let both = program.run("enable team --without-secrets --builds");
+    assert!(
+        both.code == 2 && both.stderr.contains("'--without-secrets' cannot be used with '--builds'"),
+        "{both}"
+    );
     let setting = program.run("install --set MAX_JOB=7");
     assert!(setting.code == 2 && setting.stderr.contains("did you mean MAX_JOBS?"), "{setting}");
 }

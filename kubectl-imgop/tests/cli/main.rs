@@ -32,6 +32,12 @@ mod help;
 mod history;
 mod installation;
 mod logs;
+mod migrate;
+mod mirror;
+#[cfg(unix)]
+mod mirror_update;
+#[cfg(unix)]
+mod mirror_update_charts;
 #[cfg(unix)]
 mod picking;
 mod preview;

@@ -26,7 +26,7 @@ pub async fn with_default<'a>(
     };
     // A dry run of the client asks no cluster for what can be told without one.
     let is_offline = args.submit.dry_run == Some(DryRun::Client) && args.destination.is_some();
-    let source = args.source.as_deref().filter(|source| has_version(source) || args.image.versions.is_some());
+    let source = args.source.as_deref().filter(|source| has_version(source) || args.image.has_versions());
     let (Some(source), true, false) = (source, is_open, is_offline) else { return Ok(Cow::Borrowed(args)) };
     let cluster = AnsweringCluster::new(connection.connect().await.map_err(|error| error.message));
     let accesses = RegistryAccesses::new(&cluster);

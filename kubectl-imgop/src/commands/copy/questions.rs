@@ -113,7 +113,7 @@ pub const QUESTIONS: [Question<Draft>; 12] = [
         is_required: true,
         is_open: |draft| {
             let source = draft.args.source.as_deref();
-            !source.is_some_and(has_version) && draft.args.image.versions.is_none()
+            !source.is_some_and(has_version) && !draft.args.image.has_versions()
         },
         ask: |draft, terminal| ask_version(draft, terminal).boxed_local(),
     },

@@ -22,6 +22,8 @@ pub struct DerivedNames {
 pub fn derive(request: &CopyRequest) -> DerivedNames {
     let version = match &request.version {
         Version::Digest(digest) => digest.short().to_owned(),
+        // Names of many would be as long as cut; the hash tells them apart.
+        Version::Tags(_) => String::new(),
         other => other.to_string(),
     };
     let plain = dashed(&format!("{}-{version}", request.source.base_name()));
@@ -39,8 +41,11 @@ pub fn fingerprint(request: &CopyRequest) -> String {
         Naming::Fixed(tag) => tag.to_string(),
         Naming::Template { before, after } => format!("{before}{{tag}}{after}"),
     };
-    let parts =
-        [request.source.to_string(), request.version.to_string(), request.destination.to_string(), naming];
+    let version = match &request.version {
+        Version::Tags(tags) => tags.joined(),
+        other => other.to_string(),
+    };
+    let parts = [request.source.to_string(), version, request.destination.to_string(), naming];
     // None of the parts has a line break.
     Digest::of(parts.join("\n").as_bytes()).hex().to_owned()
 }

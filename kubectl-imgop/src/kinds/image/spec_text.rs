@@ -13,7 +13,10 @@ pub fn mode(mode: Mode) -> &'static str {
 
 /// Returns the source, such as `quay.io/argoproj/argocd:v2.13.x`.
 pub fn source(spec: &ImageSpec) -> String {
-    with_version(&spec.source.name, &spec.source.version)
+    if spec.source.tags.len() > 1 {
+        return format!("{} {}", spec.source.name, spec.source.selected());
+    }
+    with_version(&spec.source.name, &spec.source.selected())
 }
 
 /// Returns what narrows or widens the version: `latest 3, exclude .*-debian`.
@@ -43,7 +46,7 @@ pub fn destination(spec: &ImageSpec) -> String {
 fn with_version(name: &str, version: &str) -> String {
     match version {
         "" => name.to_owned(),
-        digest if digest.contains(':') => format!("{name}@{digest}"),
+        digest if digest.starts_with("sha256:") => format!("{name}@{digest}"),
         // `name:>=2.13 <2.15` would read as a tag.
         range if range.starts_with(['<', '>', '=', '~', '^']) => format!("{name} {range}"),
         tag => format!("{name}:{tag}"),

@@ -1,0 +1,148 @@
+//! `kubectl imgop migrate rancher|regsync|skopeo-sync|dregsy`: files that say which image goes where.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use imgop_core::api::{Credentials, Frequency, ImageMirror};
+use imgop_core::formats::{Format, read};
+use imgop_core::migrate::mirror_update;
+use imgop_core::sources::autoupdate;
+
+use crate::cli_error::{CliError, Outcome};
+use crate::commands::mirror::file::InputFile;
+use crate::commands::mirror::import::{ImportOptions, document};
+use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
+
+/// As often as rancher's workflows run by themselves; a change of the inventory is mirrored at once.
+const DAILY: &str = "1d";
+
+/// A file, and what becomes of it.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// File to read; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    options: ImportOptions,
+
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    output: DocumentFormat,
+}
+
+/// From rancher's artifact-mirror or image-mirror
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl imgop migrate rancher config.yaml --daily regsync-daily.yaml --autoupdate autoupdate.yaml > mirror.yaml")]
+pub struct RancherArgs {
+    #[command(flatten)]
+    of: FileArgs,
+
+    /// File of regsync whose tags are copied again when they move: they become spec.follow
+    #[arg(long, value_name = "FILE")]
+    daily: Option<PathBuf>,
+
+    /// File of version sources: they become spec.updates
+    #[arg(long, value_name = "FILE")]
+    autoupdate: Option<PathBuf>,
+}
+
+/// From regsync
+#[derive(Debug, Args)]
+pub struct RegsyncArgs {
+    #[command(flatten)]
+    pub of: FileArgs,
+}
+
+/// From a file of skopeo sync
+#[derive(Debug, Args)]
+pub struct SkopeoSyncArgs {
+    #[command(flatten)]
+    pub of: FileArgs,
+}
+
+/// From dregsy
+#[derive(Debug, Args)]
+pub struct DregsyArgs {
+    #[command(flatten)]
+    pub of: FileArgs,
+}
+
+/// Prints the ImageMirror of a file.
+pub fn run(ui: Ui, args: &FileArgs, format: Format) -> Result<Outcome, CliError> {
+    let mirror = args.options.import(ui, &args.file, Some(format))?;
+    print(ui, args, mirror)
+}
+
+/// Prints the ImageMirror of rancher's files.
+pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
+    let mut mirror = args.of.options.import(ui, &args.of.file, Some(Format::Rancher))?;
+    if mirror.spec.frequency == Frequency::DEFAULT_TEXT {
+        DAILY.clone_into(&mut mirror.spec.frequency);
+    }
+    if let Some(daily) = &args.daily {
+        let file = InputFile::read(daily)?;
+        let content = read(&file.text, Format::Regsync).map_err(|error| file.error(&error))?;
+        let sources: BTreeSet<String> = content.entries.iter().map(|one| one.entry.source.clone()).collect();
+        let tags: BTreeSet<String> = content.entries.into_iter().flat_map(|entry| entry.entry.tags).collect();
+        for entry in mirror.spec.entries.iter().filter(|entry| !sources.contains(&entry.source)) {
+            for tag in entry.tags.iter().filter(|tag| tags.contains(*tag)) {
+                let source = &entry.source;
+                ui.warning(&format!(
+                    "{source}:{tag}: changed: follow names tags of all entries, so it follows its source too"
+                ));
+            }
+        }
+        mirror.spec.follow = tags.into_iter().collect();
+    }
+    if let Some(path) = &args.autoupdate {
+        let file = InputFile::read(path)?;
+        let entries = autoupdate::read(&file.text).map_err(|error| file.error(&error))?.entries;
+        for entry in &entries {
+            match mirror_update(&entry.update) {
+                Ok(update) => mirror.spec.updates.push(update),
+                Err(why) => {
+                    let (name, line) = (&entry.update.name, entry.line);
+                    ui.warning(&format!("{}:{line}: {name}: not carried: {why}", file.name()));
+                }
+            }
+        }
+        if entries.iter().any(|entry| !entry.update.reviewers.is_empty()) {
+            ui.warning(&format!(
+                "{}: reviewers: not carried: updates of an ImageMirror have no pull requests",
+                file.name()
+            ));
+        }
+    }
+    print(ui, &args.of, mirror)
+}
+
+/// Names a Secret for each registry that is written to, prints the mirror, and says how the Secrets are made.
+fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<Outcome, CliError> {
+    let mut registries = BTreeSet::new();
+    for target in &mut mirror.spec.targets {
+        let registry = target.repository.split('/').next().unwrap_or_default();
+        target.credentials = Some(Credentials { secret_name: secret_name(registry) });
+        registries.insert(registry.to_owned());
+    }
+    args.output.print(ui, &document(&mirror)?)?;
+    for registry in registries {
+        ui.hint(&format!(
+            "to push to {registry}, log in there and give the login to the namespace:\n  \
+             kubectl create secret generic {} --type=kubernetes.io/dockerconfigjson \
+             --from-file=.dockerconfigjson=$HOME/.docker/config.json",
+            secret_name(&registry)
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+fn secret_name(registry: &str) -> String {
+    format!(
+        "registry-{}",
+        registry.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-").to_lowercase()
+    )
+}

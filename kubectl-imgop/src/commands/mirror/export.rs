@@ -1,0 +1,177 @@
+//! `kubectl imgop mirror export`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use imgop_core::formats::images_list::{ImagesList, Line};
+use imgop_core::formats::{Format, regsync, skopeo_sync};
+use imgop_core::inventory::{Inventory, Row};
+use imgop_registry::reference::Repository;
+
+use super::subject::{Source, Subject};
+use crate::cli_error::{CliError, Outcome};
+use crate::output::Ui;
+use crate::output::text::count;
+
+/// Write what a file says in the format of another tool
+///
+/// Of rancher's config.yaml, regsync.yaml is written byte for byte as its own tool generates it. FILE may also be an
+/// ImageMirror. What the other format cannot say is named on stderr.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl imgop mirror export config.yaml --format regsync > regsync.yaml\n  \
+    kubectl imgop mirror export config.yaml --format regsync | diff regsync.yaml -\n  \
+    kubectl imgop mirror export mirror.yaml --format rancher > config.yaml")]
+pub struct ExportArgs {
+    /// File to read; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Format to write
+    #[arg(long, value_enum)]
+    format: ExportFormat,
+
+    /// Format to read, where the file does not tell
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    from: Option<Format>,
+
+    /// How regsync names itself to registries; by default as rancher's tool writes it
+    #[arg(long, value_name = "NAME")]
+    user_agent: Option<String>,
+
+    /// Folder in which hosts.toml is written, which containerd's settings name; otherwise all are printed
+    #[arg(long, value_name = "FOLDER")]
+    output_dir: Option<PathBuf>,
+}
+
+/// Formats that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    /// Configuration of regsync
+    Regsync,
+    /// Rancher's config.yaml
+    Rancher,
+    /// Lines of source, target and tag
+    ImagesList,
+    /// The YAML of skopeo sync
+    SkopeoSync,
+    /// containerd's hosts.toml, by which nodes ask the targets first
+    #[value(name = "hosts.toml")]
+    HostsToml,
+}
+
+/// Prints a file in another format.
+pub fn run(ui: Ui, args: &ExportArgs) -> Result<Outcome, CliError> {
+    let subject = Subject::read(&args.file, args.from)?;
+    subject.warn(ui);
+    let text = match args.format {
+        ExportFormat::Rancher => subject.config()?.formatted(),
+        ExportFormat::Regsync => exported_regsync(ui, &subject, args.user_agent.as_deref())?,
+        ExportFormat::ImagesList => images_list(subject.inventory()?.rows())?,
+        ExportFormat::SkopeoSync => exported_skopeo_sync(ui, subject.inventory()?.rows())?,
+        ExportFormat::HostsToml => return hosts(ui, &subject, args.output_dir.as_deref()),
+    };
+    ui.data(&text)?;
+    Ok(Outcome::Done)
+}
+
+/// Returns regsync.yaml: with credentials where rancher's configuration has templates for them.
+fn exported_regsync(ui: Ui, subject: &Subject, user_agent: Option<&str>) -> Result<String, CliError> {
+    let is_rancher = match &subject.source {
+        Source::File(format, _) => *format == Format::Rancher,
+        Source::Mirror(mirror, _) => {
+            mirror.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(super::subject::RANCHER))
+        }
+    };
+    if is_rancher {
+        return Ok(subject.config()?.regsync(user_agent));
+    }
+    let inventory: Inventory = subject.inventory()?;
+    ui.warning("not carried: credentials; regsync takes those of docker, or add creds");
+    Ok(regsync::written(inventory.rows(), user_agent.unwrap_or("imgop")))
+}
+
+/// Writes `hosts.toml` for each registry that images come from, or prints them, each below its path.
+fn hosts(ui: Ui, subject: &Subject, folder: Option<&Path>) -> Result<Outcome, CliError> {
+    let hosts = subject.inventory()?.containerd_hosts();
+    for (source, destination) in &hosts.uncovered {
+        ui.warning(&format!(
+            "not covered: {source} at {destination}: containerd replaces the registry and what stands before the path, \
+             and this is another path"
+        ));
+    }
+    for registry in &hosts.needs_ca {
+        ui.warning(&format!("{registry}: nodes need its certificate too; add ca = \"PATH\" to its hosts"));
+    }
+    for (registry, text) in &hosts.files {
+        let Some(folder) = folder else {
+            ui.data(&format!("# {registry}/hosts.toml\n{text}"))?;
+            continue;
+        };
+        let folder = folder.join(registry);
+        let path = folder.join("hosts.toml");
+        let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
+        ui.note(&format!("{} written", path.display()));
+    }
+    if hosts.files.is_empty() {
+        return Err(CliError::failed(
+            "no repository keeps its path at a target; name them so with naming.template {path} or {registry}/{path}",
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+fn images_list(rows: Vec<Row>) -> Result<String, CliError> {
+    let lines = rows.into_iter().enumerate().map(|(at, row)| {
+        let problem = || {
+            CliError::failed(format!("{} is no plain tag, and an images-list has nothing else", row.source))
+        };
+        let (source, tag) = row.source.rsplit_once(':').ok_or_else(problem)?;
+        let target = row.destination.strip_suffix(&format!(":{tag}")).ok_or_else(problem)?;
+        Ok(Line {
+            number: at + 1,
+            source: source.to_owned(),
+            target: target.strip_prefix("docker.io/").unwrap_or(target).to_owned(),
+            tag: tag.to_owned(),
+        })
+    });
+    Ok(ImagesList::of(lines.collect::<Result<_, CliError>>()?).formatted())
+}
+
+fn exported_skopeo_sync(ui: Ui, rows: Vec<Row>) -> Result<String, CliError> {
+    let mut sources: BTreeMap<String, (Repository, Vec<String>)> = BTreeMap::new();
+    let mut renamed = 0;
+    for row in rows {
+        let (name, tag) = split(&row.source);
+        let repository: Repository =
+            name.parse().map_err(|error: imgop_registry::reference::ReferenceError| {
+                CliError::failed(error.to_string())
+            })?;
+        let target = split(&row.destination).0;
+        renamed += usize::from(target.rsplit('/').next() != Some(repository.base_name()));
+        let (_, tags) = sources.entry(repository.to_string()).or_insert_with(|| (repository, Vec::new()));
+        tags.push(tag.to_owned());
+    }
+    ui.warning("not carried: targets; skopeo sync takes one as an argument");
+    if renamed > 0 {
+        let tags = count(renamed, "tag");
+        ui.warning(&format!(
+            "not carried: the names of {tags} at their targets; skopeo sync keeps the source's"
+        ));
+    }
+    Ok(skopeo_sync::written(sources.values().map(|(repository, tags)| (repository, tags.as_slice()))))
+}
+
+/// Returns a reference's repository and what stands behind it.
+fn split(reference: &str) -> (&str, &str) {
+    if let Some((name, digest)) = reference.split_once('@') {
+        return (name.rsplit_once(':').map_or(name, |(name, _)| name), digest);
+    }
+    let slash = reference.rfind('/').unwrap_or(0);
+    match reference[slash..].find(':') {
+        Some(at) => (&reference[..slash + at], &reference[slash + at + 1..]),
+        None => (reference, ""),
+    }
+}

@@ -1,0 +1,161 @@
+//! `kubectl imgop mirror import`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use imgop_core::api::{ImageMirror, ImageMirrorSpec, MirrorNaming, MirrorSync, MirrorTarget};
+use imgop_core::formats::{Content, Format, FormatError, Problem, rancher};
+use imgop_core::inventory::Inventory;
+use imgop_core::selection::Version;
+
+use super::subject::{RANCHER, Source, Subject, of_content};
+use crate::cli_error::{CliError, Outcome};
+use crate::kinds::object_name::parse_new_name;
+use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
+
+/// Make an ImageMirror of another tool's file
+///
+/// It is printed, and applied by kubectl. Each thing that the file says and an ImageMirror does not is named on stderr with
+/// its line and field. Credentials are never carried: they belong into Secrets.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl imgop mirror import config.yaml --name rancher > mirror.yaml\n  \
+    kubectl imgop mirror import regsync.yaml | kubectl apply -f -\n  \
+    kubectl imgop mirror import sync.yml --target registry.example.com/mirror --keep-paths")]
+pub struct ImportArgs {
+    /// File to read; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Its format, where the file does not tell
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    options: ImportOptions,
+
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    output: DocumentFormat,
+}
+
+/// What an ImageMirror has that its file does not say.
+#[derive(Debug, Args)]
+pub struct ImportOptions {
+    /// Name of the ImageMirror; by default that of the file
+    #[arg(long, value_parser = parse_new_name)]
+    name: Option<String>,
+
+    /// Where images go to, in place of what the file says; the file of skopeo sync does not say it
+    #[arg(long, value_name = "REPOSITORY")]
+    target: Vec<String>,
+
+    /// Keep registry and path of a source as the name at the target, as skopeo sync --scoped does; otherwise the last part
+    /// of the path is the name. Of the file of skopeo sync only
+    #[arg(long)]
+    keep_paths: bool,
+}
+
+/// Prints an ImageMirror.
+pub fn run(ui: Ui, args: &ImportArgs) -> Result<Outcome, CliError> {
+    let mirror = args.options.import(ui, &args.file, args.format)?;
+    args.output.print(ui, &document(&mirror)?)?;
+    Ok(Outcome::Done)
+}
+
+impl ImportOptions {
+    /// Returns the ImageMirror that a file becomes, and says what of the file it is not.
+    pub fn import(&self, ui: Ui, file: &Path, format: Option<Format>) -> Result<ImageMirror, CliError> {
+        let subject = Subject::read(file, format)?;
+        let (mirror, mut notes) = match &subject.source {
+            Source::Mirror(..) => {
+                return Err(CliError::failed(format!("{} is an ImageMirror already", subject.file.name())));
+            }
+            Source::File(format, content) => self.mirror(&subject, *format, content)?,
+        };
+        notes.splice(0..0, subject.notes().iter().cloned());
+        subject.file.warn(ui, &notes);
+        Ok(mirror)
+    }
+
+    fn mirror(
+        &self,
+        subject: &Subject,
+        format: Format,
+        content: &Content,
+    ) -> Result<(ImageMirror, Vec<FormatError>), CliError> {
+        let mut notes = Vec::new();
+        let mut spec = ImageMirrorSpec {
+            targets: content.targets.clone(),
+            entries: content.entries.iter().map(|entry| entry.entry.clone()).collect(),
+            ..of_content(content)
+        };
+        if !self.target.is_empty() {
+            spec.targets = self.target.iter().map(|repository| target(repository)).collect();
+            spec.entries.iter_mut().for_each(|entry| entry.targets.clear());
+        }
+        if spec.targets.is_empty() {
+            return Err(CliError::usage(
+                "the file does not say where images go to: give --target, such as registry.example.com/mirror",
+            ));
+        }
+        // These tools replace what moved; rancher's only fill up.
+        if !matches!(format, Format::Rancher | Format::ImagesList) {
+            spec.sync = MirrorSync::Follow;
+        }
+        if format == Format::SkopeoSync {
+            let template = if self.keep_paths { "{registry}/{path}" } else { "{name}" };
+            spec.naming = MirrorNaming { template: Some(template.to_owned()), ..MirrorNaming::default() };
+        }
+        Inventory::read(&spec, &[]).map_err(|error| subject.unusable(&error))?;
+        notes.extend(patterns(content));
+        let name = self.name.clone().unwrap_or_else(|| subject.name());
+        let mut mirror = ImageMirror::new(&name, spec);
+        if format == Format::Rancher {
+            let config =
+                rancher::read(&subject.file.text).map_err(|error| subject.file.error(&error))?.config;
+            let (config, has_password) = config.without_entries();
+            if has_password {
+                let problem = "a password; put it into a Secret and name it in targets[].credentials";
+                notes.push(FormatError {
+                    line: config.repositories.first().map_or(1, |target| target.line),
+                    field: "Repositories".to_owned(),
+                    problem: Problem::NotCarried(problem.to_owned()),
+                });
+            }
+            mirror.metadata.annotations = Some(BTreeMap::from([(RANCHER.to_owned(), config.formatted())]));
+        }
+        Ok((mirror, notes))
+    }
+}
+
+/// Returns an ImageMirror as it is printed.
+pub fn document(mirror: &ImageMirror) -> Result<serde_json::Value, CliError> {
+    let mut document = serde_json::to_value(mirror)
+        .map_err(|error| CliError::failed(format!("cannot write the object: {error}")))?;
+    document.as_object_mut().map(|fields| fields.remove("status"));
+    Ok(document)
+}
+
+fn target(repository: &str) -> MirrorTarget {
+    MirrorTarget { repository: repository.to_owned(), default: true, ..MirrorTarget::default() }
+}
+
+/// Returns that tags are patterns in an `ImageMirror`, where the file's own tool takes them for what they are.
+fn patterns(content: &Content) -> Vec<FormatError> {
+    let mut notes = Vec::new();
+    for entry in &content.entries {
+        for tag in &entry.entry.tags {
+            let is_tag = tag.parse::<imgop_registry::reference::Tag>().is_ok();
+            if is_tag && !matches!(tag.parse(), Ok(Version::Exact(_))) {
+                let problem = Problem::Changed(format!(
+                    "{tag} is a pattern in an ImageMirror, and selects more than that tag"
+                ));
+                notes.push(FormatError { line: entry.line, field: entry.entry.source.clone(), problem });
+            }
+        }
+    }
+    notes
+}
