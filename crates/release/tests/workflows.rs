@@ -53,3 +53,22 @@ fn no_workflow_may_write_by_default() {
         assert_eq!(workflow(name)["permissions"], serde_json::json!({ "contents": "read" }), "{name}");
     }
 }
+
+/// Workflows for users, as documents.
+const EXAMPLES: [&str; 2] = ["mirror-check.yml", "mirror-update.yml"];
+
+#[test]
+fn examples_of_workflows_may_not_write_by_default_and_pin_what_they_run() {
+    for name in EXAMPLES {
+        let text = text(&format!("docs/workflows/{name}"));
+        let workflow: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }), "{name}");
+        assert!(workflow["jobs"].as_object().is_some_and(|jobs| !jobs.is_empty()), "{name}");
+        for (_, action) in text.lines().filter_map(|line| line.split_once("uses: ")) {
+            let commit = action.split_once('@').map_or("", |(_, commit)| commit);
+            assert!(commit.len() > 40 && commit[40..].starts_with(" # v"), "{name}: {action}");
+        }
+    }
+    let all = std::fs::read_dir(repository().join("docs/workflows")).unwrap().count();
+    assert_eq!(all, EXAMPLES.len());
+}

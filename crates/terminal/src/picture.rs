@@ -6,7 +6,7 @@ use anstyle::{Ansi256Color, Color, Effects, RgbColor, Style};
 use anstyle_svg::{Term, WIN10_CONSOLE};
 use vt100::{Cell, Screen};
 
-use crate::names::{NAMES_VARIABLE, pairs, renamed};
+use crate::names::{NAMES_VARIABLE, Row, pairs, renamed};
 
 /// Returns an SVG of what a screen shows, without the empty lines at its end. Names of a test cluster are replaced as
 /// [`NAMES_VARIABLE`] says.
@@ -15,22 +15,27 @@ pub fn picture(screen: &Screen) -> String {
     let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
     let names = pairs(&names);
     let (rows, columns) = screen.size();
-    let lines: Vec<String> = (0..rows.get())
-        .map(|row| line((0..columns.get()).filter_map(|column| screen.cell(row, column))))
-        .map(|line| renamed(&line, &names))
-        .collect();
+    let cells = |row| (0..columns.get()).filter_map(move |column| screen.cell(row, column));
+    // What follows a wide character is part of it.
+    let cells = |row| cells(row).filter(|cell| !cell.is_wide_continuation());
+    let row = |row| cells(row).map(|cell| (style(cell), text(cell))).collect::<Row>();
+    let lines: Vec<String> =
+        renamed(&(0..rows.get()).map(row).collect::<Vec<_>>(), &names).into_iter().map(line).collect();
     let shown = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
     Term::new().palette(WIN10_CONSOLE).render_svg(&lines[..shown].join("\n"))
 }
 
+fn text(cell: &Cell) -> String {
+    if cell.has_contents() { cell.contents().to_owned() } else { " ".to_owned() }
+}
+
 /// Returns a line with the escape codes of its colours, without the blanks at its end.
-fn line<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
-    let mut styled: Vec<(Style, String)> = Vec::new();
-    for cell in cells.filter(|cell| !cell.is_wide_continuation()) {
-        let (style, text) = (style(cell), if cell.has_contents() { cell.contents() } else { " " });
+fn line(row: Row) -> String {
+    let mut styled = Row::new();
+    for (style, text) in row {
         match styled.last_mut() {
-            Some((last, run)) if *last == style => run.push_str(text),
-            _ => styled.push((style, text.to_owned())),
+            Some((last, run)) if *last == style => run.push_str(&text),
+            _ => styled.push((style, text)),
         }
     }
     while styled.pop_if(|(style, run)| style.is_plain() && run.trim_end().is_empty()).is_some() {}

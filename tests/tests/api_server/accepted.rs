@@ -61,6 +61,14 @@ fn single_fields() -> Vec<Case> {
             "a--b/c__d/e.f_g",
         ],
     ));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let (named, full) =
+        (format!("{}@{digest}", "a".repeat(128)), (0..1000).map(|n| format!("v{n}@{digest}")));
+    for tags in [json!(["1.27", "8.x", named, digest]), json!(full.collect::<Vec<_>>())] {
+        let source = json!({ "name": "quay.io/argoproj/argocd", "tags": tags, "select": { "minAge": "3d" } });
+        cases.push(vec![("source", source.clone())]);
+        cases.push(vec![("source", source), ("destination.version", "mirrored-{tag}".into())]);
+    }
     cases.extend(each(
         "source.version",
         &[

@@ -252,6 +252,48 @@ async fn b1_a_destination_version_that_would_put_tags_onto_one_is_refused() -> a
 }
 
 #[tokio::test]
+async fn tags_that_cannot_be_read_or_do_not_go_with_what_else_is_given_are_refused() -> anyhow::Result<()> {
+    const ONE_OF_BOTH: &str =
+        "give one of source.version (a tag, a pattern, a range or a digest) and source.tags";
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let with = |others: &[(&'static str, Value)], field, says| Bad {
+        set: [("source", json!({ "name": "quay.io/argoproj/argocd", "tags": ["v2.13.1", "v2.13.2"] }))]
+            .into_iter()
+            .chain(others.iter().cloned())
+            .collect(),
+        field,
+        says,
+    };
+    let list = |texts: Value| Bad {
+        set: vec![("source", json!({ "name": "quay.io/argoproj/argocd", "tags": texts }))],
+        field: "source.tags[0]",
+        says: "should match",
+    };
+    let mut cases: Vec<Bad> = ["", "*", ">=2", "a b", "-a", "1.0@sha256:12", "1.0@", "sha256:12", "1@2"]
+        .iter()
+        .map(|text| list(json!([text])))
+        .collect();
+    cases.push(list(json!(["a".repeat(129)])));
+    cases.push(list(json!([format!("-a@{digest}")])));
+    cases.push(Bad { says: "Too long: may not be more than 200", ..list(json!(["a".repeat(201)])) });
+    let many: Vec<String> = (0..1001).map(|n| format!("v{n}")).collect();
+    cases.push(Bad { field: "source.tags", says: "Too many: 1001", ..list(json!(many)) });
+    cases.push(Bad { field: "source", says: ONE_OF_BOTH, ..list(json!([])) });
+    cases.push(Bad { set: vec![("source", json!({ "name": "a/b" }))], field: "source", says: ONE_OF_BOTH });
+    cases.push(with(&[("source.version", "v1".into())], "source", ONE_OF_BOTH));
+    let fixed = "destination.version must be empty or hold {tag} when source.tags is given";
+    cases.push(with(&[("destination.version", "stable".into())], "destination.version", fixed));
+    cases.push(with(&[("destination.version", "v2.13.x".into())], "destination.version", fixed));
+    let select = "source.select.include, exclude and latest go with source.version only";
+    for (field, value) in [("latest", json!(1)), ("include", json!(["a"])), ("exclude", json!(["a"]))] {
+        cases.push(with(&[("source.select", json!({ field: value }))], "source.select", select));
+    }
+    let itself = [("destination.name", "quay.io/argoproj/argocd".into())];
+    cases.push(with(&itself, "destination.name", "there is nothing to copy"));
+    every_one_is_refused(cases).await
+}
+
+#[tokio::test]
 async fn a_repository_is_not_copied_onto_itself_unless_tags_change() -> anyhow::Result<()> {
     let same = |versions: &[(&'static str, &str)]| Bad {
         set: [("destination.name", "quay.io/argoproj/argocd".into())]

@@ -13,6 +13,7 @@ mod images;
 mod installation;
 mod job_template;
 mod kubectl_get;
+mod mirrors;
 mod monitoring;
 mod older_crds;
 mod plugin;

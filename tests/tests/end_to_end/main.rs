@@ -5,10 +5,12 @@
 
 mod builds;
 mod conflicts;
+mod containerd_hosts;
 mod copying;
 mod dialog;
 mod doctor;
 mod edits;
+mod exact_tags;
 mod failures;
 mod jobs;
 mod lent;

@@ -1,6 +1,7 @@
 //! Manifests of image-operator do here what its documentation says.
 
-use imgop_tests::tenant::{CA_SECRET, PUSH_SECRET, with_tenant};
+use imgop_tests::image_operator::{Reached, image};
+use imgop_tests::tenant::with_tenant;
 
 #[tokio::test]
 async fn b1_the_readme_example_of_image_operator_keeps_each_tag() -> anyhow::Result<()> {
@@ -8,32 +9,7 @@ async fn b1_the_readme_example_of_image_operator_keeps_each_tag() -> anyhow::Res
         let tags = ["v2.12.0", "v2.13.0", "v2.13.1", "v2.13.2-rc1", "v2.14.0"];
         let mut pushed = tenant.cluster.source.fill(&tenant.path("argocd"), &tags, "").await?;
         pushed.retain(|tag, _| tag.starts_with("v2.13."));
-        let source = tenant.cluster.source.repository(&tenant.path("argocd"));
-        let destination = tenant.cluster.target.repository(&tenant.path("argocd"));
-        // Word for word but for the registries and how they are reached.
-        let manifest = format!(
-            "
-apiVersion: skopeo.io/v1alpha1
-kind: Image
-metadata:
-  name: argocd
-spec:
-  allowCandidateRelease: true
-  mode: OnceByTag
-  frequency: 15m
-  source:
-    name: {source}
-    version: v2.13.x
-    useAwsIRSA: false
-    tls: {{ mode: PlainHTTP }}
-  destination:
-    name: {destination}
-    version: v2.13.x
-    useAwsIRSA: false
-    credentials: {{ secretName: {PUSH_SECRET} }}
-    tls: {{ caSecretName: {CA_SECRET} }}
-"
-        );
+        let manifest = image(tenant, Reached::ByItself);
         assert_eq!(tenant.kubectl.apply(&manifest).await?.ok()?, "image.skopeo.io/argocd created\n");
         let status = tenant.ready("argocd").await?.status.unwrap();
         assert_eq!(tenant.cluster.target.digests(&tenant.path("argocd")).await?, pushed);

@@ -1,6 +1,9 @@
 //! The agent of the test cluster is installed by Helm, upgraded, taken back and taken out, while copies wait or run. Apart
 //! from the other tests on the cluster, because the agent belongs to all; what was there is put back.
 
+mod migrated;
+mod repeated;
+
 use std::panic::AssertUnwindSafe;
 
 use anyhow::{Context as _, ensure};

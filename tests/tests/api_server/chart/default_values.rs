@@ -51,7 +51,7 @@ async fn values_that_do_not_exist_or_contradict_each_other_are_refused_by_name()
     let helm = Helm::new().await?;
     let variable = |name: &str| json!([{ "name": name, "value": "1" }]);
     let registry_access = json!([{ "name": "hub" }]);
-    let cases: [(Value, &[&str]); 12] = [
+    let cases: [(Value, &[&str]); 14] = [
         (at("settings.maxJbos", json!(7)), &["maxJbos"]),
         (at("replicaCount", json!(2)), &["replicaCount"]),
         (at("image.version", json!("1")), &["image", "version"]),
@@ -63,6 +63,14 @@ async fn values_that_do_not_exist_or_contradict_each_other_are_refused_by_name()
         (at("podSecurityContext.runAsUser", json!(0)), &["runAsUser"]),
         (at("registryAccesses", registry_access), &["registryAccesses/0", "spec"]),
         (at("namespaces.copies", json!(["imgop-system"])), &["namespaces.copies", "always enabled"]),
+        (
+            at("namespaces.copiesWithoutSecrets", json!(["imgop-system"])),
+            &["namespaces.copiesWithoutSecrets", "always enabled"],
+        ),
+        (
+            at("namespaces", json!({ "copies": ["team-a"], "copiesWithoutSecrets": ["team-a"] })),
+            &["both have team-a"],
+        ),
         (
             merged(at("settings.maxJobs", json!(7)), at("env", variable("MAX_JOBS"))),
             &["env and settings both have MAX_JOBS"],
@@ -106,5 +114,59 @@ async fn a_variable_is_in_the_container_once_wherever_it_is_set() -> anyhow::Res
     }
     ensure!(env["HTTPS_PROXY"]["valueFrom"] == secret, "{env:#}");
     ensure!(env["POD_ADDRESSES"]["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIPs", "{env:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_without_secrets_has_the_smaller_role_and_the_network_policy_of_copies()
+-> anyhow::Result<()> {
+    let helm = Helm::new().await?;
+    let values = json!({ "namespaces": { "copies": ["team-a"], "copiesWithoutSecrets": ["team-b"] },
+        "networkPolicies": { "enabled": true } });
+    let rendered = helm.template(&values).await?;
+    let of = |namespace: &str, kind: &str, pointer: &str| -> Vec<String> {
+        let found = rendered
+            .iter()
+            .filter(|object| object["kind"] == kind && object["metadata"]["namespace"] == namespace);
+        found.filter_map(|object| object.pointer(pointer)?.as_str().map(str::to_owned)).collect()
+    };
+    let role = "/roleRef/name";
+    ensure!(of("team-a", "RoleBinding", role) == ["imgop-agent-namespace"]);
+    ensure!(of("team-b", "RoleBinding", role) == ["imgop-agent-copies"]);
+    ensure!(of("team-b", "NetworkPolicy", "/metadata/name") == ["imgop-copies"]);
+    Ok(())
+}
+
+/// Image-operator's chart had a value for the name of its Secret, and its Deployment read another one.
+#[tokio::test]
+async fn b19_the_names_of_secrets_in_the_values_reach_the_objects_that_use_them() -> anyhow::Result<()> {
+    let helm = Helm::new().await?;
+    let of_secret = |name: &str, key: &str| json!({ "name": name, "valueFrom": { "secretKeyRef": { "name": "mine", "key": key } } });
+    let lent = json!({ "hosts": ["docker.io"], "repositories": ["/"], "actions": ["Pull"],
+        "namespaceSelector": { "matchLabels": { "registry": "hub" } }, "secretName": "lent" });
+    let values = json!({
+        "env": [
+            { "name": "CREDS_DESTINATION_REGISTRY", "value": "registry.example.com" },
+            of_secret("CREDS_DESTINATION_USERNAME", "user"),
+            of_secret("CREDS_DESTINATION_PASSWORD", "password"),
+        ],
+        "envFrom": [{ "secretRef": { "name": "settings" } }],
+        "image": { "pullSecrets": ["pull"] },
+        "registryAccesses": [{ "name": "hub", "spec": lent }],
+        "settings": { "jobPullSecrets": ["pull-of-jobs"] },
+    });
+    let rendered = helm.template(&values).await?;
+    let of_kind =
+        |kind: &str| rendered.iter().find(|object| object["kind"] == kind).cloned().unwrap_or_default();
+    let pod = of_kind("Deployment")["spec"]["template"]["spec"].clone();
+    let container = &pod["containers"][0];
+    ensure!(pod["imagePullSecrets"] == json!([{ "name": "pull" }]), "{pod:#}");
+    ensure!(container["envFrom"] == json!([{ "secretRef": { "name": "settings" } }]), "{container:#}");
+    ensure!(of_kind("RegistryAccess")["spec"]["secretName"] == "lent");
+    let env = env(rendered);
+    for (name, key) in [("CREDS_DESTINATION_USERNAME", "user"), ("CREDS_DESTINATION_PASSWORD", "password")] {
+        ensure!(env[name] == of_secret(name, key), "{env:#}");
+    }
+    ensure!(env["JOB_PULL_SECRETS"]["value"] == "pull-of-jobs", "{env:#}");
     Ok(())
 }

@@ -5,17 +5,19 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use imgop_tests::api_server::{ApiServer, install_crds};
+use imgop_tests::examples::example;
 use imgop_tests::helm::{Helm, chart};
 use imgop_tests::testbed_scripts;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
 
-use super::{at, default_values, example, merged};
+use super::{at, default_values, merged};
 
 /// The namespaces of the values below.
-const NAMESPACES: [&str; 6] = ["imgop-system", "imgop-seccomp", "team-a", "team-b", "jobs", "leases"];
+const NAMESPACES: [&str; 7] =
+    ["imgop-system", "imgop-seccomp", "team-a", "team-b", "jobs", "leases", "image-operator"];
 /// Values that make or leave out objects, or say where they are.
-const FEATURES: [&str; 19] = [
+const FEATURES: [&str; 20] = [
     "admissionPolicies.enabled",
     "buildSeccomp.enabled",
     "crds.install",
@@ -25,6 +27,7 @@ const FEATURES: [&str; 19] = [
     "namespaces.aws",
     "namespaces.builds",
     "namespaces.copies",
+    "namespaces.copiesWithoutSecrets",
     "networkPolicies.enabled",
     "podDisruptionBudget.enabled",
     "podMonitor.enabled",
@@ -63,6 +66,7 @@ fn samples() -> BTreeMap<String, Value> {
         ("namespaces.aws", json!(["team-a"])),
         ("namespaces.builds", json!(["team-a", "team-b"])),
         ("namespaces.copies", json!(["team-b"])),
+        ("namespaces.copiesWithoutSecrets", json!(["team-a"])),
         ("networkPolicies.agentEgress", egress.clone()),
         ("networkPolicies.clusterNetworks", json!(["10.0.0.0/8", "fd00:10::/64"])),
         ("networkPolicies.jobEgress", egress),
@@ -255,10 +259,14 @@ async fn each_setting_is_a_variable_of_the_agent() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_examples_of_the_page_about_the_chart_are_taken() -> anyhow::Result<()> {
+async fn the_examples_of_values_in_the_documents_are_taken() -> anyhow::Result<()> {
     let (helm, mut validation) = (Helm::new().await?, Validation::new().await?);
-    for text in ["registryAccesses:", "CREDS_DESTINATION_REGISTRY"] {
-        let values: Value = serde_saphyr::from_str(&example(text)?)?;
+    for (page, text) in [
+        ("helm.md", "registryAccesses:"),
+        ("helm.md", "CREDS_DESTINATION_REGISTRY"),
+        ("migrate/image-operator.md", "# values.yaml"),
+    ] {
+        let values: Value = serde_saphyr::from_str(&example(page, text)?)?;
         validation.take(&helm.template(&values).await?).await?;
     }
     Ok(())

@@ -97,12 +97,3 @@ fn merged(first: Value, second: Value) -> Value {
         (_, second) => second,
     }
 }
-
-/// The example of docs/helm.md that has this text.
-fn example(text: &str) -> anyhow::Result<String> {
-    let page = std::fs::read_to_string(repository_root().join("docs/helm.md"))?;
-    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
-    let mut examples = blocks.map(|(block, _)| block).filter(|block| block.contains(text));
-    let example = examples.next().with_context(|| format!("docs/helm.md has no example with {text}"))?;
-    Ok(example.to_owned())
-}

@@ -2,34 +2,20 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use imgop_tests::api_server::ApiServer;
+use imgop_tests::examples::overlay;
 use imgop_tests::helm::documents;
 use imgop_tests::kubectl::Kubectl;
 use imgop_tests::repository_root;
 use serde_json::{Value, json};
 
-use super::{by_id, default_values, ensure_same, example, install_yaml};
+use super::{by_id, default_values, ensure_same, install_yaml};
 
 const DEPLOYMENT: [&str; 5] =
     ["get", "deployment/imgop-agent", "--namespace=imgop-system", "--output", "json"];
 /// What the example of docs/helm.md has in the place of the agent's image.
 const IMAGE: &str = "registry.example.com/imgop/agent";
-
-/// The overlay of docs/helm.md, over the base of the sources.
-fn overlay() -> anyhow::Result<tempfile::TempDir> {
-    let folder = tempfile::tempdir()?;
-    let (base, overlay) = (folder.path().join("base"), folder.path().join("overlay"));
-    std::fs::create_dir(&base)?;
-    std::fs::create_dir(&overlay)?;
-    for name in ["install.yaml", "kustomization.yaml"] {
-        std::fs::copy(repository_root().join("manifests").join(name), base.join(name))?;
-    }
-    let text = example("# kustomization.yaml\n")?;
-    let remote = text.lines().find(|line| line.starts_with("- https://")).context("it has no base")?;
-    std::fs::write(overlay.join("kustomization.yaml"), text.replace(remote, "- ../base"))?;
-    Ok(folder)
-}
 
 async fn kustomized(kubectl: &Kubectl, folder: &Path) -> anyhow::Result<Vec<Value>> {
     documents(&kubectl.run(["kustomize".as_ref(), folder.as_os_str()]).await?.ok()?)

@@ -86,3 +86,23 @@ async fn a_binding_that_is_for_others_too_is_added_to_and_never_deleted() -> any
     assert!(said.contains("of the role view"), "{said}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_namespace_without_secrets_has_the_smaller_role_and_gets_the_whole_one_later() -> anyhow::Result<()>
+{
+    let case = case().await?;
+    let done = case.imgop(&["enable", TEAM, "--without-secrets"]).await?;
+    assert!(done.contains("copies of Images without Secrets enabled"), "{done}");
+    assert!(case.agent_may("create", "jobs.batch").await? && !case.agent_may("get", "secrets").await?);
+    let again = case.imgop(&["enable", TEAM, "--without-secrets"]).await?;
+    assert!(again.contains("unchanged"), "{again}");
+    let list = case.imgop(&["enable", "--list"]).await?;
+    assert!(list.lines().any(|line| line.contains(TEAM) && line.contains("without Secrets")), "{list}");
+    case.imgop(&["enable", TEAM]).await?;
+    assert!(case.agent_may("get", "secrets").await?);
+    let said = case.refused(&["enable", TEAM, "--without-secrets"]).await?;
+    assert!(said.contains("may read Secrets") && said.contains("kubectl imgop disable team"), "{said}");
+    case.imgop(&["disable", TEAM]).await?;
+    assert!(!case.agent_may("create", "jobs.batch").await? && !case.agent_may("get", "secrets").await?);
+    Ok(())
+}

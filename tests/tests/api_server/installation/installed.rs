@@ -14,12 +14,24 @@ async fn an_installation_again_changes_nothing_and_says_so() -> anyhow::Result<(
         assert!(first.contains(name), "{name} in {first}");
     }
     let before = case
-        .kubectl(&["get", "crd,deployment,clusterrole", "-A", "-o", "jsonpath={..resourceVersion}"])
+        .kubectl(&[
+            "get",
+            "crd,deployment,clusterrole",
+            "-A",
+            "-o",
+            "jsonpath={.items[*].metadata.resourceVersion}",
+        ])
         .await?;
     let again = case.imgop(&["install"]).await?;
     assert!(again.contains("nothing to change"), "{again}");
     let after = case
-        .kubectl(&["get", "crd,deployment,clusterrole", "-A", "-o", "jsonpath={..resourceVersion}"])
+        .kubectl(&[
+            "get",
+            "crd,deployment,clusterrole",
+            "-A",
+            "-o",
+            "jsonpath={.items[*].metadata.resourceVersion}",
+        ])
         .await?;
     assert_eq!(before, after);
     Ok(())

@@ -4,6 +4,8 @@ use imgop_core::api::Image;
 use kube::api::{Api, ListParams, PostParams};
 use serde_json::json;
 
+use imgop_core::api::crds;
+
 use super::{Case, EXISTING};
 
 const TEAM: &str = "team";
@@ -69,11 +71,53 @@ async fn without_crds_what_users_have_written_stays_and_an_installation_finds_it
     assert!(done.contains("stay as they are"), "{done}");
     let left = case.of_imgop().await?;
     assert!(
-        left.len() == 3 && left.iter().all(|name| name.starts_with("customresourcedefinition")),
+        left.len() == crds().len() && left.iter().all(|name| name.starts_with("customresourcedefinition")),
         "{left:?}"
     );
     case.imgop(&["install"]).await?;
     let images: Api<Image> = Api::namespaced(case.client.clone(), TEAM);
     assert_eq!(images.list(&ListParams::default()).await?.items.len(), 1);
+    Ok(())
+}
+
+/// A CRD as a release of Helm with the value `crds.keep` leaves it.
+async fn of_helm() -> anyhow::Result<Case> {
+    let case = Case::bare().await?;
+    // Nothing here would ever end the deletion of a namespace that imgop has made.
+    for namespace in [EXISTING, "ops"] {
+        case.kubectl(&["create", "namespace", namespace]).await?;
+    }
+    case.imgop(&["install", "-n", EXISTING]).await?;
+    case.imgop(&["uninstall", "--yes"]).await?;
+    let marks = [
+        "meta.helm.sh/release-name=mirror",
+        "meta.helm.sh/release-namespace=ops",
+        "helm.sh/resource-policy=keep",
+    ];
+    case.kubectl(&[&["annotate", "crd", "images.skopeo.io"], &marks[..]].concat()).await?;
+    case.kubectl(&["label", "crd", "images.skopeo.io", "app.kubernetes.io/managed-by=Helm"]).await?;
+    Ok(case)
+}
+
+#[tokio::test]
+async fn crds_of_a_release_that_is_gone_are_installed_over_and_deleted_and_those_of_one_that_is_there_are_not()
+-> anyhow::Result<()> {
+    let case = of_helm().await?;
+    for kind in ["secret", "configmap"] {
+        let generic: &[&str] = if kind == "secret" { &["generic"] } else { &[] };
+        case.kubectl(&[&["create", kind], generic, &["sh.helm.release.v1.mirror.v1", "-n", "ops"]].concat())
+            .await?;
+        let revision = format!("{kind}/sh.helm.release.v1.mirror.v1");
+        case.kubectl(&["label", &revision, "-n", "ops", "owner=helm", "name=mirror"]).await?;
+        for verb in [&["install", "-n", EXISTING, "--yes"][..], &["uninstall", "--crds", "--yes"]] {
+            let said = case.refused(verb).await?;
+            assert!(said.contains("the Helm release mirror of namespace ops"), "{kind} {verb:?}: {said}");
+        }
+        case.kubectl(&["delete", &revision, "-n", "ops"]).await?;
+    }
+    case.imgop(&["install", "-n", EXISTING, "--yes"]).await?;
+    assert!(case.imgop(&["upgrade"]).await?.contains("nothing to change"));
+    case.imgop(&["uninstall", "--crds", "--yes"]).await?;
+    assert_eq!(case.of_imgop().await?, Vec::<String>::new());
     Ok(())
 }

@@ -110,3 +110,59 @@ async fn a_newer_agent_stays_and_without_one_there_is_nothing_to_upgrade() -> an
     assert!(said.contains("kubectl imgop install"), "{said}");
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_of_the_administrators_own_stays_and_has_the_agents_rights() -> anyhow::Result<()> {
+    let case = Case::installed(&[]).await?;
+    let account =
+        json!({ "spec": { "template": { "spec": { "serviceAccountName": "mirror" } } } }).to_string();
+    case.kubectl(&["patch", "deployment", "imgop-agent", "-n", "imgop-system", "-p", &account]).await?;
+    let done = case.imgop(&["upgrade", "--yes"]).await?;
+    assert!(done.contains("kept: serviceAccountName: mirror"), "{done}");
+    let pod = case.agent("imgop-system").await?.spec.and_then(|spec| spec.template.spec);
+    assert_eq!(pod.and_then(|pod| pod.service_account_name).as_deref(), Some("mirror"));
+    let may = ["auth", "can-i", "list", "images.skopeo.io", "-A"];
+    let user = "--as=system:serviceaccount:imgop-system:mirror";
+    assert_eq!(case.kubectl(&[&may[..], &[user]].concat()).await?.trim(), "yes");
+    assert!(case.imgop(&["upgrade"]).await?.contains("nothing to change"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_setting_that_others_take_from_elsewhere_is_named_with_what_takes_it_out() -> anyhow::Result<()> {
+    let case = Case::installed(&[]).await?;
+    let env = json!([{ "op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": { "name": "MAX_JOBS",
+        "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "jobs" } } } }])
+    .to_string();
+    case.kubectl(&["patch", "deployment", "imgop-agent", "-n", "imgop-system", "--type=json", "-p", &env])
+        .await?;
+    for verb in [["upgrade", "--set", "MAX_JOBS=7", "--yes"], ["install", "--set", "MAX_JOBS=7", "--yes"]] {
+        let said = case.refused(&verb).await?;
+        let command = "kubectl set env deployment/imgop-agent -n imgop-system MAX_JOBS-";
+        assert!(said.contains("MAX_JOBS cannot be set: kubectl-patch") && said.contains(command), "{said}");
+    }
+    case.kubectl(&["set", "env", "deployment/imgop-agent", "-n", "imgop-system", "MAX_JOBS-"]).await?;
+    case.imgop(&["upgrade", "--set", "MAX_JOBS=7", "--yes"]).await?;
+    let (_, settings) = image_and_settings(&case.agent("imgop-system").await?);
+    assert!(settings.contains(&"MAX_JOBS=7".to_owned()), "{settings:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_without_a_version_has_no_label_of_one_and_other_objects_tell_what_is_installed()
+-> anyhow::Result<()> {
+    let digest = format!("r.example.com/agent@sha256:{}", "0a".repeat(32));
+    let case = Case::installed(&["--image", &digest]).await?;
+    let labels = case.agent("imgop-system").await?.metadata.labels.unwrap_or_default();
+    assert!(!labels.contains_key("app.kubernetes.io/version"), "{labels:?}");
+    assert!(case.imgop(&["install"]).await?.contains("nothing to change"));
+    case.imgop(&["install", "--replicas", "1", "--yes"]).await?;
+    case.kubectl(&["delete", "crd", "images.skopeo.io"]).await?;
+    case.server.install(vec![serde_json::from_str(OLDER_CRD)?]).await?;
+    let said = case.refused(&["install", "--yes"]).await?;
+    assert!(said.contains("of another version") && said.contains("kubectl imgop upgrade"), "{said}");
+    case.imgop(&["upgrade", "--yes"]).await?;
+    assert_eq!(image_and_settings(&case.agent("imgop-system").await?).0, digest);
+    assert!(case.imgop(&["install"]).await?.contains("nothing to change"));
+    Ok(())
+}

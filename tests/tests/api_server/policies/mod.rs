@@ -5,6 +5,7 @@ mod addresses;
 mod destinations;
 mod network;
 mod owners;
+mod pod_fields;
 mod references;
 mod users;
 
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use imgop_core::api::{Image, ImageBuilder};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror};
 use imgop_tests::api_server::{ApiServer, install_crds};
 use imgop_tests::connect::connect_as;
 use imgop_tests::namespace::with_namespace;
@@ -160,6 +161,7 @@ impl Case {
 enum Kind {
     Image,
     ImageBuilder,
+    ImageMirror,
 }
 
 impl Kind {
@@ -167,6 +169,7 @@ impl Kind {
         match self {
             Self::Image => ApiResource::erase::<Image>(&()),
             Self::ImageBuilder => ApiResource::erase::<ImageBuilder>(&()),
+            Self::ImageMirror => ApiResource::erase::<ImageMirror>(&()),
         }
     }
 
@@ -181,6 +184,8 @@ impl Kind {
             Self::Image => crate::images::spec(&[]),
             Self::ImageBuilder => json!({ "platforms": ["linux/amd64"], "source": "FROM scratch\nLABEL a=b",
                 "image": { "name": "registry.example.com/team/app", "version": "v1" } }),
+            Self::ImageMirror => json!({ "targets": [{ "repository": "r.example.com", "default": true }],
+                "entries": [{ "source": "quay.io/a/b", "tags": ["1"] }] }),
         }
     }
 }

@@ -8,14 +8,14 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
-use super::{Case, Kind, accepted, refusal, refused, try_create, try_patch, with_case};
+use super::{Case, Kind, refusal, refused, try_create, try_patch, with_case};
 
 /// What the user may get, and what not.
-const MINE: &str = "mine";
-const THEIRS: &str = "theirs";
+pub(super) const MINE: &str = "mine";
+pub(super) const THEIRS: &str = "theirs";
 
 /// Every right on imgop's resources, and to get one Secret and one ConfigMap.
-fn tenant() -> Value {
+pub(super) fn tenant() -> Value {
     json!([
         { "apiGroups": ["skopeo.io", "buildah.io"], "resources": ["*"], "verbs": ["*"] },
         { "apiGroups": [""], "resources": ["secrets"], "resourceNames": [MINE], "verbs": ["get"] },
@@ -32,7 +32,7 @@ struct Reference {
 }
 
 /// What a spec needs beside a field, by what the field is in.
-fn needed() -> [(&'static str, Value); 7] {
+fn needed() -> [(&'static str, Value); 14] {
     [
         ("registries[]", json!({ "host": "r.example.com" })),
         ("secrets[]", json!({ "id": "token" })),
@@ -40,12 +40,19 @@ fn needed() -> [(&'static str, Value); 7] {
         ("buildArgs[].valueFrom.configMapKeyRef", json!({ "key": "k" })),
         ("context.git", json!({ "url": "https://git.example.com/a/b" })),
         ("context.image", json!({ "name": "r.example.com/a:1" })),
+        ("targets[]", json!({ "repository": "r.example.com" })),
+        ("sources[]", json!({ "registry": "r.example.com" })),
+        ("from[]", json!({ "format": "Rancher" })),
+        ("from[].configMap", json!({ "key": "config.yaml" })),
+        ("updates[]", json!({ "name": "u", "entries": [{ "source": "quay.io/a/b" }] })),
+        ("updates[].from.githubRelease", json!({ "owner": "a", "repository": "b" })),
+        ("updates[].from.githubFile", json!({ "owner": "a", "repository": "b", "path": "c" })),
         ("cache", json!({ "mode": "Registry", "repository": "r.example.com/cache" })),
     ]
 }
 
 /// Returns the place of a path; lists have one entry.
-fn place<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
+pub(super) fn place<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
     path.split('.').fold(spec, |place, key| match key.strip_suffix("[]") {
         Some(list) => {
             if !place[list].is_array() {
@@ -91,7 +98,7 @@ fn fields(path: &str, schema: &JSONSchemaProps, all: &mut Vec<String>) {
 }
 
 /// Every field of a spec.
-fn fields_of(kind: Kind) -> Vec<String> {
+pub(super) fn fields_of(kind: Kind) -> Vec<String> {
     let mut all = Vec::new();
     for crd in crds().iter().filter(|crd| crd.spec.names.kind == kind.resource().kind) {
         let schemas = crd.spec.versions.iter().filter_map(|version| version.schema.as_ref());
@@ -106,10 +113,11 @@ fn fields_of(kind: Kind) -> Vec<String> {
 /// Every field that names a Secret or a ConfigMap, by the schemas.
 fn references() -> Vec<Reference> {
     let mut references = Vec::new();
-    for kind in [Kind::Image, Kind::ImageBuilder] {
+    for kind in [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror] {
         for path in fields_of(kind) {
             let resource = match path.rsplit('.').collect::<Vec<_>>().as_slice() {
-                ["secretName" | "caSecretName", ..] | ["name", "imagePullSecrets[]", ..] => "secrets",
+                ["secretName" | "caSecretName" | "tokenSecretName", ..]
+                | ["name", "imagePullSecrets[]", ..] => "secrets",
                 ["name", "configMap" | "configMapKeyRef", ..] => "configmaps",
                 _ => continue,
             };
@@ -123,7 +131,7 @@ fn references() -> Vec<Reference> {
 fn no_reference_has_a_namespace_and_each_field_that_names_something_is_known_here() {
     let references = references();
     assert!(references.len() >= 15);
-    for kind in [Kind::Image, Kind::ImageBuilder] {
+    for kind in [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror] {
         for path in fields_of(kind) {
             let last = path.rsplit('.').next().unwrap_or_default();
             assert_ne!(last, "namespace", "{path}");
@@ -195,6 +203,17 @@ fn image_with_secrets() -> Value {
     spec
 }
 
+fn mirror_with_secrets() -> Value {
+    let side = json!({ "credentials": { "secretName": THEIRS }, "tls": { "caSecretName": THEIRS } });
+    let mut spec = Kind::ImageMirror.spec();
+    for (list, key, host) in [("targets", "repository", "r.example.com"), ("sources", "registry", "quay.io")]
+    {
+        spec[list] = json!([{ key: host, "credentials": side["credentials"], "tls": side["tls"] }]);
+    }
+    spec["targets"][0]["default"] = true.into();
+    spec
+}
+
 fn builder_with_secrets() -> Value {
     let login = json!({ "secretName": THEIRS });
     let mut spec = Kind::ImageBuilder.spec();
@@ -215,7 +234,9 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
     with_case(async |case| {
         given(case, Kind::Image, &image_with_secrets()).await?;
         given(case, Kind::ImageBuilder, &builder_with_secrets()).await?;
+        given(case, Kind::ImageMirror, &mirror_with_secrets()).await?;
         let alice = case.user("alice", tenant()).await?;
+        let mirrors = case.objects(&alice, Kind::ImageMirror);
         // The policy holds.
         let (images, builders) =
             (case.objects(&alice, Kind::Image), case.objects(&alice, Kind::ImageBuilder));
@@ -231,6 +252,14 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
             json!({ "spec": { "destination": { "overwrite": "IfMissing", "credentials": null } } }),
         ] {
             let answer = refusal(try_patch(&images, "given", &change).await)?;
+            anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
+        }
+        for change in [
+            anything.clone(),
+            json!({ "spec": { "suspend": true, "sync": "Follow", "entries": [{ "source": "quay.io/a/b", "tags": ["2"] }] } }),
+            json!({ "spec": { "targets": [{ "repository": "r.example.com", "default": true }] } }),
+        ] {
+            let answer = refusal(try_patch(&mirrors, "given", &change).await)?;
             anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
         }
         for change in [
@@ -253,8 +282,25 @@ async fn what_is_named_already_is_sent_nowhere_else_by_who_may_not_get_it() -> a
     with_case(async |case| {
         given(case, Kind::Image, &image_with_secrets()).await?;
         given(case, Kind::ImageBuilder, &builder_with_secrets()).await?;
+        given(case, Kind::ImageMirror, &mirror_with_secrets()).await?;
         let alice = case.user("alice", tenant()).await?;
         for (kind, field, change) in [
+            (
+                Kind::ImageMirror,
+                "targets[0].credentials",
+                json!({ "targets": [{ "repository": "evil.example.com", "credentials": { "secretName": THEIRS } }] }),
+            ),
+            // What a source keeps to itself would be at a target that everyone reads.
+            (
+                Kind::ImageMirror,
+                "targets[0].credentials",
+                json!({ "entries": [{ "source": "quay.io/private/app", "tags": ["1"] }] }),
+            ),
+            (
+                Kind::ImageMirror,
+                "sources[0].credentials",
+                json!({ "sources": [{ "registry": "evil.example.com", "credentials": { "secretName": THEIRS } }] }),
+            ),
             (Kind::Image, "source.credentials", json!({ "source": { "name": "evil.example.com/a" } })),
             (
                 Kind::Image,
@@ -346,83 +392,6 @@ async fn who_may_get_all_names_as_many_as_fit_and_who_may_get_some_eight_at_once
         let many =
             builder_with_many(5, 0, |n| format!("s{}", if n >= 300 { 0 } else { n % 100 + n / 100 * 20 }));
         refused("and 8 at most can then be named at once, not 10", || create(&carol, &many)).await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone() -> anyhow::Result<()> {
-    const FIELD: &str = "jobTemplate.serviceAccountName";
-    with_case(async |case| {
-        let with_right = |resource: &str, names: &[&str]| {
-            let mut rules = tenant();
-            let right = json!({ "apiGroups": [""], "resources": [resource], "resourceNames": names,
-                "verbs": ["create"] });
-            rules.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
-            rules
-        };
-        let alice = case.user("alice", tenant()).await?;
-        let bob = case.user("bob", with_right("pods", &[])).await?;
-        let carol = case.user("carol", with_right("serviceaccounts/token", &[MINE])).await?;
-        let kinds = [Kind::Image, Kind::ImageBuilder].into_iter();
-        for kind in kinds.filter(|kind| fields_of(*kind).iter().any(|path| path == FIELD)) {
-            let create = async |client: &Client, account: &str| {
-                let mut spec = kind.spec();
-                *place(&mut spec, FIELD) = account.into();
-                try_create(&case.objects(client, kind), &kind.object("app", &spec)).await
-            };
-            for (client, account) in [(&alice, MINE), (&carol, THEIRS)] {
-                refused(&format!("spec.{FIELD}"), || create(client, account)).await?;
-            }
-            for (client, account) in [(&bob, THEIRS), (&carol, MINE)] {
-                let answer = refusal(create(client, account).await)?;
-                anyhow::ensure!(answer.is_none(), "{kind:?}: {answer:?}");
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn labels_and_annotations_of_pods_are_given_by_who_may_create_pods_alone() -> anyhow::Result<()> {
-    with_case(async |case| {
-        let mut with_pods = tenant();
-        let right = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["create"] });
-        with_pods.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
-        let (alice, bob) = (case.user("alice", tenant()).await?, case.user("bob", with_pods).await?);
-        for kind in [Kind::Image, Kind::ImageBuilder] {
-            let (by_alice, by_bob) = (case.objects(&alice, kind), case.objects(&bob, kind));
-            for field in ["labels", "annotations"] {
-                let named = format!("spec.jobTemplate.{field}");
-                let marked = |marks: Value| {
-                    let mut spec = kind.spec();
-                    spec["jobTemplate"] = json!({ field: marks });
-                    kind.object(field, &spec)
-                };
-                let object = marked(json!({ "team": "web", "zone": "dmz" }));
-                refused(&named, || try_create(&by_alice, &object)).await?;
-                accepted(|| async { by_bob.create(&PostParams::default(), &object).await.map(drop) }).await?;
-                // What others have given stays, and may go.
-                let change =
-                    |marks: Value| json!({ "spec": { "suspend": true, "jobTemplate": { field: marks } } });
-                for good in [json!({}), json!({ "zone": null }), Value::Null] {
-                    accepted(|| async { try_patch(&by_alice, field, &change(good.clone())).await }).await?;
-                }
-                for bad in [json!({ "zone": "internal" }), json!({ "app": "db" })] {
-                    refused(&named, || async { try_patch(&by_alice, field, &change(bad.clone())).await })
-                        .await?;
-                    accepted(|| async { try_patch(&by_bob, field, &change(bad.clone())).await }).await?;
-                }
-                // What is built runs with them.
-                if kind == Kind::ImageBuilder {
-                    let code = json!({ "spec": { "source": "FROM scratch\nLABEL a=c" } });
-                    refused(&named, || try_patch(&by_alice, field, &code)).await?;
-                    accepted(|| try_patch(&by_bob, field, &code)).await?;
-                }
-            }
-        }
-        Ok(())
     })
     .await
 }

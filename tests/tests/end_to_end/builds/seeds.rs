@@ -1,39 +1,7 @@
 //! What image-operator's users have.
 
-use imgop_tests::tenant::{CA_SECRET, PUSH_SECRET, Tenant, with_tenant};
-
-/// The ImageBuilder of image-operator's README, but for its registry and what reaching that takes.
-fn manifest(tenant: &Tenant, name: &str, architecture: &str, base: &str) -> String {
-    format!(
-        "
-apiVersion: buildah.io/v1alpha1
-kind: ImageBuilder
-metadata:
-  name: {name}
-spec:
-  architecture: {architecture}
-  image:
-    name: {repository}
-    version: {name}
-    useAwsIRSA: false
-    credentials: {{ secretName: {PUSH_SECRET} }}
-    tls: {{ mode: Verify, caSecretName: {CA_SECRET} }}
-  registries:
-  - {{ host: \"{source}\", tls: {{ mode: PlainHTTP }} }}
-  resources:
-    limits: {{ cpu: \"1\", memory: 8Gi }}
-    requests: {{ cpu: 200m, memory: 200Mi }}
-  source: |
-    FROM {base}
-    ARG TARGETARCH
-    ARG TARGETPLATFORM
-    RUN echo \"$TARGETPLATFORM|$TARGETARCH|$(/bin/busybox uname -m)\" > /platform
-    CMD [\"cat\", \"/platform\"]
-",
-        repository = tenant.cluster.target.repository(&tenant.path("built")),
-        source = tenant.cluster.environment.source_registry,
-    )
-}
+use imgop_tests::image_operator::image_builder;
+use imgop_tests::tenant::{Tenant, with_tenant};
 
 #[tokio::test]
 async fn b12_and_b13_the_seeds_manifest_is_built_for_each_architecture_and_has_the_plain_tag()
@@ -44,7 +12,7 @@ async fn b12_and_b13_the_seeds_manifest_is_built_for_each_architecture_and_has_t
         let emulates = !tenant.cluster.environment.emulated.is_empty();
         let architectures: &[&str] = if emulates { &["amd64", "arm64", "both"] } else { &["amd64"] };
         for architecture in architectures {
-            tenant.kubectl.apply(&manifest(tenant, architecture, architecture, &base)).await?.ok()?;
+            tenant.kubectl.apply(&image_builder(tenant, architecture, architecture, &base)).await?.ok()?;
         }
         let path = tenant.path("built");
         let image = |tag: &str| format!("{}:{tag}", tenant.cluster.target.repository(&path));

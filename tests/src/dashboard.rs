@@ -1,24 +1,56 @@
-//! Draws the dashboard from what Prometheus answers. Grafana draws it more finely; the numbers are the same.
+//! The dashboard: its panels, whether each has data, and a drawing of them from what Prometheus answers. Grafana draws
+//! them more finely; the numbers are the same.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use imgop_tests::repository_root;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use super::prometheus::Prometheus;
-use super::{queries, text};
+use crate::prometheus::Prometheus;
+use crate::repository_root;
 
 /// Pixels of a column and of a row of Grafana's grid.
 const COLUMN: f64 = 50.0;
 const ROW: f64 = 30.0;
-/// Minutes that are drawn.
-const MINUTES: u32 = 1;
 /// Colours of lines, one after the other.
 const COLORS: [&str; 6] = ["#2f7ed8", "#e07b39", "#4d9e4d", "#b04a5a", "#7a5ea8", "#7d7d7d"];
-/// Lines of a legend or a table.
+/// How wide a letter is, at most.
+const LETTER: f64 = 6.6;
+/// Lines of a table.
 const MAX_LINES: usize = 7;
+
+/// Returns the panels: title, type, and queries.
+pub fn panels() -> anyhow::Result<Vec<Value>> {
+    let file = repository_root().join("manifests/chart/monitoring/dashboard.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+    Ok(dashboard["panels"].as_array().context("no panels")?.clone())
+}
+
+/// Returns a text of an object; none is empty.
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// Returns the queries of a panel.
+pub fn queries(panel: &Value) -> impl Iterator<Item = &str> {
+    panel["targets"].as_array().into_iter().flatten().map(|target| text(target, "expr"))
+}
+
+/// Fails if a panel has no data, unless it is one of these.
+pub async fn have_data(prometheus: &Prometheus, panels: &[Value], but: &[&str]) -> anyhow::Result<()> {
+    for panel in panels {
+        let title = text(panel, "title");
+        for query in queries(panel) {
+            let result = prometheus.query(query).await.with_context(|| format!("{title}: {query}"))?;
+            // What is divided by nothing is no number.
+            let has_data = result.iter().any(|found| point(&found["value"]).is_some());
+            ensure!(has_data || but.contains(&title), "{title} is empty: {query}");
+        }
+    }
+    Ok(())
+}
 
 /// Where the picture is.
 pub fn path() -> PathBuf {
@@ -36,10 +68,13 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws all panels.
-pub async fn write(prometheus: &Prometheus, panels: &[Value]) -> anyhow::Result<()> {
-    // As much as is drawn.
-    prometheus.has("count_over_time(imgop_leading[5m]) >= 60").await?;
+/// Returns a drawing of all panels, with what these last minutes brought, and with other names for registries.
+pub async fn drawing(
+    prometheus: &Prometheus,
+    panels: &[Value],
+    minutes: u32,
+    names: &[(&str, &str)],
+) -> anyhow::Result<String> {
     let mut body = String::new();
     let mut bottom = 0.0_f64;
     for panel in panels {
@@ -47,7 +82,10 @@ pub async fn write(prometheus: &Prometheus, panels: &[Value]) -> anyhow::Result<
         let (x, y) = (place("x") * COLUMN, place("y") * ROW);
         let (width, height) = (place("w") * COLUMN - 8.0, place("h") * ROW - 8.0);
         bottom = bottom.max(y + height + 8.0);
-        let series = series(prometheus, panel).await?;
+        let mut series = series(prometheus, panel, minutes).await?;
+        for line in &mut series {
+            line.name = names.iter().fold(line.name.clone(), |name, (from, to)| name.replace(from, to));
+        }
         writeln!(
             body,
             r#"<g transform="translate({x} {y})"><rect width="{width}" height="{height}" class="panel"/>"#
@@ -64,23 +102,21 @@ pub async fn write(prometheus: &Prometheus, panels: &[Value]) -> anyhow::Result<
     let width = 24.0 * COLUMN;
     let style = "text{font:11px sans-serif;fill:#333}.title{font-weight:bold}.panel{fill:#fff;stroke:#ccc}\
                  .number{font-size:30px;font-weight:bold}.line{fill:none;stroke-width:1.5}.axis{stroke:#ddd}.end{text-anchor:end}";
-    let svg = format!(
+    Ok(format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{bottom}\" viewBox=\"-4 -4 {} {}\">\n<style>{style}</style>\n\
          <rect x=\"-4\" y=\"-4\" width=\"100%\" height=\"100%\" fill=\"#f4f5f5\"/>\n{body}</svg>\n",
         width + 4.0,
         bottom + 4.0,
-    );
-    fs::write(path(), svg)?;
-    Ok(())
+    ))
 }
 
 /// Returns what the queries of a panel answer.
-async fn series(prometheus: &Prometheus, panel: &Value) -> anyhow::Result<Vec<Series>> {
+async fn series(prometheus: &Prometheus, panel: &Value, minutes: u32) -> anyhow::Result<Vec<Series>> {
     let mut all = Vec::new();
     for (query, target) in queries(panel).zip(panel["targets"].as_array().into_iter().flatten()) {
         let is_range = text(panel, "type") == "timeseries";
         let result = if is_range {
-            prometheus.query_range(query, MINUTES).await?
+            prometheus.query_range(query, minutes).await?
         } else {
             prometheus.query(query).await?
         };
@@ -170,7 +206,7 @@ fn lines(body: &mut String, series: &[Series], unit: &str, (width, height): (f64
     }
     let top = points().map(|(_, number)| *number).fold(0.0, f64::max);
     let top = if top > 0.0 { top } else { 1.0 };
-    let (left, right, upper, lower) = (58.0, width - 10.0, 30.0, height - 42.0);
+    let (left, right, upper, lower) = (58.0, width - 10.0, 30.0, height - 46.0);
     for (number, y) in [(top, upper), (0.0, lower)] {
         writeln!(body, r#"<line x1="{left}" x2="{right}" y1="{y}" y2="{y}" class="axis"/>"#)?;
         writeln!(
@@ -181,18 +217,26 @@ fn lines(body: &mut String, series: &[Series], unit: &str, (width, height): (f64
             shown(number, unit)
         )?;
     }
-    let mut legend = left;
-    for (line, color) in series.iter().zip(COLORS.iter().cycle()).take(MAX_LINES) {
+    // What moves first: it is what the legend must have room for.
+    let is_flat = |line: &&Series| line.points.iter().all(|(_, number)| *number == 0.0);
+    let (flat, moving): (Vec<&Series>, Vec<&Series>) = series.iter().partition(is_flat);
+    let (mut legend, mut y) = (left, height - 26.0);
+    for (line, color) in moving.into_iter().chain(flat).zip(COLORS.iter().cycle()) {
         let place = |(at, number): &(f64, f64)| {
             let x = left + (at - first) / (last - first).max(1.0) * (right - left);
             format!("{x:.1},{:.1}", lower - number / top * (lower - upper))
         };
         let places: Vec<String> = line.points.iter().map(place).collect();
         writeln!(body, r#"<polyline points="{}" class="line" stroke="{color}"/>"#, places.join(" "))?;
-        let y = height - 12.0;
-        writeln!(body, r#"<rect x="{legend}" y="{}" width="9" height="9" fill="{color}"/>"#, y - 8.0)?;
-        writeln!(body, r#"<text x="{}" y="{y}">{}</text>"#, legend + 13.0, escaped(&line.name))?;
-        legend += 26.0 + 6.2 * f64::from(u32::try_from(line.name.chars().count()).unwrap_or_default());
+        let needed = 26.0 + LETTER * f64::from(u32::try_from(line.name.chars().count()).unwrap_or_default());
+        if legend + needed > width && legend > left {
+            (legend, y) = (left, y + 14.0);
+        }
+        if y < height {
+            writeln!(body, r#"<rect x="{legend}" y="{}" width="9" height="9" fill="{color}"/>"#, y - 8.0)?;
+            writeln!(body, r#"<text x="{}" y="{y}">{}</text>"#, legend + 13.0, escaped(&line.name))?;
+        }
+        legend += needed;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A Prometheus of this machine that scrapes one agent.
+//! A Prometheus of this machine that scrapes agents: Debian's package.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -7,11 +7,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgop_tests::{programs, testbed_scripts, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::tenants::DEADLINE;
+use crate::connect::use_ring;
+use crate::{programs, testbed_scripts, wait};
+
+/// How long it may take until it answers, or has what it is to have.
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A Prometheus. It ends when this is dropped.
 pub struct Prometheus {
@@ -21,26 +24,28 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one with these lines of rules, recorded in the folder of an API server, so that whatever ends that ends it
-    /// too.
+    /// Starts one for these agents, with these lines of rules. Its process is recorded in the folder as those of an API server are, so that
+    /// whatever ends that ends it too.
     pub async fn start<'a>(
         folder: &Path,
-        agent: SocketAddr,
+        agents: &[SocketAddr],
         rules: impl Iterator<Item = &'a str>,
     ) -> anyhow::Result<Self> {
+        use_ring();
         tokio::task::spawn_blocking(|| programs::ensure_packages(&["prometheus"])).await??;
         // A free port; nothing else here takes one at this moment.
         let address = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()?;
         let (rules_file, config, data) =
             (folder.join("alerts.yaml"), folder.join("prometheus.yaml"), folder.join("prometheus"));
         fs::write(&rules_file, rules.collect::<Vec<_>>().join("\n"))?;
-        let settings = serde_json::json!({
+        let settings = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [rules_file],
             "scrape_configs": [{
                 "job_name": "imgop",
                 "honor_labels": true,
-                "static_configs": [{ "targets": [agent.to_string()] }],
+                // Debian's package finds no pods by itself.
+                "static_configs": [{ "targets": agents.iter().map(SocketAddr::to_string).collect::<Vec<_>>() }],
             }],
         });
         // JSON is YAML.
