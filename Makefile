@@ -32,11 +32,15 @@ demo: ## Show imgop at work on a real Kubernetes (brings one up; the first time 
 	tests/demo
 
 .PHONY: test
-test: test-unit test-api test-registries test-builds test-cluster ## Run all tests (brings a cluster up and down if none is up)
+test: test-unit test-formats test-api test-registries test-builds test-cluster ## Run all tests (brings a cluster up and down if none is up)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no Kubernetes
 	cargo test --workspace --exclude imgop-tests
+
+.PHONY: test-formats
+test-formats: ## Run the tests of files of other tools against the libraries of those tools, which they compile themselves (Go)
+	cargo test --package imgop-tests --test formats
 
 .PHONY: test-api
 test-api: ## Run the tests against an API server and etcd, which they start themselves
@@ -44,8 +48,10 @@ test-api: ## Run the tests against an API server and etcd, which they start them
 	cargo test --package imgop-tests --lib --test api_server
 
 .PHONY: test-registries
-test-registries: ## Run the tests of the registry client against real registries, which they start themselves
+test-registries: ## Run the tests of the registry client against real registries, which they start themselves, and of what Go libraries find
 	cargo test --package imgop-tests --test registries
+	cargo test --package imgop-core --test constraints_and_masterminds -- --include-ignored
+	cargo test --package kubectl-imgop --test cli real_helm -- --include-ignored
 
 .PHONY: test-builds
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
@@ -98,6 +104,7 @@ docs: ## Write the documents anew that are made from the code: settings and metr
 .PHONY: pictures
 pictures: ## Compare the pictures of the documents with what the test cluster shows; IMGOP_UPDATE=1 makes them anew
 	tests/with-cluster tests/pictures
+	tests/with-cluster tests/dashboard
 
 .PHONY: image
 image: ## Build the agent's image as an archive, target/agent.tar (IMAGE=name:tag names it)
