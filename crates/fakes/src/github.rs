@@ -90,7 +90,7 @@ impl GitHub {
         self.change(|state| state.collaborators = users.iter().map(|user| (*user).to_owned()).collect());
     }
 
-    /// So many requests are left in this hour.
+    /// Sets how many requests are left in this hour.
     pub fn leave(&self, requests: u64) {
         self.change(|state| state.left = requests);
     }

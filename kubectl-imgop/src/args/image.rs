@@ -88,7 +88,7 @@ pub fn unlisted(argument: Arg, names: &[&str]) -> Arg {
 }
 
 impl ImageArgs {
-    /// Returns whether flags say which versions are meant, and not SOURCE.
+    /// Returns whether flags select versions, and not SOURCE.
     pub fn has_versions(&self) -> bool {
         self.versions.is_some() || !self.tags.is_empty()
     }

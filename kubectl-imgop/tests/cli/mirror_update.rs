@@ -224,7 +224,7 @@ fn reviewers_that_cannot_be_asked_do_not_make_a_pull_request_worthless() {
     assert_eq!(run.code, 0, "{run}");
     assert!(run.stderr.contains("Reviews may only be requested from collaborators"), "{run}");
     place.github.collaborators(&["ann"]);
-    // Nobody was asked yet.
+    // No review was requested yet.
     place.update("--entry tools --pull-request");
     assert_eq!(place.github.pulls()[0].reviewers, ["ann"]);
 }

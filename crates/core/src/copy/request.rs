@@ -125,7 +125,7 @@ impl CopyRequest {
     }
 }
 
-/// Reads which tags are meant: `source.version`, or `source.tags` in its place.
+/// Reads which tags are selected: `source.version`, or `source.tags` in its place.
 fn version(source: &Source, problems: &mut Problems<SpecField>) -> Option<Version> {
     if source.tags.is_empty() {
         return problems.keep(SpecField::SourceVersion, source.version.parse());

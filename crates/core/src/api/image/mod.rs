@@ -281,7 +281,7 @@ impl Source {
         Self { name: name.into(), version: version.into(), ..Self::default() }
     }
 
-    /// Returns what of the repository is meant, for people: the version as it is written, or the first of the tags.
+    /// Returns what the spec selects, for people: the version as it is written, or the first of the tags.
     pub fn selected(&self) -> Cow<'_, str> {
         if self.tags.is_empty() { Cow::Borrowed(&self.version) } else { Cow::Owned(few_of(&self.tags)) }
     }
