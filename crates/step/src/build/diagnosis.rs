@@ -5,6 +5,7 @@ use imgop_core::build::step::FailedStep;
 use memchr::memchr2_iter;
 
 use super::log_lines::LastLines;
+use super::pressure::LeastFree;
 use super::progress::{Cause, Progress};
 use crate::Failed;
 use crate::bases::MORE_IDS;
@@ -68,8 +69,8 @@ pub struct Ended<'a> {
     pub killed_in_build: u64,
     /// How many of them since the last step began.
     pub killed_in_step: u64,
-    /// Whether the volume was full at any time.
-    pub disk_was_full: bool,
+    /// How little of the volume was free at any time.
+    pub least_free: LeastFree,
     /// Whether the container has fewer user ids than there are.
     pub has_few_ids: bool,
     /// The first file that does not go into a layer as it was, and why.
@@ -145,9 +146,10 @@ impl Ended<'_> {
     /// its error or in its log while it cleans up.
     fn is_out_of_disk(&self, text: &str) -> bool {
         let is_logged = self.errors.iter().any(|line| line.starts_with("time=\"") && says_full(line));
-        // A layer that can no longer be written breaks off where it is read.
-        let breaks_off = self.disk_was_full && text.contains(BROKEN_OFF);
-        says_full(text) || is_logged || breaks_off || self.disk_was_full && self.last_lines.say(FULL)
+        // A layer that can no longer be written breaks off where it is read, and Buildah does not say why. It frees the
+        // volume before anything may see it full; but a layer is written beside the files that it holds.
+        let breaks_off = self.least_free.was_less_than_used() && text.contains(BROKEN_OFF);
+        says_full(text) || is_logged || breaks_off || self.least_free.was_full() && self.last_lines.say(FULL)
     }
 
     /// The kernel knows no ids outside the pod's own.

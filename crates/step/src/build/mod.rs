@@ -119,7 +119,7 @@ fn run(
         signal: status.signal(),
         killed_in_build,
         killed_in_step,
-        disk_was_full: output.space.was_full(),
+        least_free: output.space.least(),
         has_few_ids: has_few_ids(),
         unwritten: output.unwritten.as_deref(),
         progress: &output.progress,

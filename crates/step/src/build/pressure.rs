@@ -82,13 +82,35 @@ impl FreeSpace {
         self.least.fetch_min(free_thousandths(&self.volume), Ordering::Relaxed);
     }
 
-    /// Ends and returns whether the volume was full at any time.
-    pub fn was_full(self) -> bool {
+    /// Ends and returns how little of the volume was free at any time.
+    pub fn least(self) -> LeastFree {
         self.is_over.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         // It does not panic.
         let _ = self.thread.join();
-        self.least.load(Ordering::Relaxed) < FULL
+        LeastFree(self.least.load(Ordering::Relaxed))
+    }
+}
+
+/// The smallest free part of a volume that was seen, in thousandths.
+#[derive(Clone, Copy, Debug)]
+pub struct LeastFree(u64);
+
+impl LeastFree {
+    /// Returns what was seen, from thousandths.
+    #[cfg(test)]
+    pub fn of(thousandths: u64) -> Self {
+        Self(thousandths)
+    }
+
+    /// Whether the volume was full.
+    pub fn was_full(self) -> bool {
+        self.0 < FULL
+    }
+
+    /// Whether less was free than used, so that what the volume held had no room beside itself once more.
+    pub fn was_less_than_used(self) -> bool {
+        self.0 < 500
     }
 }
 
@@ -130,6 +152,6 @@ mod tests {
 
     #[test]
     fn a_volume_with_room_was_not_full() {
-        assert!(!FreeSpace::watch(std::env::temp_dir()).was_full());
+        assert!(!FreeSpace::watch(std::env::temp_dir()).least().was_full());
     }
 }

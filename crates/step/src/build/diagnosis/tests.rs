@@ -2,6 +2,7 @@
 
 use imgop_core::build::dockerfile::{BuildahVersion, Dockerfile};
 
+use super::super::pressure::LeastFree;
 use super::super::secret_values::SecretValues;
 use super::*;
 
@@ -25,7 +26,7 @@ fn failed(change: impl FnOnce(&mut Ended<'_>), lines: &[&str], error: &str) -> F
         signal: None,
         killed_in_build: 0,
         killed_in_step: 0,
-        disk_was_full: false,
+        least_free: LeastFree::of(1000),
         has_few_ids: true,
         unwritten: None,
         progress: &progress,
@@ -104,17 +105,18 @@ fn only_the_signal_of_the_kernel_is_for_want_of_memory() {
 fn a_full_volume_is_one_that_was_full_and_not_one_that_a_run_speaks_of() {
     let printed = ["dd: error writing '/big': No space left on device"];
     assert_eq!(failed(|_| {}, &printed, MAKE).reason, BuildFailure::StepFailed);
-    let full = failed(|ended| ended.disk_was_full = true, &printed, MAKE);
+    let full = failed(|ended| ended.least_free = LeastFree::of(0), &printed, MAKE);
     assert_eq!(full.reason, BuildFailure::OutOfDisk);
     assert!(full.message.contains("storage.sizeLimit") && full.message.contains("RUN make"), "{full}");
     assert_eq!(
-        failed(|ended| ended.disk_was_full = true, &["cc: error"], MAKE).reason,
+        failed(|ended| ended.least_free = LeastFree::of(0), &["cc: error"], MAKE).reason,
         BuildFailure::StepFailed
     );
     let commit = "Error: committing: writing blob: write /work/out/x: no space left on device";
     assert_eq!(failed(|_| {}, &[], commit).reason, BuildFailure::OutOfDisk);
     let layer = "Error: committing container for step {Env:[A=b] Command:run Args:[make] Original:RUN make}: copying layers: storing layer \"1b\" to file: io: read/write on closed pipe";
-    let full = failed(|ended| ended.disk_was_full = true, &[], layer);
+    // It was seen with as much free as its files need, and not full.
+    let full = failed(|ended| ended.least_free = LeastFree::of(370), &[], layer);
     assert_eq!((full.reason, full.step.as_ref().unwrap().line), (BuildFailure::OutOfDisk, Some(2)), "{full}");
     let broken = failed(|_| {}, &[], layer);
     assert_eq!(broken.reason, BuildFailure::StepFailed);
