@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use crate::reference::{Digest, ManifestRef, Repository};
+use crate::reference::{Digest, ManifestRef, Repository, Tag};
 
 /// A failed call. It names the repository, the operation and the cause; it never holds a credential,
 /// a query string or more than 200 characters of a server's words.
@@ -31,12 +31,16 @@ pub enum Operation {
     Get(ManifestRef),
     /// Write a manifest.
     Put(ManifestRef),
+    /// Delete a tag.
+    Delete(Tag),
     /// Mount a blob from another repository.
     Mount(Digest),
     /// To begin an upload, which is cancelled at once.
     Push,
     /// Look whether a blob is there, or upload it.
     Upload(Digest),
+    /// Read a blob.
+    ReadBlob(Digest),
     /// Find what refers to a manifest.
     Referrers(Digest),
 }
@@ -137,6 +141,12 @@ impl RegistryError {
         self.0.failure.code.as_deref()
     }
 
+    /// Whether the registry refuses to let a tag show something else, because its tags are immutable.
+    pub fn is_of_immutable_tag(&self) -> bool {
+        let is_put = matches!(self.operation(), Operation::Put(ManifestRef::Tag(_)));
+        is_put && *self.reason() == Reason::Rejected && is_about_immutable_tag(&self.0.failure.detail)
+    }
+
     /// Whether the same call may succeed later without a change of spec, credentials or settings.
     pub fn is_retryable(&self) -> bool {
         match self.reason() {
@@ -174,6 +184,14 @@ impl Failure {
     }
 }
 
+/// Whether these words of a registry refuse to replace an immutable tag. ECR sends `TAG_INVALID` with "The image tag '…'
+/// already exists in the '…' repository and cannot be overwritten because the tag is immutable"; Harbor, Quay and Artifact
+/// Registry send other codes, and the same adjective.
+pub fn is_about_immutable_tag(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    words.contains("imagetagalreadyexists") || words.contains("immutable") && words.contains("tag")
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.detail)?;
@@ -195,7 +213,9 @@ impl Operation {
             Self::Head(what) => format!("look up {}", with(what)),
             Self::Get(what) => format!("read the manifest of {}", with(what)),
             Self::Referrers(digest) => format!("find what refers to {repository}@{digest}"),
+            Self::ReadBlob(digest) => format!("read {digest} of {repository}"),
             Self::Put(what) => format!("write {}", with(what)),
+            Self::Delete(tag) => format!("delete {repository}:{tag}"),
             Self::Mount(digest) => format!("mount {digest} into {repository}"),
             Self::Push => format!("push to {repository}"),
             Self::Upload(digest) => format!("upload {digest} to {repository}"),

@@ -45,15 +45,17 @@ mod write_gate;
 pub use backoff::backoff;
 pub use bulk::BulkDigest;
 pub use client::{
-    Account, DOCKER_HUB, ImageDetails, PullReserveReached, RateLimit, Registries, RepositoryClient,
-    SharedTags, TagList,
+    Account, Begun, BlobStream, DOCKER_HUB, ImageDetails, PullReserveReached, RateLimit, Registries,
+    RepositoryClient, SharedTags, TagList, Upload,
 };
 pub use credentials::{
     Access, Allowances, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError,
     EntryName, EntryProblem, RegistryEntries, Tls,
 };
-pub use error::{Operation, Reason, RegistryError, Unreachable};
-pub use oci::{Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible};
+pub use error::{Operation, Reason, RegistryError, Unreachable, is_about_immutable_tag};
+pub use oci::{
+    BlobDescriptor, Descriptor, EARLIEST_IMAGE_TIME, Manifest, ManifestError, Platform, is_plausible,
+};
 pub use request_limits::{RequestLimit, RequestLimits};
 pub use search::{FoundRepository, SearchError};
 pub use settings::{
@@ -61,6 +63,6 @@ pub use settings::{
     parse_token_servers,
 };
 pub use text::{is_printable, printable};
-pub use transport::{Content, Http, RequestCount, holds_certificates};
+pub use transport::{Content, ContentStream, DownloadSlot, Http, RequestCount, holds_certificates};
 pub use web::{WebAnswer, WebError, WebRequest};
 pub use write_gate::{GateClosed, WriteGate};

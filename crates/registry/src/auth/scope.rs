@@ -10,6 +10,8 @@ const MAX_NAMED_BYTES: usize = 512;
 pub(crate) enum Actions {
     Pull,
     PullPush,
+    /// To delete, where the registry has a right of its own for that.
+    PullPushDelete,
 }
 
 /// The right to some actions in one repository.
@@ -74,6 +76,7 @@ impl Actions {
         match self {
             Self::Pull => "pull",
             Self::PullPush => "pull,push",
+            Self::PullPushDelete => "pull,push,delete",
         }
     }
 }

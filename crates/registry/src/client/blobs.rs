@@ -28,15 +28,20 @@ impl RepositoryClient {
     /// Fails if this account may not push to the repository: an upload is begun and cancelled, which leaves nothing
     /// behind. A registry that answers an empty upload in a way of its own may still take a push.
     pub async fn check_push(&self) -> Result<(), RegistryError> {
-        self.begin_upload().await.map_err(|failure| self.error(Operation::Push, failure))
+        self.try_upload().await.map_err(|failure| self.error(Operation::Push, failure))
     }
 
     /// Returns the configuration of an image.
+    pub(super) async fn config(&self, digest: &Digest) -> Result<Bytes, Failure> {
+        self.blob(digest, MAX_CONFIG_BYTES).await
+    }
+
+    /// Returns a blob of at most this many bytes.
     ///
     /// The registry may redirect to another host, as for every blob: that host receives no credential, and
     /// what it sends must have this digest.
-    pub(super) async fn config(&self, digest: &Digest) -> Result<Bytes, Failure> {
-        let mut request = Request::get(self.url(&format!("blobs/{digest}"))?, MAX_CONFIG_BYTES);
+    pub(super) async fn blob(&self, digest: &Digest, max_bytes: usize) -> Result<Bytes, Failure> {
+        let mut request = Request::get(self.url(&format!("blobs/{digest}"))?, max_bytes);
         request.may_leave_host = true;
         let response = self.send(request, Actions::Pull).await?;
         if response.status != StatusCode::OK {
@@ -44,18 +49,18 @@ impl RepositoryClient {
         }
         let found = Digest::of(&response.body);
         if found != *digest {
-            let detail = format!("the digest of the configuration should be {digest} and is {found}");
+            let detail = format!("the digest of the blob should be {digest} and is {found}");
             return Err(Failure::new(Reason::Protocol, detail));
         }
         Ok(response.body)
     }
 
-    async fn begin_upload(&self) -> Result<(), Failure> {
+    async fn try_upload(&self) -> Result<(), Failure> {
         let request = empty(Method::POST, self.url("blobs/uploads/")?);
         let response = self.send(request, Actions::PullPush).await?;
         match response.status {
             StatusCode::ACCEPTED => {
-                self.cancel_upload(&response).await;
+                self.cancel_begun(&response).await;
                 Ok(())
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
@@ -67,13 +72,28 @@ impl RepositoryClient {
     }
 
     async fn mount(&self, digest: &Digest, from: &Repository) -> Result<bool, Failure> {
+        let Some(response) = self.request_mount(digest, from).await? else { return Ok(false) };
+        if response.status == StatusCode::CREATED {
+            return Ok(true);
+        }
+        self.cancel_begun(&response).await;
+        Ok(false)
+    }
+
+    /// Asks for a mount. Returns the response if the blob is mounted or an upload was begun instead; `None` where it
+    /// is not worth asking.
+    pub(super) async fn request_mount(
+        &self,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Option<Response>, Failure> {
         let own = self.repository();
         if from.host() != own.host() || from.path() == own.path() {
-            return Ok(false);
+            return Ok(None);
         }
         let (refusals, who) = (&self.registry()?.mount_refusals, self.identity());
         if refusals.is_paused(who) {
-            return Ok(false);
+            return Ok(None);
         }
         let mut request = empty(Method::POST, self.url("blobs/uploads/")?);
         request.url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", from.path());
@@ -92,12 +112,11 @@ impl RepositoryClient {
         match response.status {
             StatusCode::CREATED => {
                 refusals.record_mount(who);
-                Ok(true)
+                Ok(Some(response))
             }
             StatusCode::ACCEPTED => {
                 refusals.record_refusal(who);
-                self.cancel_upload(&response).await;
-                Ok(false)
+                Ok(Some(response))
             }
             status => {
                 if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
@@ -110,12 +129,16 @@ impl RepositoryClient {
 
     /// Cancels an upload that the registry began instead of a mount. An upload is at its own registry; for
     /// a location elsewhere nothing is sent, and the registry drops the upload by itself.
-    pub(super) async fn cancel_upload(&self, begun: &Response) {
+    async fn cancel_begun(&self, begun: &Response) {
         let location = begun.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let Some(upload) = location.and_then(|location| begun.url.join(location).ok()) else { return };
         if upload.origin() != begun.url.origin() || !upload.path().contains("/upload") {
             return;
         }
+        self.cancel_at(upload).await;
+    }
+
+    pub(super) async fn cancel_at(&self, upload: Url) {
         let request = empty(Method::DELETE, upload);
         if let Err(failure) = self.send(request, Actions::PullPush).await {
             tracing::debug!(repository = %self.repository(), error = %failure, "an upload is left behind");

@@ -4,11 +4,12 @@ use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::blobs::empty;
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient, media_type};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, Reason, RegistryError};
 use crate::oci::{ACCEPT, Descriptor, Manifest, ManifestError};
-use crate::reference::{Digest, ManifestRef};
+use crate::reference::{Digest, ManifestRef, Tag};
 use crate::text::authority;
 use crate::transport::{Request, Response, is_web_page};
 
@@ -28,10 +29,41 @@ impl RepositoryClient {
 
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
+        self.put_and_confirm(what, manifest).await.map(|_| ())
+    }
+
+    /// Does the same, and returns whether the registry has answered with the digest of what it was sent, so that it
+    /// need not be asked for it.
+    pub async fn put_and_confirm(
+        &self,
+        what: &ManifestRef,
+        manifest: &Manifest,
+    ) -> Result<bool, RegistryError> {
         // Also where it fails or its caller goes away: a request that broke off may have been carried out.
         let _recorded = self.recorded_write();
         let outcome = self.write(what, manifest).await;
         outcome.map_err(|failure| self.error(Operation::Put(what.clone()), failure))
+    }
+
+    /// Deletes a tag, and nothing else: its content stays, and so does what other tags show. Returns false where the registry
+    /// deletes no tags (OCI distribution-spec, "Deleting tags"). A tag that is not there is deleted.
+    pub async fn delete_tag(&self, tag: &Tag) -> Result<bool, RegistryError> {
+        let _recorded = self.recorded_write();
+        self.delete(tag).await.map_err(|failure| self.error(Operation::Delete(tag.clone()), failure))
+    }
+
+    async fn delete(&self, tag: &Tag) -> Result<bool, Failure> {
+        let request = empty(Method::DELETE, self.manifest_url(&ManifestRef::Tag(tag.clone()))?);
+        let response = self.send(request, Actions::PullPushDelete).await?;
+        match response.status {
+            status if status.is_success() => Ok(true),
+            StatusCode::NOT_FOUND if !is_web_page(&response) => Ok(true),
+            // distribution takes digests alone up to version 2, others delete nothing.
+            StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                Ok(false)
+            }
+            _ => Err(self.error_of(&response)),
+        }
     }
 
     pub(super) async fn look_up(&self, what: &ManifestRef) -> Result<Option<Descriptor>, Failure> {
@@ -93,7 +125,7 @@ impl RepositoryClient {
         Ok(Some(manifest))
     }
 
-    async fn write(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), Failure> {
+    async fn write(&self, what: &ManifestRef, manifest: &Manifest) -> Result<bool, Failure> {
         if let ManifestRef::Digest(digest) = what
             && *digest != manifest.digest
         {
@@ -110,7 +142,7 @@ impl RepositoryClient {
         }
         match header_digest(&response)? {
             Some(sent) if sent != manifest.digest => Err(digest_mismatch(&manifest.digest, &sent)),
-            _ => Ok(()),
+            sent => Ok(sent.is_some()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The calls of the distribution API, one file a family.
 
 mod account;
+mod artifacts;
+mod blob_stream;
 mod blobs;
 mod bulk_digests;
 mod created;
@@ -24,9 +26,11 @@ mod tags;
 mod uploads;
 
 pub use account::Account;
+pub use blob_stream::BlobStream;
 pub use details::ImageDetails;
 pub use pull_quota::{DOCKER_HUB, PullReserveReached, RateLimit};
 pub use registries::Registries;
 pub use repository_client::RepositoryClient;
 pub use tag_list::TagList;
 pub use tag_list_cache::SharedTags;
+pub use uploads::{Begun, Upload};

@@ -77,7 +77,8 @@ impl RepositoryClient {
         self.registry().map(|registry| &registry.session)
     }
 
-    pub(super) fn repository(&self) -> &Repository {
+    /// Returns the repository.
+    pub fn repository(&self) -> &Repository {
         &self.repository
     }
 

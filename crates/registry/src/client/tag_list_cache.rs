@@ -46,6 +46,8 @@ pub struct SharedTags {
     /// Whether the list was requested for this very call, and this process wrote nothing meanwhile. If
     /// not, a tag may have been added since.
     pub is_new: bool,
+    /// Whether the registry has just said that there is no such repository.
+    pub has_no_repository: bool,
 }
 
 /// What a call for shared tags gets.

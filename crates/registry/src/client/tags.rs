@@ -48,9 +48,11 @@ impl RepositoryClient {
     pub async fn shared_tags(&self) -> Result<SharedTags, RegistryError> {
         let Shared { outcome, is_new } = self.shared_list(WhenFull::Fail).await;
         match outcome {
-            Ok(tags) => Ok(SharedTags { tags, is_new }),
+            Ok(tags) => Ok(SharedTags { tags, is_new, has_no_repository: false }),
             Err(failure) if failure.reason == Reason::RepositoryNotFound => {
-                Ok(SharedTags { tags: TagList::default(), is_new })
+                // Some say so without a code where a proxy in between has lost the name.
+                let has_no_repository = is_new && failure.code.as_deref() == Some("NAME_UNKNOWN");
+                Ok(SharedTags { tags: TagList::default(), is_new, has_no_repository })
             }
             Err(failure) => Err(self.error(Operation::ListTags, failure)),
         }
@@ -61,7 +63,7 @@ impl RepositoryClient {
     pub async fn listed_tags(&self) -> Result<SharedTags, RegistryError> {
         let Shared { outcome, is_new } = self.shared_list(WhenFull::Wait).await;
         let tags = outcome.map_err(|failure| self.error(Operation::ListTags, failure))?;
-        Ok(SharedTags { tags, is_new })
+        Ok(SharedTags { tags, is_new, has_no_repository: false })
     }
 
     async fn shared_list(&self, when_full: WhenFull) -> Shared {

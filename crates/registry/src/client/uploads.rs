@@ -1,7 +1,7 @@
-//! Blobs that are uploaded (distribution-spec, "Pushing blobs"), each as a whole: registries differ in how they take
-//! pieces.
+//! Uploads of blobs: as a whole, or chunk by chunk, so that they can go on after a break (OCI distribution-spec 1.1,
+//! "Pushing Blobs").
 
-use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RANGE};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
@@ -9,8 +9,47 @@ use super::blobs::empty;
 use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, RegistryError};
-use crate::reference::Digest;
+use crate::reference::{Digest, Repository};
 use crate::transport::{Content, Request, Response};
+
+/// The least bytes of a chunk that is not the last one, where a registry wants more than we send by ourselves.
+const MIN_CHUNK: &str = "oci-chunk-min-length";
+
+/// An upload that a registry has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    place: Url,
+    position: u64,
+    min_chunk: u64,
+    is_own: bool,
+}
+
+/// What became of a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// The blob is there.
+    Mounted,
+    /// The registry waits for its bytes.
+    Upload(Upload),
+}
+
+impl Upload {
+    /// Returns how many bytes the registry has.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Returns the least bytes of a chunk, but for the last one; 0 if there is no such limit.
+    pub fn min_chunk(&self) -> u64 {
+        self.min_chunk
+    }
+
+    /// Returns its place, for [`RepositoryClient::resume_upload`] of a later process; `None` if it is not at the
+    /// registry itself. A place elsewhere is as good as a password.
+    pub fn place(&self) -> Option<&str> {
+        self.is_own.then(|| self.place.as_str())
+    }
+}
 
 impl RepositoryClient {
     /// Uploads a blob, unless the repository has it. Returns whether it was sent.
@@ -18,16 +57,46 @@ impl RepositoryClient {
         if self.has_blob(digest).await? {
             return Ok(false);
         }
-        let sent = self.send_blob(digest, content).await;
-        sent.map(|()| true).map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+        let upload = self.begin_upload(digest).await?;
+        self.finish_upload(&upload, digest, content).await.map(|()| true)
     }
 
-    async fn send_blob(&self, digest: &Digest, content: Content) -> Result<(), Failure> {
-        let begun = self.send(empty(Method::POST, self.url("blobs/uploads/")?), Actions::PullPush).await?;
-        if begun.status != StatusCode::ACCEPTED {
-            return Err(self.error_of(&begun));
+    /// Begins the upload of a blob.
+    ///
+    /// # Errors
+    /// Where the registry does not take it.
+    pub async fn begin_upload(&self, digest: &Digest) -> Result<Upload, RegistryError> {
+        self.begin().await.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+    }
+
+    /// Asks the registry to mount a blob from another of its repositories. One that does not has begun an upload
+    /// instead, as the specification wants.
+    ///
+    /// # Errors
+    /// Where it does neither.
+    pub async fn mount_or_begin(&self, digest: &Digest, from: &Repository) -> Result<Begun, RegistryError> {
+        match self.request_mount(digest, from).await {
+            Ok(Some(response)) if response.status == StatusCode::CREATED => Ok(Begun::Mounted),
+            Ok(Some(response)) => self
+                .begun(&response)
+                .map(Begun::Upload)
+                .map_err(|failure| self.error(Operation::Mount(digest.clone()), failure)),
+            // That a mount is refused says nothing of uploads.
+            Ok(None) | Err(_) => self.begin_upload(digest).await.map(Begun::Upload),
         }
-        let mut request = Request::get(place(&begun)?, MAX_OTHER_BYTES);
+    }
+
+    /// Sends what is left of a blob, and ends the upload. One that fails at its beginning is cancelled.
+    ///
+    /// # Errors
+    /// Where the registry does not take it, or what it has then has another digest.
+    pub async fn finish_upload(
+        &self,
+        upload: &Upload,
+        digest: &Digest,
+        content: Content,
+    ) -> Result<(), RegistryError> {
+        let mut request = Request::get(upload.place.clone(), MAX_OTHER_BYTES);
         request.url.query_pairs_mut().append_pair("digest", digest.as_str());
         request.method = Method::PUT;
         request.body = Some((HeaderValue::from_static("application/octet-stream"), content));
@@ -36,8 +105,99 @@ impl RepositoryClient {
             Ok(sent) => Err(self.error_of(&sent)),
             Err(failure) => Err(failure),
         };
-        self.cancel_upload(&begun).await;
-        sent
+        if upload.position == 0 {
+            self.cancel(upload).await;
+        }
+        sent.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+    }
+
+    /// Sends the next `length` bytes of a blob. Returns the upload as it is then.
+    ///
+    /// # Errors
+    /// Where the registry does not take them. [`Self::resume_upload`] says how many it has.
+    pub async fn append_chunk(
+        &self,
+        upload: &Upload,
+        digest: &Digest,
+        content: Content,
+        length: u64,
+    ) -> Result<Upload, RegistryError> {
+        let appended = self.append(upload, content, length).await;
+        appended.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+    }
+
+    /// Asks the registry how much it has of an upload; `None` if it no longer knows it, or if the place is not one of
+    /// this registry.
+    ///
+    /// # Errors
+    /// Where it gives no answer.
+    pub async fn resume_upload(&self, place: &str, digest: &Digest) -> Result<Option<Upload>, RegistryError> {
+        let resumed = self.ask_for_upload(place).await;
+        resumed.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+    }
+
+    /// Ends an upload of which nothing is wanted any more. Whatever fails: the registry drops it some day.
+    pub async fn cancel(&self, upload: &Upload) {
+        if upload.is_own {
+            self.cancel_at(upload.place.clone()).await;
+        }
+    }
+
+    async fn begin(&self) -> Result<Upload, Failure> {
+        let begun = self.send(empty(Method::POST, self.url("blobs/uploads/")?), Actions::PullPush).await?;
+        if begun.status != StatusCode::ACCEPTED {
+            return Err(self.error_of(&begun));
+        }
+        self.begun(&begun)
+    }
+
+    fn begun(&self, response: &Response) -> Result<Upload, Failure> {
+        let place = place(response)?;
+        let is_own = self.is_own(&place);
+        Ok(Upload { place, position: 0, min_chunk: min_chunk(&response.headers), is_own })
+    }
+
+    /// Whether a place is at the registry itself, and not where it keeps its blobs.
+    fn is_own(&self, place: &Url) -> bool {
+        self.url("").is_ok_and(|base| base.origin() == place.origin())
+    }
+
+    async fn append(&self, upload: &Upload, content: Content, length: u64) -> Result<Upload, Failure> {
+        let end = upload.position + length;
+        let mut request = Request::get(upload.place.clone(), MAX_OTHER_BYTES);
+        request.method = Method::PATCH;
+        request.content_range = HeaderValue::from_str(&format!("{}-{}", upload.position, end - 1)).ok();
+        request.body = Some((HeaderValue::from_static("application/octet-stream"), content));
+        let response = self.send(request, Actions::PullPush).await?;
+        if !response.status.is_success() {
+            return Err(self.error_of(&response));
+        }
+        let place = place(&response)?;
+        let position = received(&response.headers).unwrap_or(end);
+        if position > end {
+            return Err(Failure::protocol("the registry says that it has more of a blob than it was sent"));
+        }
+        let is_own = self.is_own(&place);
+        Ok(Upload { place, position, is_own, ..*upload })
+    }
+
+    async fn ask_for_upload(&self, place: &str) -> Result<Option<Upload>, Failure> {
+        let Ok(place) = place.parse::<Url>() else { return Ok(None) };
+        if !self.is_own(&place) {
+            return Ok(None);
+        }
+        let request = Request::get(place.clone(), MAX_OTHER_BYTES);
+        let response = self.send(request, Actions::PullPush).await?;
+        if !response.status.is_success() {
+            let is_gone = response.status.is_client_error()
+                && !matches!(response.status.as_u16(), 401 | 403 | 408 | 429);
+            return if is_gone { Ok(None) } else { Err(self.error_of(&response)) };
+        }
+        let position = received(&response.headers).unwrap_or(0);
+        let is_moved = response.headers.contains_key(LOCATION);
+        let place = if is_moved { self::place(&response)? } else { place };
+        let is_own = self.is_own(&place);
+        Ok(Some(Upload { place, position, min_chunk: min_chunk(&response.headers), is_own }))
     }
 }
 
@@ -51,4 +211,33 @@ fn place(begun: &Response) -> Result<Url, Failure> {
         place = begun.url.join(&place[url::Position::BeforePath..]).unwrap_or(place);
     }
     Ok(place)
+}
+
+/// Returns how many bytes a registry has, by `Range: 0-99`. What has nothing yet says `0-0`, as does what has one byte.
+fn received(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(RANGE)?.to_str().ok()?.trim();
+    let range = range.strip_prefix("bytes=").unwrap_or(range);
+    let last: u64 = range.split_once('-')?.1.parse().ok()?;
+    Some(if last == 0 { 0 } else { last + 1 })
+}
+
+fn min_chunk(headers: &HeaderMap) -> u64 {
+    let length = headers.get(MIN_CHUNK).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    length.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_much_a_registry_has_of_an_upload_is_read() {
+        let of = |range: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RANGE, range.parse().unwrap());
+            received(&headers)
+        };
+        assert_eq!([of("0-99"), of("bytes=0-99"), of("0-0")], [Some(100), Some(100), Some(0)]);
+        assert_eq!([of("0-"), of("x")], [None; 2]);
+    }
 }

@@ -63,12 +63,29 @@ impl RegistryGlob {
     }
 }
 
+/// A text of which some characters may be any, as Go's `path.Match` reads it: `*`, `?` and `[…]` stand for anything but a
+/// slash.
+#[derive(Debug, Clone)]
+pub struct Glob(Regex);
+
+impl Glob {
+    /// Reads a pattern. Returns `None` if it is empty, or has a class that is none.
+    pub fn parse(pattern: &str) -> Option<Self> {
+        glob(pattern).map(Self)
+    }
+
+    /// Whether all of a text fits.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
 /// `[::1]:5000` has brackets and is no pattern.
 fn is_address(text: &str) -> bool {
     split_key(text).is_some()
 }
 
-/// Translates a pattern without slashes. Regular expressions of this crate take linear time, which a
+/// Translates a pattern, whose slashes stand for themselves. Regular expressions of this crate take linear time, which a
 /// backtracking matcher does not.
 fn glob(pattern: &str) -> Option<Regex> {
     let mut expression = String::from(r"\A(?s:");

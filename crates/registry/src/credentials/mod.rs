@@ -15,6 +15,7 @@ pub use credential::Credential;
 pub(crate) use credential::basic;
 pub use docker_config::{CredentialHelper, CredentialsError, DockerConfig};
 pub(crate) use fingerprint::Fingerprint;
+pub use glob::Glob;
 pub use registry_entries::{EntriesError, EntryName, EntryProblem, RegistryEntries};
 pub use secret_data::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 pub use tls::Tls;

@@ -35,6 +35,14 @@ pub enum EcrProblem {
     /// A source of credentials is there and does not work.
     #[error("the AWS credentials cannot be used: {0}")]
     Credentials(String),
+    /// The role cannot be assumed.
+    #[error("the role {role} cannot be assumed: {message}")]
+    Role {
+        /// Its ARN.
+        role: String,
+        /// Why.
+        message: String,
+    },
     /// AWS refuses.
     #[error("AWS gives no token (HTTP {status}): {message}")]
     Refused {
@@ -71,7 +79,7 @@ impl EcrError {
 
 impl EcrProblem {
     /// Whether the same request may succeed soon.
-    pub(super) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, message } => *status >= 500 || *status == 429 || is_throttled(message),

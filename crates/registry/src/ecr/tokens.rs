@@ -6,19 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::ConfigLoader;
-use backon::{ExponentialBuilder, Retryable as _};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use reqwest::Url;
 use secrecy::SecretString;
 use tokio::sync::Mutex as AsyncMutex;
-use tracing::instrument::WithSubscriber as _;
-use tracing::subscriber::NoSubscriber;
 
 use super::authorization;
-use super::aws_http::AwsHttp;
-use super::chain;
-use super::error::{EcrError, EcrProblem, root_cause};
+use super::aws_api::AwsApi;
+use super::error::{EcrError, EcrProblem};
 use crate::credentials::Credential;
 use crate::reference::{EcrHost, RegistryHost};
 
@@ -27,10 +22,6 @@ const EXPIRY_MARGIN: SignedDuration = SignedDuration::from_mins(30);
 /// How long a failure is returned to all callers, so that AWS does not receive the same request again
 /// and again.
 const FAILURE_TTL: SignedDuration = SignedDuration::from_mins(1);
-/// Retries of one fetch after a transient failure.
-const RETRIES: usize = 2;
-/// The wait before the first retry; it doubles with each.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 /// Above this many of ECR's APIs, those whose tokens have expired are forgotten.
 const SWEEP_FROM: usize = 64;
 
@@ -78,8 +69,7 @@ impl fmt::Debug for EcrSettings {
 /// a time of day.
 #[derive(Debug)]
 pub struct EcrTokens {
-    settings: EcrSettings,
-    http: Mutex<Option<AwsHttp>>,
+    api: AwsApi,
     slots: Mutex<HashMap<String, Arc<AsyncMutex<Slot>>>>,
 }
 
@@ -109,9 +99,7 @@ pub struct EcrCredential {
 impl EcrTokens {
     /// Returns a set without tokens. Installs ring for TLS if the process has chosen no provider.
     pub fn new(settings: EcrSettings) -> Self {
-        // An error means that the process has a provider, which serves as well. Without one reqwest panics.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self { settings, http: Mutex::default(), slots: Mutex::default() }
+        Self { api: AwsApi::new(settings), slots: Mutex::default() }
     }
 
     /// Returns a credential for a registry; `None` if it is none of ECR's. One that is older than
@@ -132,22 +120,20 @@ impl EcrTokens {
         let slot = self.slot(ecr.api_host());
         // Those who wait here find the outcome of the first.
         let mut slot = slot.lock().await;
-        let now = (self.settings.now)();
+        let now = self.api.now();
         if let Some(token) = slot.token.as_ref().filter(|token| token.is_good(now, max_age)) {
             return Ok(token.credential());
         }
         let problem = match slot.failure.as_ref().filter(|(at, _)| is_recent(*at, now)) {
             Some((_, problem)) => problem.clone(),
-            // At level TRACE, AWS's crates log whole answers, and those of STS hold secrets.
-            // Their future is large, and seldom run.
-            None => match Box::pin(self.fetch(ecr).with_subscriber(NoSubscriber::default())).await {
+            None => match self.fetch(ecr).await {
                 Ok(token) => {
                     let credential = token.credential();
                     *slot = Slot { token: Some(token), failure: None };
                     return Ok(credential);
                 }
                 Err(problem) => {
-                    slot.failure = Some(((self.settings.now)(), problem.clone()));
+                    slot.failure = Some((self.api.now(), problem.clone()));
                     problem
                 }
             },
@@ -158,50 +144,20 @@ impl EcrTokens {
     }
 
     async fn fetch(&self, ecr: &EcrHost) -> Result<Token, EcrProblem> {
-        let (http, api) = (self.http()?, self.api(ecr)?);
-        let credentials = chain::credentials((self.settings.chain)(chain::loader(&http, ecr))).await?;
-        let backoff = ExponentialBuilder::default().with_min_delay(FIRST_BACKOFF).with_max_times(RETRIES);
-        let get = async || {
-            let now = (self.settings.now)();
-            let given = authorization::get(&http, &api, ecr, credentials.clone(), now).await?;
-            let lifetime = given.expires_at.duration_since(now);
-            let margin = if lifetime > EXPIRY_MARGIN * 2 { EXPIRY_MARGIN } else { lifetime / 2 };
-            let renew_at = given.expires_at.checked_sub(margin).unwrap_or(now);
-            Ok(Token { password: given.password, fetched_at: now, renew_at })
-        };
-        get.retry(backoff).when(EcrProblem::is_transient).await
-    }
-
-    /// Returns the HTTP client, which is built on first use: programs without ECR need no certificates.
-    fn http(&self) -> Result<AwsHttp, EcrProblem> {
-        let mut known = self.http.lock();
-        if let Some(http) = &*known {
-            return Ok(http.clone());
-        }
-        let http = AwsHttp::new(&self.settings.user_agent, self.settings.system_proxy)
-            .map_err(|error| EcrProblem::Settings(root_cause(&error)))?;
-        *known = Some(http.clone());
-        Ok(http)
-    }
-
-    fn api(&self, ecr: &EcrHost) -> Result<Url, EcrProblem> {
-        let usual = format!("https://{}/", ecr.api_host());
-        let text = self.settings.endpoint.as_deref().unwrap_or(&usual);
-        let url: Url =
-            text.parse().map_err(|_| EcrProblem::Settings("the endpoint of ECR is no address".to_owned()))?;
-        let name = url.host_str().unwrap_or_default();
-        let is_here = name.parse::<RegistryHost>().is_ok_and(|host| host.is_loopback());
-        match url.scheme() {
-            "https" => Ok(url),
-            "http" if is_here => Ok(url),
-            _ => Err(EcrProblem::Settings("the endpoint of ECR is not HTTPS".to_owned())),
-        }
+        let session = self.api.session(ecr, None).await?;
+        let body = session.call(authorization::GET).await?;
+        let given = authorization::read(&body).ok_or_else(|| session.protocol_error())?;
+        let now = self.api.now();
+        let lifetime = given.expires_at.duration_since(now);
+        let margin = if lifetime > EXPIRY_MARGIN * 2 { EXPIRY_MARGIN } else { lifetime / 2 };
+        let renew_at = given.expires_at.checked_sub(margin).unwrap_or(now);
+        Ok(Token { password: given.password, fetched_at: now, renew_at })
     }
 
     fn slot(&self, api_host: &str) -> Arc<AsyncMutex<Slot>> {
         let mut slots = self.slots.lock();
         if slots.len() >= SWEEP_FROM && !slots.contains_key(api_host) {
-            let now = (self.settings.now)();
+            let now = self.api.now();
             slots.retain(|_, slot| slot.try_lock().map_or(true, |slot| slot.is_useful(now)));
         }
         slots.entry(api_host.to_owned()).or_default().clone()

@@ -76,9 +76,11 @@ pub(crate) struct ImageManifest {
 pub(crate) struct Blob {
     pub(crate) digest: Digest,
     #[serde(default)]
-    media_type: Option<String>,
+    pub(super) media_type: Option<String>,
     #[serde(default)]
     pub(super) size: u64,
+    #[serde(default)]
+    urls: IsGiven,
 }
 
 impl IndexEntry {
@@ -123,9 +125,20 @@ impl ImageManifest {
 }
 
 impl Blob {
+    /// Whether it is kept elsewhere than in registries (OCI image-spec, "layer.md", and Docker's "foreign" layers).
+    pub(super) fn is_foreign(&self) -> bool {
+        let media_type = self.media_type.as_deref().unwrap_or_default();
+        self.urls.0 && (media_type.contains(".nondistributable.") || media_type.contains(".foreign."))
+    }
+
     /// Whether it is a configuration that names a platform.
     pub(crate) fn is_image_config(&self) -> bool {
         self.media_type.as_deref().is_some_and(|media_type| IMAGE_CONFIGS.contains(&media_type))
+    }
+
+    /// Whether it is of this media type.
+    pub(super) fn is_of_type(&self, media_type: &str) -> bool {
+        self.media_type.as_deref() == Some(media_type)
     }
 }
 

@@ -64,6 +64,25 @@ pub struct Manifest {
     pub bytes: Bytes,
 }
 
+/// What a manifest says of one of its blobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobDescriptor {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether it is the configuration, and no layer.
+    pub is_config: bool,
+    /// Whether it is kept elsewhere than in registries, as base layers of Windows are: there is nothing to copy.
+    pub is_foreign: bool,
+}
+
+impl BlobDescriptor {
+    fn of(blob: Blob, is_config: bool) -> Self {
+        Self { is_foreign: blob.is_foreign(), digest: blob.digest, size: blob.size, is_config }
+    }
+}
+
 /// One image of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformManifest {
@@ -197,6 +216,29 @@ impl Manifest {
         let Some(config) = image.config else { return Err(self.unreadable()) };
         self.at_most(MAX_LAYERS, image.layers.len())?;
         Ok([config].into_iter().chain(image.layers).map(|blob| (blob.digest, blob.size)).collect())
+    }
+
+    /// Returns the first part of this media type, the configuration before the layers; none for an index.
+    pub(crate) fn part(&self, media_type: &str) -> Result<Option<Digest>, ManifestError> {
+        if self.is_index() {
+            return Ok(None);
+        }
+        let image = self.image()?;
+        self.at_most(MAX_LAYERS, image.layers.len())?;
+        let mut parts = image.config.into_iter().chain(image.layers);
+        Ok(parts.find(|part| part.is_of_type(media_type)).map(|part| part.digest))
+    }
+
+    /// Returns the same with what else the manifest says of each that matters to a copy, the configuration first.
+    pub fn blob_descriptors(&self) -> Result<Vec<BlobDescriptor>, ManifestError> {
+        if self.is_index() {
+            return Ok(Vec::new());
+        }
+        let image = self.image()?;
+        let Some(config) = image.config else { return Err(self.unreadable()) };
+        self.at_most(MAX_LAYERS, image.layers.len())?;
+        let layers = image.layers.into_iter().map(|layer| BlobDescriptor::of(layer, false));
+        Ok([BlobDescriptor::of(config, true)].into_iter().chain(layers).collect())
     }
 
     /// Returns the parts of a single image's manifest.

@@ -21,7 +21,7 @@ pub(crate) use image_config::{created_in, platform_in};
 pub use image_index::{IndexFormat, IndexedImage, image_index};
 pub use index_parts::{IndexPart, index_parts, indexes_without_platform};
 pub(crate) use manifest::{ACCEPT, OCI_INDEX};
-pub use manifest::{Descriptor, Manifest, ManifestError, PlatformManifest};
+pub use manifest::{BlobDescriptor, Descriptor, Manifest, ManifestError, PlatformManifest};
 pub use platform::{Platform, PlatformError, PlatformSelector, Platforms};
 pub use referrers::{Referrer, referrers_index, referrers_tag, subject_of};
 pub use subset::{

@@ -34,11 +34,11 @@ struct State {
 
 /// The right to send one request and to read its response.
 #[derive(Debug)]
-pub(super) struct Permit<'a> {
-    limit: &'a ConcurrencyLimit,
+pub(super) struct Permit {
+    limit: Arc<ConcurrencyLimit>,
     slot: Option<OwnedSemaphorePermit>,
     /// Where the registry that the host belongs to is limited too.
-    of_registry: Option<OwnedSemaphorePermit>,
+    of_registry: Mutex<Option<OwnedSemaphorePermit>>,
     round: usize,
 }
 
@@ -54,19 +54,24 @@ impl ConcurrencyLimit {
         }
     }
 
-    pub(super) async fn permit(&self) -> Permit<'_> {
+    pub(super) async fn permit(self: &Arc<Self>) -> Permit {
         // The semaphore is never closed, so there is always a slot.
         let slot = self.slots.clone().acquire_owned().await.ok();
         let round = self.state.lock().round;
-        Permit { limit: self, slot, of_registry: None, round }
+        Permit { limit: self.clone(), slot, of_registry: Mutex::new(None), round }
     }
 }
 
-impl Permit<'_> {
+impl Permit {
     /// Returns the same with a slot of the registry, which is given back with it.
-    pub(super) fn with(mut self, of_registry: Option<OwnedSemaphorePermit>) -> Self {
-        self.of_registry = of_registry;
+    pub(super) fn with(self, of_registry: Option<OwnedSemaphorePermit>) -> Self {
+        *self.of_registry.lock() = of_registry;
         self
+    }
+
+    /// Gives back the slot of the registry alone.
+    pub(super) fn leave_registry(&self) {
+        self.of_registry.lock().take();
     }
 
     /// Records that the host accepted the request.
@@ -104,7 +109,7 @@ impl Permit<'_> {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.limit.state.lock();
         if let Some(slot) = self.slot.take().filter(|_| state.surplus > 0) {
@@ -118,13 +123,17 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
 
+    fn of(max: usize) -> Arc<ConcurrencyLimit> {
+        Arc::new(ConcurrencyLimit::new(max))
+    }
+
     fn free(limit: &ConcurrencyLimit) -> usize {
         limit.slots.available_permits()
     }
 
     #[tokio::test]
     async fn a_burst_of_429s_halves_once_and_never_below_one() {
-        let limit = ConcurrencyLimit::new(8);
+        let limit = of(8);
         let permits = [limit.permit().await, limit.permit().await, limit.permit().await];
         permits.iter().for_each(Permit::throttled);
         drop(permits);
@@ -137,7 +146,7 @@ mod tests {
 
     #[tokio::test]
     async fn slots_in_use_vanish_when_they_are_given_back() {
-        let limit = ConcurrencyLimit::new(4);
+        let limit = of(4);
         let mut held = Vec::new();
         for _ in 0..4 {
             held.push(limit.permit().await);
@@ -152,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn successes_bring_the_full_number_back_and_no_more() {
-        let limit = ConcurrencyLimit::new(4);
+        let limit = of(4);
         limit.permit().await.throttled();
         for _ in 0..100 {
             limit.permit().await.succeeded();

@@ -149,6 +149,7 @@ mod tests {
             headers: reqwest::header::HeaderMap::new(),
             body: body.to_string().into(),
             authorization: None,
+            download: None,
         }
     }
 

@@ -1,11 +1,14 @@
 //! One request and its complete response, redirects included.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, IF_NONE_MATCH, LOCATION,
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap,
+    HeaderValue, IF_NONE_MATCH, LOCATION, RANGE,
 };
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Body, RequestBuilder, StatusCode};
 use tokio::fs::File;
 use tokio::time::Instant;
 use url::Url;
@@ -16,8 +19,8 @@ use super::content_encoding::{self, Gzip};
 use super::memory_limit::{
     MAX_FIRST_RESERVATION, MemoryLimit, RESERVATION_STEP, Reservation, UNRESERVED_BYTES,
 };
-use super::message::{Content, Request, Response};
-use super::pools::{Pools, unreachable, unreachable_foreign};
+use super::message::{Content, Download, DownloadSlot, Request, Response};
+use super::pools::{Pools, Use, broken_off, unreachable, unreachable_foreign};
 use super::reach::{Channel, Reach};
 use super::request_counts::RequestCounts;
 use crate::error::{Failure, Reason, Unreachable};
@@ -44,7 +47,7 @@ const ALIASES: [(&str, &str); 1] = [("lscr.io", "ghcr.io")];
 /// What an exchange takes from and adds to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Resources<'a> {
-    pub(super) permit: &'a Permit<'a>,
+    pub(super) permit: &'a Arc<Permit>,
     pub(super) memory: &'a MemoryLimit,
     pub(super) requests: &'a RequestCounts,
     pub(super) pools: &'a Pools,
@@ -89,7 +92,7 @@ async fn send(
 ) -> Result<Response, Failure> {
     let reach = channel.reach(&url);
     AddressRules::new(reach, &channel.allowances, resources.settings).check_literal(&url)?;
-    let pool = resources.pools.client(channel, reach, resources.settings)?;
+    let pool = resources.pools.client(channel, reach, Use::of(request), resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());
     if let Some(accept) = request.accept {
         builder = builder.header(ACCEPT, accept);
@@ -97,8 +100,15 @@ async fn send(
     if let Some(version) = request.git_protocol {
         builder = builder.header("git-protocol", version);
     }
-    if let Some(etag) = &request.etag {
-        builder = builder.header(IF_NONE_MATCH, etag.clone());
+    let given =
+        [(IF_NONE_MATCH, &request.etag), (RANGE, &request.range), (CONTENT_RANGE, &request.content_range)];
+    for (name, value) in given {
+        if let Some(value) = value {
+            builder = builder.header(name, value.clone());
+        }
+    }
+    if let Some(download) = &request.download {
+        builder = builder.timeout(resources.settings.request_timeout + download.extra_time);
     }
     let is_same_host = url.origin() == request.url.origin();
     let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);
@@ -117,11 +127,32 @@ async fn send(
     };
     let response = sent.map_err(|error| {
         resources.requests.count(&host, None);
-        if reach == Reach::Foreign { unreachable_foreign(&host, &error) } else { unreachable(&error) }
+        broken_off(&error).unwrap_or_else(|| match reach {
+            Reach::Foreign => unreachable_foreign(&host, &error),
+            Reach::Own | Reach::Loopback => unreachable(&error),
+        })
     })?;
     resources.requests.count(&host, Some(response.status().as_u16()));
+    let authorization = request.authorization.clone();
+    if request.download.is_some() && response.status().is_success() {
+        return handed_on(response, url, authorization, resources);
+    }
     let response = read(response, url, request.max_bytes, resources).await?;
-    Ok(Response { authorization: request.authorization.clone(), ..response })
+    Ok(Response { authorization, ..response })
+}
+
+/// Returns a response whose body the caller reads. While it does, the registry as a whole may be sent other requests.
+fn handed_on(
+    mut response: reqwest::Response,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    resources: Resources<'_>,
+) -> Result<Response, Failure> {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    check_headers(&headers, &url)?;
+    resources.permit.leave_registry();
+    let download = Some(Download { response, slot: DownloadSlot(resources.permit.clone()) });
+    Ok(Response { url, status, headers, body: Bytes::new(), authorization, download })
 }
 
 /// Says nothing of the host, and no other attempt ends otherwise.
@@ -147,6 +178,14 @@ async fn with_content(
             })?;
             let time = resources.settings.request_timeout + content.extra_time();
             builder.body(file).header(CONTENT_LENGTH, *length).timeout(time)
+        }
+        Content::Stream(stream) => {
+            let bytes = stream.take().ok_or_else(|| {
+                let reason = Reason::Unreachable(Unreachable::Interrupted);
+                Failure { is_local: true, ..Failure::new(reason, "what was being sent has to be read again") }
+            })?;
+            let time = resources.settings.request_timeout + content.extra_time();
+            builder.body(Body::wrap_stream(bytes)).header(CONTENT_LENGTH, stream.length()).timeout(time)
         }
     })
 }
@@ -200,7 +239,7 @@ async fn read(
             }
         };
     }
-    Ok(Response { url, status, headers, body: body.into(), authorization: None })
+    Ok(Response { url, status, headers, body: body.into(), authorization: None, download: None })
 }
 
 /// Returns the content of a compressed body. `Err(None)` means that there is no memory for it.

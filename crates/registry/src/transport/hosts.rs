@@ -49,7 +49,10 @@ struct HostKey {
 /// A server, and what fails there.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub(super) concurrency: ConcurrencyLimit,
+    pub(super) concurrency: Arc<ConcurrencyLimit>,
+    /// The blobs that are read from it at a time. They do not share the limit of the other requests: what is read
+    /// may be sent to the same host, and would wait for itself.
+    pub(super) downloads: Arc<ConcurrencyLimit>,
     /// Open while the server does not respond, or has errors for each repository that is asked for.
     pub(super) breaker: CircuitBreaker,
     /// Of repositories for which it responds with errors: those of others may be in order, as where one of
@@ -76,7 +79,8 @@ impl Hosts {
             known.sweep_at = known.by_key.len() + MAX_HOSTS / 4;
         }
         let host = Arc::new(Host {
-            concurrency: ConcurrencyLimit::new(concurrency),
+            concurrency: Arc::new(ConcurrencyLimit::new(concurrency)),
+            downloads: Arc::new(ConcurrencyLimit::new(concurrency)),
             breaker: CircuitBreaker::default(),
             repositories: Mutex::new(Bounded::new(MAX_FAILING_REPOSITORIES)),
             in_a_row: Mutex::default(),
@@ -186,7 +190,7 @@ mod tests {
         let failed = |request: &Request| {
             let (url, headers) = (request.url.clone(), reqwest::header::HeaderMap::new());
             let (status, body) = (reqwest::StatusCode::BAD_GATEWAY, bytes::Bytes::new());
-            Ok(Response { url, status, headers, body, authorization: None })
+            Ok(Response { url, status, headers, body, authorization: None, download: None })
         };
         for _ in 0..9 {
             host.record(&broken, &failed(&broken));

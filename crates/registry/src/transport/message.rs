@@ -1,6 +1,7 @@
 //! Requests and responses as this client handles them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,8 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::concurrency_limit::Permit;
+use super::content_stream::ContentStream;
 use crate::credentials::Fingerprint;
 
 /// Redirects that are followed. Registries make one.
@@ -28,6 +31,8 @@ pub enum Content {
         /// How many bytes it has.
         length: u64,
     },
+    /// What comes from elsewhere, such as another registry. It can be sent once.
+    Stream(ContentStream),
 }
 
 /// One request.
@@ -56,6 +61,33 @@ pub(crate) struct Request {
     pub(crate) etag: Option<HeaderValue>,
     /// Whether to send it once and never wait, since the caller has another way to the answer.
     pub(crate) is_single_attempt: bool,
+    /// The part of a blob that is wanted.
+    pub(crate) range: Option<HeaderValue>,
+    /// The part of a blob that is sent.
+    pub(crate) content_range: Option<HeaderValue>,
+    /// Whether the body of a success is not read here but handed on ([`Response::download`]), and how long that
+    /// may take.
+    pub(crate) download: Option<DownloadRequest>,
+}
+
+/// How the body of a response is read that is handed on.
+#[derive(Debug, Clone)]
+pub(crate) struct DownloadRequest {
+    /// How long it may take beside what every request may.
+    pub(crate) extra_time: Duration,
+    /// The right to read, where this goes on with what broke off.
+    pub(crate) slot: Option<DownloadSlot>,
+}
+
+/// The right to read one blob from a host. Whoever begins anew after a break keeps it.
+#[derive(Debug, Clone)]
+pub struct DownloadSlot(pub(super) Arc<Permit>);
+
+/// A body that is read piece by piece.
+#[derive(Debug)]
+pub(crate) struct Download {
+    pub(crate) response: reqwest::Response,
+    pub(crate) slot: DownloadSlot,
 }
 
 /// One complete response, whatever its status.
@@ -68,6 +100,13 @@ pub(crate) struct Response {
     pub(crate) body: Bytes,
     /// What the request authenticated with, to be hidden in the server's words. Never logged.
     pub(crate) authorization: Option<HeaderValue>,
+    /// The body, where it is handed on.
+    pub(crate) download: Option<Download>,
+}
+
+/// Returns how long a number of bytes may take over a slow line.
+pub(crate) fn time_for(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / SLOWEST_LINE)
 }
 
 impl Content {
@@ -75,8 +114,14 @@ impl Content {
     pub fn extra_time(&self) -> Duration {
         match self {
             Self::Bytes(_) => Duration::ZERO,
-            Self::File { length, .. } => Duration::from_secs(length / SLOWEST_LINE),
+            Self::File { length, .. } => time_for(*length),
+            Self::Stream(stream) => time_for(stream.length()),
         }
+    }
+
+    /// Returns whether it can be sent again.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        !matches!(self, Self::Stream(_))
     }
 }
 
@@ -91,6 +136,11 @@ impl Request {
     /// write needs none.
     pub(crate) fn may_change_something(&self) -> bool {
         ![Method::GET, Method::HEAD].contains(&self.method)
+    }
+
+    /// Returns whether it can be sent again after it failed.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.body.as_ref().is_none_or(|(_, content)| content.is_repeatable())
     }
 
     /// Returns a GET of this URL.
@@ -109,6 +159,9 @@ impl Request {
             git_protocol: None,
             etag: None,
             is_single_attempt: false,
+            range: None,
+            content_range: None,
+            download: None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod address_guard;
 mod circuit_breaker;
 mod concurrency_limit;
 mod content_encoding;
+mod content_stream;
 mod error_response;
 mod exchange;
 mod given_certificates;
@@ -28,6 +29,7 @@ mod registry_limits;
 mod request_counts;
 mod retry;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -42,18 +44,20 @@ use concurrency_limit::Permit;
 use exchange::{Resources, exchange};
 use hosts::{Host, Hosts};
 use memory_limit::MemoryLimit;
-use pools::Pools;
+use pools::{Pools, Use};
 use registry_limits::RegistryLimits;
 use request_counts::RequestCounts;
 use retry::{full_jitter, is_transient, retry_after};
 
+pub use content_stream::ContentStream;
 pub(crate) use error_response::{error_of, is_registry_not_found, is_web_page, server_error};
 pub(crate) use exchange::is_alias_of;
 pub use given_certificates::holds_certificates;
 pub(crate) use header_value::header_value;
 pub(crate) use link::next_page;
-pub use message::Content;
-pub(crate) use message::{Request, Response};
+pub use message::{Content, DownloadSlot};
+pub(crate) use message::{Download, DownloadRequest, Request, Response, time_for};
+pub(crate) use pools::interrupted;
 pub(crate) use reach::{Channel, Reach, is_public_name, is_under};
 pub use request_counts::RequestCount;
 pub(crate) use retry::retry_after as retry_after_of;
@@ -106,7 +110,7 @@ impl Http {
     ) -> Result<Channel, Failure> {
         let listed = registry.and_then(|registry| self.settings.token_servers.get(registry));
         let channel = Channel::new(base, access, listed.cloned().unwrap_or_default());
-        self.pools.client(&channel, channel.reach(channel.base()), &self.settings)?;
+        self.pools.client(&channel, channel.reach(channel.base()), Use::Requests, &self.settings)?;
         Ok(channel)
     }
 
@@ -118,7 +122,7 @@ impl Http {
         let mut spent = Duration::ZERO;
         let mut attempt = 0;
         loop {
-            let permit = self.permit(&host, request).await?;
+            let permit = self.slot(&host, request).await?;
             let began = Instant::now();
             let outcome = exchange(channel, request, self.resources(&permit)).await;
             drop(permit);
@@ -153,7 +157,16 @@ impl Http {
         }
     }
 
-    fn resources<'a>(&'a self, permit: &'a Permit<'a>) -> Resources<'a> {
+    /// Returns the right to send one request: what goes on with a blob that broke off has it already.
+    async fn slot(&self, host: &Host, request: &Request) -> Result<Arc<Permit>, Failure> {
+        let held = request.download.as_ref().and_then(|download| download.slot.as_ref());
+        match held {
+            Some(slot) => host.try_acquire(request).map(|()| slot.0.clone()),
+            None => self.permit(host, request).await.map(Arc::new),
+        }
+    }
+
+    fn resources<'a>(&'a self, permit: &'a Arc<Permit>) -> Resources<'a> {
         Resources {
             permit,
             memory: &self.memory,
@@ -165,6 +178,7 @@ impl Http {
 
     fn is_last(&self, request: &Request, attempt: u32, spent: Duration, asked: Option<Duration>) -> bool {
         request.is_single_attempt
+            || !request.is_repeatable()
             || attempt >= self.settings.retries
             || spent > self.settings.request_timeout
             || asked.is_some_and(|asked| asked > self.settings.max_retry_after)
@@ -172,13 +186,14 @@ impl Http {
 
     /// Returns the right to send one request, as soon as the host takes requests. A host that asks for one pause
     /// after another is waited for no longer than a request may take.
-    async fn permit<'a>(&self, host: &'a Host, request: &Request) -> Result<Permit<'a>, Failure> {
+    async fn permit(&self, host: &Host, request: &Request) -> Result<Permit, Failure> {
         let mut paused = Duration::ZERO;
         loop {
             if let Some(failure) = host.open_error(request) {
                 return Err(failure);
             }
-            let permit = host.concurrency.permit().await;
+            let limit = if request.download.is_some() { &host.downloads } else { &host.concurrency };
+            let permit = limit.permit().await;
             let permit =
                 permit.with(self.registry_limits.slot(&self.settings.request_limits, &request.url).await);
             // Checked last: while this request queued, the host may have asked an earlier one for a pause.

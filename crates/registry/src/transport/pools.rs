@@ -11,7 +11,9 @@ use rustls::CertificateError;
 
 use super::address_guard::{AddressRules, CheckedResolver, ForbiddenAddress};
 use super::concurrency_limit::MAX_CONCURRENT_REQUESTS;
+use super::content_stream::BrokenOff;
 use super::given_certificates;
+use super::message::{Content, Request};
 use super::reach::{Channel, Reach};
 use crate::cache::{Bounded, NO_EXPIRY};
 use crate::credentials::{ConnectionKey, Tls};
@@ -29,7 +31,26 @@ const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Two registries share a pool if their TLS is the same. Where a registry leads elsewhere, a pool of its own
 /// keeps to other addresses.
 #[derive(Debug)]
-pub(super) struct Pools(Mutex<Bounded<(ConnectionKey, Reach), Client>>);
+pub(super) struct Pools(Mutex<Bounded<(ConnectionKey, Reach, Use), Client>>);
+
+/// What a connection is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Use {
+    /// Requests that a server answers at once.
+    Requests,
+    /// Uploads, which a server answers when it has everything: that takes as long as they are large.
+    Uploads,
+}
+
+impl Use {
+    /// Returns what a request is.
+    pub(super) fn of(request: &Request) -> Self {
+        match &request.body {
+            Some((_, Content::File { .. } | Content::Stream(_))) => Self::Uploads,
+            Some((_, Content::Bytes(_))) | None => Self::Requests,
+        }
+    }
+}
 
 impl Default for Pools {
     fn default() -> Self {
@@ -43,27 +64,27 @@ impl Pools {
         &self,
         channel: &Channel,
         reach: Reach,
+        usage: Use,
         settings: &Settings,
     ) -> Result<Client, Failure> {
         let mut pools = self.0.lock();
-        let key = (channel.key, reach);
+        let key = (channel.key, reach, usage);
         if let Some(client) = pools.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(channel, reach, settings)?;
+        let client = build(channel, reach, usage, settings)?;
         pools.insert(key, client.clone(), NO_EXPIRY);
         Ok(client)
     }
 }
 
-fn build(channel: &Channel, reach: Reach, settings: &Settings) -> Result<Client, Failure> {
+fn build(channel: &Channel, reach: Reach, usage: Use, settings: &Settings) -> Result<Client, Failure> {
     let rules = AddressRules::new(reach, &channel.allowances, settings);
     let resolver = CheckedResolver { rules, fixed: settings.addresses.clone() };
     let loopback = reach == Reach::Loopback;
     let builder = Client::builder()
         .user_agent(&settings.user_agent)
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.read_timeout)
         .timeout(settings.request_timeout)
         // Each redirect and each retry is decided by this client: credentials are at stake.
         .redirect(Policy::none())
@@ -72,6 +93,11 @@ fn build(channel: &Channel, reach: Reach, settings: &Settings) -> Result<Client,
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(STREAM_WINDOW_BYTES * MAX_CONCURRENT_REQUESTS)
         .dns_resolver(Arc::new(resolver));
+    // It counts from the first byte that is sent; each upload has a time of its own.
+    let builder = match usage {
+        Use::Requests => builder.read_timeout(settings.read_timeout),
+        Use::Uploads => builder,
+    };
     let builder = if loopback || !settings.system_proxy { builder.no_proxy() } else { builder };
     let client = secured(builder, &channel.tls, loopback)?.build();
     client.map_err(|error| settings_failure(&format!("cannot set up TLS: {}", root_cause(&error))))
@@ -116,6 +142,21 @@ pub(super) fn unreachable_foreign(host: &str, error: &reqwest::Error) -> Failure
 
 fn forbidden_address(error: &reqwest::Error) -> Option<&ForbiddenAddress> {
     causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// Returns why a body broke off. The host may be one that a registry names.
+pub(crate) fn interrupted(host: &str, error: &reqwest::Error) -> Failure {
+    let Failure { reason, detail, .. } = unreachable(error);
+    let is_timeout = reason == Reason::Unreachable(Unreachable::Timeout);
+    let what = if is_timeout { "sends nothing more".to_owned() } else { detail };
+    Failure::new(reason, format!("{host}: {what}"))
+}
+
+/// Returns that what was being sent did not come, if that is why there was no response.
+pub(super) fn broken_off(error: &reqwest::Error) -> Option<Failure> {
+    let broken: &BrokenOff = causes(error).find_map(|cause| cause.downcast_ref())?;
+    let reason = Reason::Unreachable(Unreachable::Interrupted);
+    Some(Failure { is_local: true, ..Failure::new(reason, broken.to_string()) })
 }
 
 /// Returns why there was no response. The URL of the request is not repeated: it may hold a query.

@@ -1,6 +1,7 @@
 //! The registry client against fakes on loopback, request by request.
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod blobs;
 mod challenges;
 mod compressed;
 mod connections;
@@ -8,6 +9,7 @@ mod created;
 mod credentials;
 mod details;
 #[cfg(feature = "ecr")]
+mod ecr_repositories;
 mod ecr_tokens;
 mod error_messages;
 mod faults;

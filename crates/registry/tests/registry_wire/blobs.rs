@@ -1,0 +1,94 @@
+//! Blobs that are read and uploaded piece by piece.
+
+use imgop_fakes::{Fault, ScriptedRegistry, StoringRegistry, client, reply};
+use imgop_registry::reference::Digest;
+use imgop_registry::{Begun, BlobStream, Content};
+
+async fn all(mut stream: BlobStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.piece().await.unwrap() {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_blob_is_read_from_any_byte_on_with_a_closed_range() {
+    let registry = StoringRegistry::start().await;
+    let digest = registry.hold_blob("app", "0123456789");
+    let client = client(&registry.repository("app"));
+    let whole = client.read_blob(&digest, 0, 10, None).await.unwrap();
+    assert_eq!((whole.offset(), whole.length()), (0, Some(10)));
+    let slot = whole.slot();
+    assert_eq!(all(whole).await, b"0123456789");
+    let part = client.read_blob(&digest, 7, 10, Some(slot)).await.unwrap();
+    assert_eq!((part.offset(), all(part).await.as_slice()), (7, b"789".as_slice()));
+    let ranges: Vec<_> = registry.asked().into_iter().map(|asked| asked.range).collect();
+    assert_eq!(ranges, [None, Some("bytes=7-9".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_registry_that_knows_no_ranges_says_where_it_begins() {
+    let registry = ScriptedRegistry::start(|_| reply(200, &[], "0123456789")).await;
+    let stream = client(&registry.repository("app")).read_blob(&Digest::of(b"x"), 7, 10, None).await.unwrap();
+    assert_eq!(stream.offset(), 0);
+}
+
+#[tokio::test]
+async fn a_blob_that_breaks_off_is_an_error_that_names_it() {
+    let registry = StoringRegistry::start().await;
+    let digest = registry.hold_blob("app", "0123456789");
+    registry.fail(|_, _| Some(Fault::Cut(4)));
+    let mut stream = client(&registry.repository("app")).read_blob(&digest, 0, 10, None).await.unwrap();
+    let mut read = 0;
+    let error = loop {
+        match stream.piece().await {
+            Ok(piece) => read += piece.expect("no end").len(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(read, 4);
+    assert!(error.is_retryable() && error.to_string().contains(digest.as_str()), "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_in_chunks_goes_on_where_the_registry_says() {
+    let registry = StoringRegistry::start().await;
+    let client = client(&registry.repository("app"));
+    let digest = Digest::of(b"0123456789");
+    let upload = client.begin_upload(&digest).await.unwrap();
+    let upload = client.append_chunk(&upload, &digest, Content::from("0123"), 4).await.unwrap();
+    assert_eq!(upload.position(), 4);
+    let place = upload.place().unwrap().to_owned();
+    let upload = client.resume_upload(&place, &digest).await.unwrap().unwrap();
+    let upload = client.append_chunk(&upload, &digest, Content::from("456789"), 6).await.unwrap();
+    client.finish_upload(&upload, &digest, Content::from("")).await.unwrap();
+    assert_eq!(registry.blobs("app")[digest.as_str()], "0123456789");
+    assert_eq!(client.resume_upload(&place, &digest).await.unwrap(), None, "it has ended");
+}
+
+#[tokio::test]
+async fn a_place_that_is_not_at_the_registry_is_not_asked() {
+    let (registry, other) = (StoringRegistry::start().await, StoringRegistry::start().await);
+    let client = client(&registry.repository("app"));
+    let digest = Digest::of(b"x");
+    for place in [format!("http://{}/v2/app/blobs/uploads/1", other.address), "no address".to_owned()] {
+        assert_eq!(client.resume_upload(&place, &digest).await.unwrap(), None);
+    }
+    assert_eq!(registry.asked().len() + other.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_begun_instead_of_a_mount_is_used() {
+    let registry = StoringRegistry::start().await;
+    let digest = registry.hold_blob("base", "layer");
+    let client = client(&registry.repository("app"));
+    let from = registry.repository("base");
+    assert_eq!(client.mount_or_begin(&digest, &from).await.unwrap(), Begun::Mounted);
+    registry.refuse_mounts();
+    let Begun::Upload(upload) = client.mount_or_begin(&digest, &from).await.unwrap() else {
+        panic!("nothing is mounted")
+    };
+    client.finish_upload(&upload, &digest, Content::from("layer")).await.unwrap();
+    assert_eq!((registry.count("POST "), registry.count("DELETE "), registry.uploads()), (2, 0, 0));
+}
