@@ -1,0 +1,203 @@
+//! One run: which repositories there are, and how each item is copied.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use imgop_registry::reference::Digest;
+use imgop_registry::{Account, BlobDescriptor, RepositoryClient};
+use tokio::sync::Semaphore;
+
+use crate::blobs::Place;
+use crate::destination::{Destination, DestinationId, Holders};
+use crate::error::CopyError;
+use crate::flights::Flights;
+use crate::item::{Copied, Item, SourceId, Target};
+use crate::journal::Journal;
+use crate::options::Options;
+use crate::plan::{Plan, plan};
+use crate::progress::Progress;
+use crate::tree::Node;
+
+/// Copies items. What one of them has brought to a destination the others find there.
+#[derive(Debug)]
+pub struct Copier {
+    pub(crate) options: Options,
+    pub(crate) journal: Journal,
+    pub(crate) progress: Arc<Progress>,
+    sources: Vec<RepositoryClient>,
+    destinations: Vec<Destination>,
+    pub(crate) holders: Holders,
+    pub(crate) blobs: Flights<Place, Result<(), CopyError>>,
+    /// The first arrival of a blob at a registry: its other repositories mount it then.
+    pub(crate) arrivals: Flights<(Account, Digest), ()>,
+    pub(crate) puts: Flights<Place, Result<(), CopyError>>,
+    pub(crate) turns: Semaphore,
+}
+
+/// What becomes of the targets of an item, in their order.
+type Outcomes = Vec<Result<Copied, CopyError>>;
+
+impl Copier {
+    /// Returns a copier without repositories.
+    pub fn new(options: Options, journal: Journal) -> Self {
+        Self {
+            turns: Semaphore::new(options.blobs.max(1)),
+            options,
+            journal,
+            progress: Arc::default(),
+            sources: Vec::new(),
+            destinations: Vec::new(),
+            holders: Holders::default(),
+            blobs: Flights::default(),
+            arrivals: Flights::default(),
+            puts: Flights::default(),
+        }
+    }
+
+    /// Adds a repository that is read.
+    pub fn add_source(&mut self, client: RepositoryClient) -> SourceId {
+        self.sources.push(client);
+        SourceId(self.sources.len() - 1)
+    }
+
+    /// Adds a repository that is written to. `is_empty` is whether it is known to have nothing, as one that does not
+    /// exist: then it is asked for nothing before it is sent everything.
+    pub fn add_destination(&mut self, client: RepositoryClient, is_empty: bool) -> DestinationId {
+        self.destinations.push(Destination::new(client, is_empty));
+        DestinationId(self.destinations.len() - 1)
+    }
+
+    /// Returns what has been done so far; it goes on counting.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+
+    /// Copies all of these. `on_end` is called as soon as an item has ended at a target, with the places of both in
+    /// their lists. What fails for one does not keep the others.
+    pub async fn run(
+        &self,
+        items: &[Item],
+        on_end: &mut (dyn FnMut(usize, usize, Result<Copied, CopyError>) + Send),
+    ) {
+        let copying = futures::stream::iter(items.iter().enumerate())
+            .map(|(number, item)| async move { (number, self.copy(item).await) });
+        let mut copied = std::pin::pin!(copying.buffer_unordered(self.options.items.max(1)));
+        while let Some((number, outcomes)) = copied.next().await {
+            for (target, outcome) in outcomes.into_iter().enumerate() {
+                on_end(number, target, outcome);
+            }
+        }
+    }
+
+    /// Copies one item to all its targets.
+    async fn copy(&self, item: &Item) -> Outcomes {
+        let root = match self.root(item.source, &item.root).await {
+            Ok(root) => root,
+            Err(error) => return item.targets.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut outcomes = self.copy_once(item, &root, &item.targets, false).await;
+        // What a destination was sent may be gone again, as where it cleans up meanwhile. Once is bad luck.
+        let lost = |outcome: &Result<Copied, CopyError>| outcome.as_ref().is_err_and(CopyError::lacks_a_part);
+        let again: Vec<usize> = (0..outcomes.len()).filter(|target| lost(&outcomes[*target])).collect();
+        if !again.is_empty() {
+            let targets: Vec<Target> = again.iter().map(|target| item.targets[*target].clone()).collect();
+            let retried = self.copy_once(item, &root, &targets, true).await;
+            for (target, outcome) in again.into_iter().zip(retried) {
+                outcomes[target] = outcome;
+            }
+        }
+        outcomes
+    }
+
+    async fn copy_once(&self, item: &Item, root: &Node, targets: &[Target], doubts: bool) -> Outcomes {
+        let has = join_all(targets.iter().map(|target| async move {
+            // One that lacks a part of it answers with it as well.
+            if doubts {
+                Ok(false)
+            } else {
+                self.has_manifest(target.destination, &root.manifest.digest).await
+            }
+        }));
+        let has: Vec<Result<bool, CopyError>> = has.await;
+        let mut lacking: Vec<DestinationId> = Vec::new();
+        for (target, has) in targets.iter().zip(&has) {
+            if matches!(has, Ok(false)) && !lacking.contains(&target.destination) {
+                lacking.push(target.destination);
+            }
+        }
+        let brought = self.bring(item.source, root, &lacking, doubts).await;
+        join_all(targets.iter().zip(has).map(|(target, has)| {
+            let brought = &brought;
+            async move {
+                if !has? {
+                    brought.get(&target.destination).cloned().unwrap_or(Ok(()))?;
+                }
+                self.put_root(target, &root.manifest).await
+            }
+        }))
+        .await
+    }
+
+    /// Brings all that a root names to these destinations.
+    async fn bring(
+        &self,
+        source: SourceId,
+        root: &Node,
+        destinations: &[DestinationId],
+        doubts: bool,
+    ) -> HashMap<DestinationId, Result<(), CopyError>> {
+        if destinations.is_empty() {
+            return HashMap::new();
+        }
+        let (tree, present) = match self.tree(source, root.clone(), destinations, doubts).await {
+            Ok(read) => read,
+            Err(error) => return destinations.iter().map(|to| (*to, Err(error.clone()))).collect(),
+        };
+        if doubts {
+            for to in destinations {
+                self.doubt(*to, &tree);
+            }
+        }
+        let nothing = HashSet::new();
+        let plans: Vec<(DestinationId, Plan)> =
+            destinations.iter().map(|to| (*to, plan(&tree, present.get(to).unwrap_or(&nothing)))).collect();
+        let mut brought: HashMap<DestinationId, Result<(), CopyError>> = HashMap::new();
+        for (to, error) in self.ensure_blobs(source, by_blob(&plans), doubts).await {
+            brought.entry(to).or_insert(Err(error));
+        }
+        let put = plans.iter().filter(|(to, _)| !brought.contains_key(to));
+        let put = put.map(|(to, plan)| {
+            let tree = &tree;
+            async move { (*to, self.put_below(*to, tree, plan).await) }
+        });
+        let put = join_all(put).await;
+        brought.extend(put);
+        brought
+    }
+
+    pub(crate) fn source(&self, id: SourceId) -> &RepositoryClient {
+        &self.sources[id.0]
+    }
+
+    pub(crate) fn at(&self, id: DestinationId) -> &Destination {
+        &self.destinations[id.0]
+    }
+}
+
+/// Returns each blob with the destinations that need it, in the order of the plans.
+fn by_blob(plans: &[(DestinationId, Plan)]) -> Vec<(BlobDescriptor, Vec<DestinationId>)> {
+    let mut places: HashMap<&Digest, usize> = HashMap::new();
+    let mut all: Vec<(BlobDescriptor, Vec<DestinationId>)> = Vec::new();
+    for (to, plan) in plans {
+        for blob in &plan.blobs {
+            let place = *places.entry(&blob.digest).or_insert_with(|| {
+                all.push((blob.clone(), Vec::new()));
+                all.len() - 1
+            });
+            all[place].1.push(*to);
+        }
+    }
+    all
+}

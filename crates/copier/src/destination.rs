@@ -1,0 +1,55 @@
+//! A repository that is copied to, and what is known of it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use imgop_registry::reference::{Digest, Repository};
+use imgop_registry::{Account, RepositoryClient};
+use parking_lot::Mutex;
+
+/// A destination repository of a copier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DestinationId(pub(crate) usize);
+
+/// A repository that is copied to.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) client: RepositoryClient,
+    pub(crate) account: Account,
+    /// Whether it was empty before, so that nothing has to be looked for.
+    pub(crate) was_empty: bool,
+    /// Whether its registry takes no chunks.
+    takes_no_chunks: AtomicBool,
+}
+
+/// Which repositories have which blobs, as far as this copier has put them there.
+#[derive(Debug, Default)]
+pub(crate) struct Holders(Mutex<HashMap<(Account, Digest), Repository>>);
+
+impl Destination {
+    pub(crate) fn new(client: RepositoryClient, was_empty: bool) -> Self {
+        Self { account: client.account(), client, was_empty, takes_no_chunks: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn takes_chunks(&self) -> bool {
+        !self.takes_no_chunks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refuses_chunks(&self) {
+        self.takes_no_chunks.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Holders {
+    /// Returns a repository from which this destination may mount a blob, other than itself.
+    pub(crate) fn find(&self, destination: &Destination, blob: &Digest) -> Option<Repository> {
+        let known = self.0.lock();
+        let holder = known.get(&(destination.account.clone(), blob.clone()))?;
+        (holder != destination.client.repository()).then(|| holder.clone())
+    }
+
+    pub(crate) fn learn(&self, destination: &Destination, blob: &Digest) {
+        let key = (destination.account.clone(), blob.clone());
+        self.0.lock().entry(key).or_insert_with(|| destination.client.repository().clone());
+    }
+}

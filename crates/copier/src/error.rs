@@ -1,0 +1,108 @@
+//! Why something was not copied.
+
+use imgop_registry::reference::Digest;
+use imgop_registry::{ManifestError, RegistryError};
+
+/// Why something was not copied.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CopyError {
+    /// A registry refuses, or does not answer.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A manifest cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The source lacks a manifest that another one names.
+    #[error("the source does not have the manifest {0}")]
+    NoManifest(Digest),
+    /// More manifests than are held.
+    #[error("the manifests of {0} have more than {1} bytes, or are nested too deeply")]
+    TooMuch(Digest, usize),
+    /// The source sends something else than the manifest says.
+    #[error("the source sends {found} bytes of {digest}, and its manifest says {expected}")]
+    Length {
+        /// The blob.
+        digest: Digest,
+        /// What its manifest says.
+        expected: u64,
+        /// What the source sends.
+        found: u64,
+    },
+    /// The source sends other bytes.
+    #[error("what the source sends as {expected} has the digest {found}")]
+    Content {
+        /// The blob.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// The source breaks off again and again.
+    #[error("the source breaks off {digest} at byte {at}, {breaks} times: {last}")]
+    BrokenOff {
+        /// The blob.
+        digest: Digest,
+        /// Where it broke off last.
+        at: u64,
+        /// How often.
+        breaks: u32,
+        /// What happened last.
+        last: String,
+    },
+    /// The destination takes nothing any more.
+    #[error("the destination takes nothing more of {0}")]
+    Stalled(Digest),
+    /// The destination has less of an upload than it was sent.
+    #[error("the destination has {found} bytes of {digest} and was sent {sent}")]
+    Lost {
+        /// The blob.
+        digest: Digest,
+        /// What it has.
+        found: u64,
+        /// What it was sent.
+        sent: u64,
+    },
+    /// The destination shows something else than what was put there.
+    #[error("the destination answers with {} instead of {expected}", found.as_ref().map_or("nothing", Digest::as_str))]
+    NotShown {
+        /// What was put.
+        expected: Digest,
+        /// What it shows.
+        found: Option<Digest>,
+    },
+    /// Whoever moved it went away.
+    #[error("the copy of {0} was given up")]
+    GivenUp(Digest),
+}
+
+/// Codes of refusals that another upload does not meet: the registry has lost the upload, or what arrived of it.
+const LOST_UPLOADS: [&str; 4] =
+    ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
+/// Codes that say that a manifest names what is not there.
+const LACKS_A_PART: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
+
+impl CopyError {
+    /// Whether another try may end otherwise.
+    pub(crate) fn is_worth_another(&self) -> bool {
+        match self {
+            Self::Registry(error) => {
+                error.is_retryable()
+                    || error.code().is_some_and(|code| LOST_UPLOADS.contains(&code))
+                    || error.status() == Some(416)
+            }
+            Self::Content { .. } | Self::Stalled(_) | Self::Lost { .. } => true,
+            Self::Manifest(_)
+            | Self::NoManifest(_)
+            | Self::TooMuch(..)
+            | Self::Length { .. }
+            | Self::BrokenOff { .. }
+            | Self::NotShown { .. }
+            | Self::GivenUp(_) => false,
+        }
+    }
+
+    /// Whether the destination lacks what a manifest names, although it was sent there.
+    pub(crate) fn lacks_a_part(&self) -> bool {
+        let Self::Registry(error) = self else { return false };
+        error.code().is_some_and(|code| LACKS_A_PART.contains(&code))
+    }
+}

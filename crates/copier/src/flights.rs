@@ -1,0 +1,115 @@
+//! What is done once, however many want it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// What became of something; nothing while it is being done.
+type Outcome<T> = Option<T>;
+
+/// Things that are done once. Whoever asks for one first does it; the others wait for what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Flights<K, T>(Arc<Mutex<HashMap<K, watch::Receiver<Outcome<T>>>>>);
+
+/// What whoever asks for a thing has to do.
+#[derive(Debug)]
+pub(crate) enum Claim<K: Eq + Hash + Clone, T> {
+    /// Do it.
+    Mine(Landing<K, T>),
+    /// Wait for it.
+    Others(Waiting<T>),
+}
+
+/// The duty to do something. Dropped without a result, the thing is free again.
+#[derive(Debug)]
+pub(crate) struct Landing<K: Eq + Hash + Clone, T> {
+    key: K,
+    sender: watch::Sender<Outcome<T>>,
+    known: Arc<Mutex<HashMap<K, watch::Receiver<Outcome<T>>>>>,
+    has_landed: bool,
+}
+
+/// What another one does.
+#[derive(Debug)]
+pub(crate) struct Waiting<T>(watch::Receiver<Outcome<T>>);
+
+impl<K, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Eq + Hash + Clone, T: Clone> Flights<K, T> {
+    pub(crate) fn claim(&self, key: K) -> Claim<K, T> {
+        let mut known = self.0.lock();
+        if let Some(receiver) = known.get(&key) {
+            return Claim::Others(Waiting(receiver.clone()));
+        }
+        let (sender, receiver) = watch::channel(None);
+        known.insert(key.clone(), receiver);
+        Claim::Mine(Landing { key, sender, known: self.0.clone(), has_landed: false })
+    }
+
+    /// Lets a thing be done again that is done.
+    pub(crate) fn forget(&self, key: &K) {
+        let mut known = self.0.lock();
+        if known.get(key).is_some_and(|receiver| receiver.borrow().is_some()) {
+            known.remove(key);
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone, T: Clone> Landing<K, T> {
+    pub(crate) fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Tells all who wait what became of it.
+    pub(crate) fn land(mut self, outcome: T) {
+        self.has_landed = true;
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl<K: Eq + Hash + Clone, T> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.known.lock().remove(&self.key);
+        }
+    }
+}
+
+impl<T: Clone> Waiting<T> {
+    /// Returns what became of it; `None` if whoever did it went away.
+    pub(crate) async fn outcome(mut self) -> Option<T> {
+        let landed = self.0.wait_for(Option::is_some).await.ok()?;
+        landed.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_does_it_the_others_get_what_became_of_it_and_it_is_free_if_that_one_goes_away() {
+        let flights: Flights<u8, u8> = Flights::default();
+        let Claim::Mine(landing) = flights.claim(1) else { panic!("the first one does it") };
+        let Claim::Others(waiting) = flights.claim(1) else { panic!("the second one waits") };
+        drop(landing);
+        assert_eq!(waiting.outcome().await, None);
+        let Claim::Mine(landing) = flights.claim(1) else { panic!("it is free again") };
+        let Claim::Others(waiting) = flights.claim(1) else { panic!("another one waits") };
+        flights.forget(&1);
+        assert!(matches!(flights.claim(1), Claim::Others(_)), "it is being done");
+        landing.land(7);
+        assert_eq!(waiting.outcome().await, Some(7));
+        let Claim::Others(late) = flights.claim(1) else { panic!("it is done") };
+        assert_eq!(late.outcome().await, Some(7));
+        flights.forget(&1);
+        assert!(matches!(flights.claim(1), Claim::Mine(_)));
+    }
+}

@@ -1,0 +1,110 @@
+//! Uploads that are under way, so that a later process goes on with them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use imgop_registry::Upload;
+use imgop_registry::reference::{Digest, Repository};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// Registries drop uploads after some days.
+const MAX_AGE_SECONDS: i64 = 3 * 24 * 3600;
+/// Uploads that are remembered.
+const MAX_UPLOADS: usize = 200;
+
+/// The uploads that are under way.
+#[derive(Debug, Default)]
+pub struct Journal {
+    file: Option<PathBuf>,
+    uploads: Mutex<BTreeMap<String, Entry>>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    place: String,
+    at: Timestamp,
+}
+
+impl Journal {
+    /// Returns a journal that ends with this process.
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// Reads the journal of a file, which need not exist. It is written as soon as there is something to remember, for
+    /// this user's eyes only. What cannot be read is forgotten: then blobs are sent from their beginning.
+    pub fn of_file(file: &Path, now: Timestamp) -> Self {
+        let read = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut uploads: BTreeMap<String, Entry> = read.unwrap_or_default();
+        uploads.retain(|_, entry| now.as_second().saturating_sub(entry.at.as_second()) < MAX_AGE_SECONDS);
+        Self { file: Some(file.to_owned()), uploads: Mutex::new(uploads) }
+    }
+
+    /// Whether a later process finds what is remembered.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Returns where the upload of a blob is, if one broke off.
+    pub(crate) fn place(&self, destination: &Repository, blob: &Digest) -> Option<String> {
+        self.uploads.lock().get(&key(destination, blob)).map(|entry| entry.place.clone())
+    }
+
+    /// Remembers an upload, unless it is elsewhere than at its registry.
+    pub(crate) fn record(&self, destination: &Repository, blob: &Digest, upload: &Upload, now: Timestamp) {
+        let Some(place) = upload.place() else { return };
+        let mut uploads = self.uploads.lock();
+        if uploads.len() >= MAX_UPLOADS
+            && let Some(oldest) = uploads.iter().min_by_key(|(_, entry)| entry.at).map(|(key, _)| key.clone())
+        {
+            uploads.remove(&oldest);
+        }
+        uploads.insert(key(destination, blob), Entry { place: place.to_owned(), at: now });
+        self.write(&uploads);
+    }
+
+    /// Forgets an upload that has ended.
+    pub(crate) fn forget(&self, destination: &Repository, blob: &Digest) {
+        let mut uploads = self.uploads.lock();
+        if uploads.remove(&key(destination, blob)).is_some() {
+            self.write(&uploads);
+        }
+    }
+
+    fn write(&self, uploads: &BTreeMap<String, Entry>) {
+        let Some(file) = &self.file else { return };
+        if let Err(error) = write(file, uploads) {
+            // It is of use only after a break.
+            tracing::debug!(file = %file.display(), %error, "uploads are not remembered");
+        }
+    }
+}
+
+fn key(destination: &Repository, blob: &Digest) -> String {
+    format!("{destination}@{blob}")
+}
+
+/// Writes the file as a whole, so that one that is broken off leaves the old one.
+fn write(file: &Path, uploads: &BTreeMap<String, Entry>) -> io::Result<()> {
+    if uploads.is_empty() {
+        return match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let partial = file.with_extension("partial");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut written = options.open(&partial)?;
+    written.write_all(&serde_json::to_vec(uploads)?)?;
+    fs::rename(&partial, file)
+}

@@ -1,0 +1,41 @@
+//! Copies manifests, indexes and what refers to them from one registry to others, byte for byte.
+//!
+//! ```text
+//! copier      what is copied between which repositories       item, options
+//!   ├ read         the manifests of an image, as deep as they go
+//!   │   └ tree, plan    what of them a destination lacks, children before parents. Pure
+//!   ├ blobs        each blob once a destination, whatever refers to it (flights)
+//!   │   ├ blob_reader   from any place on, again after a break, its digest checked while it flows
+//!   │   └ sending       to several destinations at once, as a whole or in chunks (journal)
+//!   └ manifests    put by digest, the tag last
+//! ```
+//!
+//! How many requests a registry gets at a time, how often they are tried, and credentials are the matter of
+//! `imgop-registry`.
+
+mod blob_reader;
+mod blobs;
+mod chunked;
+mod copier;
+mod destination;
+mod error;
+mod flights;
+mod item;
+mod journal;
+mod manifests;
+mod options;
+mod plan;
+mod progress;
+mod read;
+mod sending;
+mod tree;
+
+pub use copier::Copier;
+pub use destination::DestinationId;
+pub use error::CopyError;
+pub use item::{Copied, Item, Root, SourceId, Target};
+pub use journal::Journal;
+pub use options::Options;
+pub use plan::{Plan, PlannedBlob, plan};
+pub use progress::Progress;
+pub use tree::{Node, Tree};
