@@ -46,6 +46,7 @@ fn install_yaml() -> String {
         "image-reference-policies.yaml",
         "imagebuilder-reference-policies.yaml",
         "imagemirror-reference-policies.yaml",
+        "workloadmirror-reference-policies.yaml",
         "address-policies.yaml",
         "destination-policies.yaml",
         "ownership-policies.yaml",

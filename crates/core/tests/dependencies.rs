@@ -25,6 +25,18 @@ fn the_registry_client_depends_on_neither_kube_nor_its_types() {
 }
 
 #[test]
+fn the_copier_depends_on_the_registry_client_and_on_nothing_above_it() {
+    let libraries = libraries_of("imgop-copier");
+    assert!(libraries.lines().any(|library| library == "imgop_registry"), "{libraries}");
+    let is_above = |library: &&str| {
+        let is_kubernetes = library.starts_with("kube") || library.starts_with("k8s_openapi");
+        is_kubernetes || *library == "imgop_core" || TERMINALS.contains(library)
+    };
+    assert_eq!(libraries.lines().find(is_above), None);
+    assert!(!libraries_of("imgop-registry").contains("imgop_copier"));
+}
+
+#[test]
 fn what_runs_in_the_pods_of_builds_depends_on_neither_a_kubernetes_client_nor_a_terminal() {
     let libraries = libraries_of("imgop-step");
     let is_forbidden = |library: &&str| CLIENTS.contains(library) || TERMINALS.contains(library);

@@ -19,17 +19,19 @@ const OF_KUBERNETES: [(&str, &str); 1] = [(
 const NOTE: &str = "Generated from the code by `make docs`; do not edit.";
 
 /// Pages that say more about a kind.
-const MORE: [(&str, &str); 4] = [
+const MORE: [(&str, &str); 5] = [
     (
         "Image",
         "[Versions](../versions.md), [what an Image copies, and when](../copying.md), [schedules](../schedule.md), \
-         [credentials](../credentials.md), [Jobs](../jobs.md), [examples](../cookbook.md).",
+         [credentials](../credentials.md), [repositories of ECR](../ecr.md), [prune](../prune.md), [Jobs](../jobs.md), \
+         [examples](../cookbook.md).",
     ),
     (
         "ImageBuilder",
         "[Builds](../imagebuilder.md), [schedules](../schedule.md), [Jobs](../jobs.md), [examples](../cookbook.md).",
     ),
     ("ImageMirror", "[Inventories](../inventories.md), [schedules](../schedule.md), [Jobs](../jobs.md)."),
+    ("WorkloadMirror", "[Workloads](../workload-mirror.md), [Jobs](../jobs.md)."),
     ("RegistryAccess", "[What administrators lend](../registry-access.md), [examples](../cookbook.md)."),
 ];
 

@@ -78,7 +78,7 @@ impl Grant {
             name: name.to_owned(),
             secret_name: spec.secret_name.clone(),
             tls: spec.tls.clone(),
-            aws: spec.aws,
+            aws: spec.aws.clone(),
             token_servers: spec.token_servers.iter().map(|host| host.to_ascii_lowercase()).collect(),
             addresses: parsed("addresses", &spec.addresses, &mut problems),
             actions: spec.actions.clone(),
@@ -151,7 +151,7 @@ impl Grant {
     pub(super) fn gives_more_than(&self, other: &Self) -> bool {
         let given = |grant: &Self| {
             let (tls, servers) = (grant.tls.clone(), grant.token_servers.clone());
-            (grant.secret_name.clone(), grant.aws, tls, servers, grant.addresses.clone())
+            (grant.secret_name.clone(), grant.aws.clone(), tls, servers, grant.addresses.clone())
         };
         given(self) != given(other) && given(self) != (None, None, None, Vec::new(), Vec::new())
     }

@@ -7,7 +7,7 @@ use imgop_registry::reference::{ReferenceError, RegistryHost};
 
 /// A host, or all hosts whose names end alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum HostPattern {
+pub(crate) enum HostPattern {
     /// This one.
     Exact(RegistryHost),
     /// Those with one or more labels before these, at this port.
@@ -21,7 +21,7 @@ pub(super) enum HostPattern {
 
 /// How well a pattern fits a host; what fits better is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum HostMatch {
+pub(crate) enum HostMatch {
     /// By a wildcard; the length of what follows it.
     Within(usize),
     /// Written in full.
@@ -30,7 +30,7 @@ pub(super) enum HostMatch {
 
 impl HostPattern {
     /// Returns how well it fits the registry with these names.
-    pub(super) fn fit(&self, names: &[RegistryHost]) -> Option<HostMatch> {
+    pub(crate) fn fit(&self, names: &[RegistryHost]) -> Option<HostMatch> {
         names.iter().filter_map(|name| self.fit_one(name)).max()
     }
 

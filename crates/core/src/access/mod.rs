@@ -23,6 +23,7 @@ use crate::api::RegistryAction;
 use crate::default_destination::{Defaults, DefaultsError};
 use grant::Match;
 pub use grant::{Grant, GrantError, GrantField};
+pub(crate) use host_pattern::{HostMatch, HostPattern};
 pub use limits::ConcurrencyLimit;
 pub use mistakes::Mistake;
 

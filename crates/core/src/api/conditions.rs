@@ -56,6 +56,8 @@ pub mod reasons {
     pub const REGISTRY_UNREACHABLE: &str = "RegistryUnreachable";
     /// The source has no such repository.
     pub const REPOSITORY_NOT_FOUND: &str = "RepositoryNotFound";
+    /// The repository of the destination cannot be created, or not be made what the spec says.
+    pub const REPOSITORY_NOT_READY: &str = "RepositoryNotReady";
     /// A Secret that the spec names cannot be used.
     pub const SECRET_UNUSABLE: &str = "SecretUnusable";
     /// The agent may not work in this namespace.
@@ -78,10 +80,24 @@ pub mod reasons {
     pub const IMAGE_REFUSED: &str = "ImageRefused";
     /// At least one Image of an inventory is not ready.
     pub const IMAGES_NOT_READY: &str = "ImagesNotReady";
+    /// An event: a pod cannot pull an image that its registry has.
+    pub const IMAGE_IS_THERE: &str = "ImageIsThere";
+    /// An event: a pod cannot pull an image, and no origin has it.
+    pub const ORIGIN_NOT_FOUND: &str = "OriginNotFound";
+    /// An event: a pod cannot pull an image, and more were copied for its namespace than may be in an hour.
+    pub const ORIGIN_LIMIT_REACHED: &str = "OriginLimitReached";
     /// A user ended the build.
     pub const CANCELLED: &str = "Cancelled";
     /// Of events alone: a Job that copies was created.
     pub const COPY_SCHEDULED: &str = "CopyScheduled";
+    /// Of events alone: the repository of a destination was created.
+    pub const REPOSITORY_CREATED: &str = "RepositoryCreated";
+    /// Of events alone: a repository of a destination got a policy of the spec.
+    pub const REPOSITORY_POLICY_SET: &str = "RepositoryPolicySet";
+    /// Of events alone: a repository keeps its policies, because imgop did not create it.
+    pub const REPOSITORY_NOT_ADOPTED: &str = "RepositoryNotAdopted";
+    /// Of events alone: a tag of the destination was deleted that is no longer selected.
+    pub const TAG_DELETED: &str = "TagDeleted";
     /// Of events alone: a Job that builds was created.
     pub const BUILD_STARTED: &str = "BuildStarted";
 }
@@ -109,8 +125,9 @@ pub struct NewCondition {
     pub message: String,
 }
 
-/// Gives each new condition its transition time: the old one while the status did not flip, else
-/// `now`. Old conditions that are not among the new ones are gone.
+/// Gives each new condition its transition time: the old one while status and reason are the same, else `now`. A reason
+/// that changes is written anyway, and whoever reads how long something lasts means what the reason says. Old conditions
+/// that are not among the new ones are gone.
 pub fn merge(
     old: &[Condition],
     new: Vec<NewCondition>,
@@ -125,7 +142,7 @@ pub fn merge(
                 None => "Unknown",
             };
             let since = find(old, condition.type_)
-                .filter(|c| c.status == status)
+                .filter(|c| c.status == status && c.reason == condition.reason)
                 .map_or(Time(now), |c| c.last_transition_time.clone());
             Condition {
                 type_: condition.type_.to_owned(),
@@ -153,15 +170,19 @@ mod tests {
     }
 
     #[test]
-    fn the_transition_time_moves_only_when_the_status_flips() {
+    fn the_transition_time_moves_when_the_status_flips_or_the_reason_is_another_one() {
         let (first, later): (Timestamp, Timestamp) =
             ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-02T00:00:00Z".parse().unwrap());
         let old = merge(&[], vec![ready(false)], Some(1), first);
         let same = merge(&old, vec![ready(false)], Some(2), later);
         assert_eq!(same[0].last_transition_time, Time(first));
         assert_eq!(same[0].observed_generation, Some(2));
+        let message = NewCondition { message: "2 of 3 tags".into(), ..ready(false) };
+        assert_eq!(merge(&old, vec![message], Some(2), later)[0].last_transition_time, Time(first));
         let flipped = merge(&old, vec![ready(true)], Some(2), later);
         assert_eq!(flipped[0].last_transition_time, Time(later));
+        let reason = NewCondition { reason: reasons::PROGRESSING, ..ready(false) };
+        assert_eq!(merge(&old, vec![reason], Some(2), later)[0].last_transition_time, Time(later));
     }
 
     #[test]

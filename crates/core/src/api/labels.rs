@@ -51,6 +51,20 @@ pub const BUILD_ANNOTATION: &str = "imgop.skopeo.io/build";
 /// label.
 pub const MIRROR_LABEL: &str = "imgop.skopeo.io/mirror";
 
+/// The label of an Image that holds the name of the `WorkloadMirror` that it belongs to, shortened where it is too long for
+/// a label.
+pub const WORKLOAD_MIRROR_LABEL: &str = "imgop.skopeo.io/workload-mirror";
+
+/// The label of an Image of a `WorkloadMirror` that copies what pods could not pull.
+pub const ON_THE_FLY_LABEL: &str = "imgop.skopeo.io/on-the-fly";
+
+/// The annotation of an Image of a `WorkloadMirror` that holds since when no workload names which of its tags and
+/// platforms, as JSON.
+pub const UNUSED_SINCE_ANNOTATION: &str = "imgop.skopeo.io/unused-since";
+
+/// The annotation of a workload, or of its pod template, that keeps it from being mirrored where it is `"false"`.
+pub const NOT_MIRRORED_ANNOTATION: &str = "imgop.skopeo.io/mirror";
+
 /// The annotation of an Image of an `ImageMirror` that holds which of its tags version sources have added, with commas.
 pub const FOUND_TAGS_ANNOTATION: &str = "imgop.skopeo.io/found-tags";
 

@@ -15,9 +15,11 @@ pub mod job_template;
 mod labels;
 mod phase;
 mod registry_access;
+pub(crate) mod repository_creation;
 mod resources;
 mod rules;
 mod schedule;
+mod workload_mirror;
 
 use std::collections::BTreeMap;
 
@@ -29,8 +31,8 @@ use kube::CustomResourceExt as _;
 pub use default_destination::{DefaultDestination, DefaultedDestination};
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
 pub use image::{
-    Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite,
-    Publish, Referrers, Select, Source, TagFailure, WaitingTag,
+    Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite, Prune,
+    PrunePolicy, PruneStatus, Publish, Referrers, Select, Source, TagFailure, WaitingTag,
 };
 pub(crate) use image_builder::rules as image_builder_rules;
 pub use image_builder::{
@@ -41,31 +43,45 @@ pub use image_builder::{
     PlatformStatus, PullRegistry, RebuildOn, RunningBuild, SourceStatus, Storage, StorageMedium,
 };
 pub use image_mirror::{
-    ConfigMapFile, FailedUpdate, GithubFileSource, GithubReleaseSource, ImageMirror, ImageMirrorSpec,
-    ImageMirrorStatus, InventoryFile, InventoryFormat, InventoryRead, MirrorConflict, MirrorEntry,
-    MirrorFailure, MirrorNaming, MirrorProposals, MirrorPrune, MirrorSource, MirrorSync, MirrorTags,
-    MirrorTarget, MirrorUpdate, MirroredChildren, NamingRule, RegistryTagsSource, TakenTags, UpdateMode,
-    UpdateSource, UpdatedEntry,
+    ChartEnvironment, ChartSource, ChartTier, ConfigMapFile, FailedUpdate, GithubFileSource,
+    GithubReleaseSource, GithubReleases, HelmChartSource, ImageMirror, ImageMirrorSpec, ImageMirrorStatus,
+    InventoryFile, InventoryFormat, InventoryRead, MirrorConflict, MirrorEntry, MirrorFailure, MirrorNaming,
+    MirrorProposals, MirrorPrune, MirrorSource, MirrorSync, MirrorTags, MirrorTarget, MirrorUpdate,
+    MirroredChildren, NamingRule, RegistryTagsSource, TakenTags, UpdateMode, UpdateSource, UpdatedEntry,
 };
 pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
     ADOPT_ANNOTATION, BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION,
     DOCKER_CONFIG_KEY, FOUND_TAGS_ANNOTATION, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MIRROR_LABEL,
-    MIRRORED_SPEC_ANNOTATION, NAME_LABEL, OWNER_ANNOTATION, OWNER_UID_LABEL, PART_OF_LABEL, PRUNE_ANNOTATION,
-    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, ROUTE_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
-    TEMPLATE_ANNOTATION, container_name, prune_release,
+    MIRRORED_SPEC_ANNOTATION, NAME_LABEL, NOT_MIRRORED_ANNOTATION, ON_THE_FLY_LABEL, OWNER_ANNOTATION,
+    OWNER_UID_LABEL, PART_OF_LABEL, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
+    ROUTE_ANNOTATION, SUSPENDED_WITH_ANNOTATION, TEMPLATE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
+    WORKLOAD_MIRROR_LABEL, container_name, prune_release,
 };
 pub use phase::Phase;
 pub use registry_access::{
     AwsIdentity, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, RegistryAccessSpec,
     RegistryAccessStatus, RegistryAction, RegistryLimits, SharedAws, SharedTls,
 };
+pub use repository_creation::{CreationPolicy, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 pub use resources::{Amounts, Resources};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
+pub use workload_mirror::{
+    DigestUse, ExcludedWorkload, PathRule, UnknownDigest, WorkloadCounts, WorkloadDestination,
+    WorkloadDigests, WorkloadExclusions, WorkloadKind, WorkloadLimits, WorkloadMirror, WorkloadMirrorSpec,
+    WorkloadMirrorStatus, WorkloadMode, WorkloadNamespaces, WorkloadOrigin, WorkloadOverwrite,
+    WorkloadPlatformMode, WorkloadPlatforms, WorkloadTrigger,
+};
 
 /// Returns the custom resource definitions of this project, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![Image::crd(), ImageBuilder::crd(), ImageMirror::crd(), RegistryAccess::crd()];
+    let mut crds = vec![
+        Image::crd(),
+        ImageBuilder::crd(),
+        ImageMirror::crd(),
+        WorkloadMirror::crd(),
+        RegistryAccess::crd(),
+    ];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {

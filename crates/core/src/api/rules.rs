@@ -26,6 +26,14 @@ pub(super) fn host_pattern() -> String {
     format!("(localhost|{label}([.]{label})+|[[][0-9a-fA-F:]+[]])({number})?|{label}{number}")
 }
 
+/// A registry, with or without the beginning of a path; a star may stand for the first labels of its name.
+pub(super) fn registry_pattern() -> String {
+    format!(
+        "^(({})|[*]([.][a-zA-Z0-9]([a-zA-Z0-9-]{{0,61}}[a-zA-Z0-9])?)+(:[0-9]{{1,5}})?)(/{PART})*$",
+        host_pattern()
+    )
+}
+
 /// A tag, or a digest, or both behind a repository; none of them may be missing or there.
 pub(super) fn reference_pattern() -> String {
     let host = host_pattern();

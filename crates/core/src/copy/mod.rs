@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! request    a spec, parsed                      naming   which tag each becomes
+//! creation   the repository that is created where it is missing
 //! observe    asks both registries                state    what they answered
 //! plan       what is to be done for each tag     age, outcome, precedence: what it is worked out from
 //! readiness  the conditions that follow
+//! prune      tags of the destination that the Image has put and no longer selects
 //! probe, parts, publish, mount, quota, batches   the steps around a Job that need registries only
 //! ```
 //!
@@ -15,6 +17,7 @@
 mod age;
 mod batches;
 mod cooldown;
+mod creation;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod mount;
@@ -25,8 +28,10 @@ mod parts;
 mod plan;
 mod precedence;
 mod probe;
+mod prune;
 mod publish;
 mod quota;
+mod read_ahead;
 mod readiness;
 mod recorded;
 mod request;
@@ -39,15 +44,18 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
+pub use creation::Creation;
 pub use mount::{KnownBlobs, Learned, learn, mount};
 pub use naming::Naming;
-pub use observe::{Answers, ContentCache, Known, Limits, ObserveError, Sides, observe};
+pub use observe::{Answers, ContentCache, Known, Limits, MAX_TAGS_PER_IMAGE, ObserveError, Sides, observe};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
 pub use precedence::{OlderImage, TagClaim, conflicts, disputed, holds_claims};
 pub use probe::{Probed, probe};
-pub use publish::{Answered, Publications, publish};
+pub use prune::{MAX_DELETIONS, MadeTags, PruneInputs, PruneRequest, due, proven};
+pub use publish::{Answered, Publications, made_index, publish};
 pub use quota::{Admission, Deferral, admit, release};
+pub use read_ahead::ReadAhead;
 pub use readiness::readiness;
 pub use request::CopyRequest;
 pub use route::Route;

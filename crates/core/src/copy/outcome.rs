@@ -133,6 +133,13 @@ pub enum Outcome {
         /// When it was tried last.
         at: Timestamp,
     },
+    /// The tag exists with other content, and the registry does not let it show anything else.
+    Immutable {
+        /// What the tag shows; none where only the Job was told.
+        shows: Option<Digest>,
+        /// When that was answered.
+        at: Timestamp,
+    },
     /// It failed.
     Failed {
         /// Why, in one word.

@@ -46,8 +46,8 @@ pub enum TagAction {
     UpToDate,
     /// Nothing: the destination has it, and mode `OnceByTag` has copied it or it never moves.
     AlreadySynced,
-    /// Nothing: it exists with other content, which `overwrite: IfMissing` keeps, or which holds signatures
-    /// of the destination's own.
+    /// Nothing: it exists with other content, which `overwrite: IfMissing` or a registry with immutable tags keeps, or
+    /// which holds signatures of the destination's own.
     Keep,
     /// Nothing for now: it exists with other content, and what the source has is too young for
     /// `select.minAge` until then.
@@ -279,6 +279,8 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         }
         Outcome::ContentGone { at } => failed(FailureReason::PublishFailed, CONTENT_GONE, *at, attempt),
         Outcome::Interrupted { at } => failed(FailureReason::PodNotStarted, NEVER_RAN, *at, attempt),
+        Outcome::Immutable { shows, .. } if is_kept(tag, shows.as_ref()) => return TagAction::Keep,
+        Outcome::Immutable { at, .. } => failed(FailureReason::PublishFailed, IMMUTABLE, *at, attempt),
         Outcome::Failed { reason, message, at } => failed(*reason, message, *at, attempt),
     };
     if is_due(inputs, &failed) {
@@ -288,6 +290,13 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
     }
 }
 
+/// Whether a tag still shows what the registry did not let it be changed from.
+fn is_kept(tag: &ObservedTag, shows: Option<&Digest>) -> bool {
+    tag.state() == TagState::Differs && shows.is_none_or(|shows| tag.destination.digest() == Some(shows))
+}
+
+/// The message where a tag was immutable and shows something else by now.
+const IMMUTABLE: &str = "the registry did not let the tag be changed, because its tags are immutable";
 /// The message where a registry loses what was pushed.
 const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
                             content, set destination.publish to Direct";

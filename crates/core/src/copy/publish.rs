@@ -155,6 +155,10 @@ async fn publish_one(
             Err(error) if copy.made_of.is_some() && lacks_a_part(&error) => {
                 return Ok(Err(Outcome::ContentGone { at: now }));
             }
+            Err(error) if error.is_of_immutable_tag() => {
+                let shows = route.destination.head(&tag).await?.map(|descriptor| descriptor.digest);
+                return Ok(Err(Outcome::Immutable { shows, at: now }));
+            }
             outcome => outcome?,
         }
         on_put(copy);
@@ -217,8 +221,30 @@ fn failed(reason: FailureReason, message: String, at: Timestamp) -> Outcome {
     Outcome::Failed { reason, message, at }
 }
 
-/// Makes an index of what the source has; a message if that is not the index that was planned.
+/// Makes the index of a copy of what the source has, and puts the indexes that stand in it; a message if that is not
+/// the index that was planned.
 async fn make(
+    route: Route<'_>,
+    copy: &Copy,
+    made: &MadeOf,
+) -> Result<Result<Manifest, String>, RegistryError> {
+    let planned = match made_index(route, copy, made).await? {
+        Ok(planned) => planned,
+        Err(message) => return Ok(Err(message)),
+    };
+    // Of those of referrers all is copied as it is.
+    if !matches!(made.origin, Origin::ReferrersOf(_)) && !put_below(route, &planned).await? {
+        return Ok(Err(format!("the source no longer has all of {}", copy.digest)));
+    }
+    Ok(Ok(planned))
+}
+
+/// Makes the index of a copy of what the source has; a message if that is not the index that was planned. Nothing is
+/// written.
+///
+/// # Errors
+/// Where the source does not answer.
+pub async fn made_index(
     route: Route<'_>,
     copy: &Copy,
     made: &MadeOf,
@@ -251,10 +277,6 @@ async fn make(
     let Some(planned) = manifest.filter(|manifest| manifest.digest == copy.digest) else {
         return Ok(Err(format!("what the source has no longer makes {}", copy.digest)));
     };
-    // Of those of referrers all is copied as it is.
-    if !matches!(made.origin, Origin::ReferrersOf(_)) && !put_below(route, &planned).await? {
-        return Ok(Err(format!("the source no longer has all of {}", copy.digest)));
-    }
     Ok(Ok(planned))
 }
 

@@ -105,7 +105,11 @@ fn summary(request: &CopyRequest, plan: &Plan) -> String {
     let (kept, own): (Vec<_>, Vec<_>) =
         kept.partition(|tag| tag.referrer_of.is_none() || request.overwrite == Overwrite::IfMissing);
     if !kept.is_empty() {
-        let _ = write!(text, "; {} kept with other content (overwrite: IfMissing)", kept.len());
+        let why = match request.overwrite {
+            Overwrite::IfMissing => "overwrite: IfMissing",
+            Overwrite::IfDifferent => "its registry's tags are immutable",
+        };
+        let _ = write!(text, "; {} kept with other content ({why})", kept.len());
     }
     if !own.is_empty() {
         let _ = write!(text, "; {} kept with signatures and the like of their own", own.len());

@@ -48,6 +48,12 @@ pub enum SpecField {
     DestinationCaSecret,
     /// `destination.tls`
     DestinationTls,
+    /// `destination.create`, or a field of it
+    Create(&'static str),
+    /// `destination.prune`
+    Prune,
+    /// `destination.prune.minAge`
+    PruneMinAge,
     /// A field of `jobTemplate`
     JobTemplate(&'static str),
 }
@@ -75,7 +81,9 @@ impl fmt::Display for SpecField {
             Self::DestinationSecret => "destination.credentials.secretName",
             Self::DestinationCaSecret => "destination.tls.caSecretName",
             Self::DestinationTls => "destination.tls",
-            Self::JobTemplate(field) => field,
+            Self::Prune => "destination.prune",
+            Self::PruneMinAge => "destination.prune.minAge",
+            Self::Create(field) | Self::JobTemplate(field) => field,
         })
     }
 }

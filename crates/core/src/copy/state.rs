@@ -30,6 +30,8 @@ pub struct Observed {
     /// registry did not answer for them, or they are old enough and yet to be copied. Forgotten, they
     /// would wait anew after each failed request.
     pub remembered: Vec<Waiting>,
+    /// Whether the destination has no such repository yet, as far as it was asked.
+    pub destination_is_new: bool,
     /// The newest tag that is selected for a fixed tag of the destination, if that is one of several; the
     /// next observation needs it.
     pub newest: Option<Tag>,

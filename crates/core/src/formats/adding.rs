@@ -1,6 +1,6 @@
 //! Tags that are added to the entries of a file.
 
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{ReferenceError, Repository};
 
 use super::images_list::{ImagesList, Line};
 use super::rancher::{Config, Entry, Exclusion, Source};
@@ -38,6 +38,14 @@ pub enum AddError {
     /// A source of which no entry can be made.
     #[error("{0}")]
     Source(String),
+    /// A name that no repository can have.
+    #[error("the name at the target is {name:?}: {problem}; give another one with --target-name")]
+    TargetName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A list without a name rule.
     #[error("an images-list has no rule for names; give --target-name, such as acme/mirrored-a-b")]
     NoTargetName,
@@ -71,6 +79,8 @@ impl Config {
 impl Entry {
     fn new(source: &str, target_name: Option<String>) -> Result<Self, AddError> {
         let source = Source::parse(source).map_err(AddError::Source)?;
+        let name = target_name.clone().unwrap_or_else(|| source.default_name());
+        check_name(&format!("r.invalid/{name}"), &name)?;
         Ok(Self {
             line: 0,
             target_name: target_name.filter(|name| *name != source.default_name()),
@@ -88,13 +98,12 @@ impl ImagesList {
     /// # Errors
     /// Where not exactly one target is found. The list is as it was then.
     pub fn add(&mut self, wanted: &Wanted, new: Option<&NewEntry>) -> Result<Vec<String>, AddError> {
-        let of_source = self.lines().iter().filter(|line| is_same(&line.source, &wanted.source));
-        let names: Vec<((String, String), String)> =
-            of_source.map(|line| ((line.source.clone(), line.target.clone()), line.target.clone())).collect();
-        let (source, target) = match (one_of(&wanted.source, &names)?, new) {
+        let (source, target) = match (self.place_of(&wanted.source, None)?, new) {
             (Some(found), _) => found,
             (None, Some(new)) => {
-                (wanted.source.clone(), new.target_name.clone().ok_or(AddError::NoTargetName)?)
+                let target = new.target_name.clone().ok_or(AddError::NoTargetName)?;
+                check_name(&target, &target)?;
+                (wanted.source.clone(), target)
             }
             (None, None) => return Err(AddError::NoEntry(wanted.source.clone())),
         };
@@ -107,11 +116,37 @@ impl ImagesList {
         }
         Ok(added)
     }
+
+    /// Returns source and target of the lines that tags of a source are added to, as those lines write them. With a name only
+    /// lines count whose target is called so, in its last part or as a whole.
+    ///
+    /// # Errors
+    /// Where several targets come into question.
+    pub fn place_of(&self, source: &str, name: Option<&str>) -> Result<Option<(String, String)>, AddError> {
+        let is_called =
+            |target: &str| name.is_none_or(|name| target == name || target.rsplit('/').next() == Some(name));
+        let lines =
+            self.lines().iter().filter(|line| is_same(&line.source, source) && is_called(&line.target));
+        let places: Vec<((String, String), String)> =
+            lines.map(|line| ((line.source.clone(), line.target.clone()), line.target.clone())).collect();
+        one_of(source, &places)
+    }
 }
 
-fn is_same(a: &str, b: &str) -> bool {
+/// Fails where a repository at a target is none; `name` is what of it was given.
+fn check_name(repository: &str, name: &str) -> Result<(), AddError> {
+    let error = |problem: ReferenceError| AddError::TargetName {
+        name: name.to_owned(),
+        problem: problem.to_string(),
+    };
+    repository.parse::<Repository>().map(drop).map_err(error)
+}
+
+/// Whether two texts are one repository.
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
     let parse = |text: &str| text.parse::<Repository>().ok();
-    a == b || parse(a).zip(parse(b)).is_some_and(|(a, b)| a.is_same_place(&b))
+    let last = |text: &str| text.rsplit('/').next().map(str::to_owned);
+    a == b || last(a) == last(b) && parse(a).zip(parse(b)).is_some_and(|(a, b)| a.is_same_place(&b))
 }
 
 /// Returns the entry that tags are added to, if one can be told: the only one, or the only one that is called `mirrored-…`.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Format, FormatError, MAX_FILE_BYTES, Problem, dregsy, image_syncer, images_list, rancher, regsync,
+    Format, FormatError, MAX_FILE_BYTES, Problem, autoupdate, dregsy, image_syncer, images_list, rancher,
+    regsync,
 };
 use super::{skopeo_sync, yaml};
 use crate::api::{InventoryFormat, MirrorSource, MirrorTarget, Referrers, Tls};
@@ -90,6 +91,25 @@ pub fn read(text: &str, format: Format) -> Result<Content, FormatError> {
     Ok(content)
 }
 
+/// Reads what can be used of an earlier state of a file. Entries that are wrong are left out, and returned as what is wrong;
+/// of formats that are not changed line by line none may be.
+///
+/// # Errors
+/// What keeps all of it from being read.
+pub fn read_usable(text: &str, format: Format) -> Result<(Content, Vec<FormatError>), FormatError> {
+    let mut problems = Vec::new();
+    let mut wrong = |error: FormatError| {
+        problems.push(error);
+        Ok(())
+    };
+    let content = match format {
+        Format::Rancher => rancher::read_each(text, &mut wrong)?.into_content(),
+        Format::ImagesList => images_list::read_each(text, &mut wrong)?.into_content(),
+        _ => read(text, format)?,
+    };
+    Ok((content, problems))
+}
+
 /// Returns what format a file has, by its fields.
 ///
 /// # Errors
@@ -97,6 +117,9 @@ pub fn read(text: &str, format: Format) -> Result<Content, FormatError> {
 pub fn detect(text: &str) -> Result<Format, FormatError> {
     if images_list::looks_like_one(text) {
         return Ok(Format::ImagesList);
+    }
+    if autoupdate::looks_like_one(text) {
+        return Err(whole(Problem::VersionSources));
     }
     let document = yaml::read(text)?.ok_or_else(|| whole(Problem::UnknownFormat))?;
     let yaml::Value::Map(fields) = &document.value else { return Err(whole(Problem::UnknownFormat)) };
@@ -111,8 +134,14 @@ pub fn detect(text: &str) -> Result<Format, FormatError> {
         yaml::Value::Map(fields) => fields.iter().any(|(key, _)| key.name.starts_with("images")),
         _ => false,
     };
+    let has_version_source = |node: &yaml::Node| match &node.value {
+        yaml::Value::Map(fields) => fields.iter().any(|(key, _)| key.name == "versionSource"),
+        _ => false,
+    };
     let is_rule = |node: &yaml::Node| matches!(node.value, yaml::Value::Scalar { .. } | yaml::Value::List(_));
-    if is_map(&["images", "auth"]) {
+    if fields.iter().any(|(_, node)| has_version_source(node)) {
+        Err(whole(Problem::VersionSources))
+    } else if is_map(&["images", "auth"]) {
         Ok(Format::ImageSyncer)
     } else if has(&["Artifacts", "Images", "Repositories"]) {
         Ok(Format::Rancher)
@@ -130,7 +159,7 @@ pub fn detect(text: &str) -> Result<Format, FormatError> {
 }
 
 /// Returns notes each once: what is said of many entries is said of the first, with how many there are.
-fn once(notes: Vec<FormatError>) -> Vec<FormatError> {
+pub(super) fn once(notes: Vec<FormatError>) -> Vec<FormatError> {
     let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut kept: Vec<(FormatError, usize)> = Vec::new();
     for note in notes {

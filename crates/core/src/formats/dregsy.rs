@@ -1,6 +1,7 @@
 //! The configuration of dregsy: tasks, each with mappings from one registry to another.
 
-use imgop_registry::reference::Repository;
+use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::{Repository, Tag};
 
 use super::pairs::{self, Pair};
 use super::yaml::{self, Fields, Node};
@@ -39,10 +40,14 @@ pub(super) fn read(text: &str) -> Result<Content, FormatError> {
         reader.task(node, &format!("tasks[{at}]"))?;
     }
     file.finish()?;
-    let Reader { pairs, mut notes, insecure, intervals } = reader;
+    let Reader { pairs, mut notes, insecure, intervals, platforms } = reader;
     let mut content = pairs::content(pairs);
     for registry in insecure {
         content.secure(&registry, Tls { mode: TlsMode::SkipVerify, ..Tls::default() });
+    }
+    match common_platform(platforms) {
+        Ok(platform) => content.settings.platforms.extend(platform),
+        Err(problems) => notes.extend(problems),
     }
     match intervals.as_slice() {
         [first, rest @ ..]
@@ -70,6 +75,14 @@ struct Reader {
     /// Registries whose certificates are not checked.
     insecure: Vec<String>,
     intervals: Vec<Interval>,
+    platforms: Vec<OfMapping>,
+}
+
+/// What a mapping says of platforms.
+struct OfMapping {
+    line: usize,
+    field: String,
+    platform: Option<String>,
 }
 
 struct Interval {
@@ -98,7 +111,7 @@ impl Reader {
     fn registry(&mut self, fields: Option<Fields>, task: &Fields, name: &str) -> Result<String, FormatError> {
         let missing = Problem::Missing("registry");
         let Some(mut fields) = fields else { return Err(task.error(task.line(), name, missing)) };
-        let (_, registry) = fields.required_text("registry")?;
+        let registry = fields.required_registry("registry")?;
         if fields.bool("skip-tls-verify")? == Some(true) && !self.insecure.contains(&registry) {
             self.insecure.push(registry.clone());
         }
@@ -111,9 +124,7 @@ impl Reader {
         let (line, from) = fields.required_text("from")?;
         let to = fields.text("to")?.map_or_else(|| from.clone(), |(_, to)| to);
         let tags = fields.texts("tags")?;
-        let platform =
-            ("platform", "one platform of a mapping; an ImageMirror has platforms for all its entries");
-        self.notes.extend(fields.not_carried(&[platform])?);
+        let platform = platform(&mut fields)?;
         if from.starts_with("regex:") || to.starts_with("regex:") {
             let problem = "repositories by a regular expression; list them as entries";
             self.notes.push(fields.error(line, "from", Problem::NotCarried(problem.to_owned())));
@@ -131,6 +142,9 @@ impl Reader {
         for (at, (line, tag)) in tags.into_iter().enumerate() {
             match selected(&tag) {
                 Ok(tag) => taken.push(tag),
+                Err(problem @ Problem::Value(_)) => {
+                    return Err(fields.error(line, &format!("tags[{at}]"), problem));
+                }
                 Err(problem) => self.notes.push(fields.error(line, &format!("tags[{at}]"), problem)),
             }
         }
@@ -139,9 +153,37 @@ impl Reader {
         }
         if !taken.is_empty() {
             self.pairs.push(Pair { line, source, destination, tags: taken });
+            let (line, platform) = platform.map_or((line, None), |(line, platform)| (line, Some(platform)));
+            self.platforms.push(OfMapping { line, field: fields.path("platform"), platform });
         }
         fields.finish()
     }
+}
+
+/// Returns the one platform of a mapping, where it does not have all.
+fn platform(fields: &mut Fields) -> Result<Option<(usize, String)>, FormatError> {
+    let platform = fields.text("platform")?.filter(|(_, text)| !text.is_empty() && text != "all");
+    if let Some((line, text)) = &platform {
+        text.parse::<PlatformSelector>()
+            .map_err(|error| fields.error(*line, "platform", Problem::Value(error.to_string())))?;
+    }
+    Ok(platform)
+}
+
+/// Returns the platform that all mappings have; else a note for each that has one.
+fn common_platform(mappings: Vec<OfMapping>) -> Result<Option<String>, Vec<FormatError>> {
+    let first = mappings.first().and_then(|first| first.platform.clone());
+    if mappings.iter().all(|mapping| mapping.platform == first) {
+        return Ok(first);
+    }
+    let problem = "mappings differ in their platforms, and an ImageMirror has the same for all its entries; make several of it";
+    let notes = mappings.into_iter().filter(|mapping| mapping.platform.is_some());
+    let note = |OfMapping { line, field, .. }| FormatError {
+        line,
+        field,
+        problem: Problem::NotCarried(problem.to_owned()),
+    };
+    Err(notes.map(note).collect())
 }
 
 /// Returns the tag or the range of an item of `tags`.
@@ -160,5 +202,8 @@ fn selected(item: &str) -> Result<String, Problem> {
             "tags by a regular expression or by their number; list the tags, or write a pattern or a range";
         return Err(Problem::NotCarried(problem.to_owned()));
     }
-    Ok(item.to_owned())
+    match item.parse::<Tag>() {
+        Ok(_) => Ok(item.to_owned()),
+        Err(error) => Err(Problem::Value(error.to_string())),
+    }
 }

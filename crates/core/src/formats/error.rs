@@ -87,6 +87,11 @@ pub enum Problem {
         "whose file this is cannot be told from its fields: rancher's has Artifacts or Images, regsync's sync, dregsy's tasks"
     )]
     UnknownFormat,
+    /// A file that says where versions are announced.
+    #[error(
+        "this file says where new versions are announced; kubectl imgop mirror update takes it as --sources"
+    )]
+    VersionSources,
     /// What a file says and an `ImageMirror` cannot say.
     #[error("not carried: {0}")]
     NotCarried(String),

@@ -103,17 +103,15 @@ impl Rule {
         if text.ends_with('/') {
             return Ok(None);
         }
-        let reference: Reference = match text.split_once(',') {
-            // Further tags stand behind the first.
-            Some((first, _)) => first,
-            None => text,
-        }
-        .parse()
-        .map_err(|problem: imgop_registry::reference::ReferenceError| error(problem.to_string()))?;
+        // Further tags stand behind the first.
+        let first = text.split_once(',').map_or(text, |(first, _)| first);
+        let reference: Reference = first
+            .parse()
+            .map_err(|problem: imgop_registry::reference::ReferenceError| error(problem.to_string()))?;
         let Some(version) = reference.version else {
             return Ok(Some(Self { repository: text.to_owned(), tags: vec![Version::Every.to_string()] }));
         };
-        let at = text.find(&version).unwrap_or(text.len());
+        let at = first.len() - version.len();
         let repository = text[..at].trim_end_matches([':', '@']).to_owned();
         let tags: Vec<String> = text[at..].split(',').map(str::to_owned).collect();
         for tag in tags.iter().filter(|tag| !tag.contains(':')) {

@@ -11,6 +11,8 @@ pub struct ImagesList {
     /// The lines before the first one with an image.
     header: Vec<String>,
     lines: Vec<Line>,
+    /// The comments between them, which are not kept.
+    lost: Vec<FormatError>,
 }
 
 /// A tag that is mirrored.
@@ -31,17 +33,36 @@ pub struct Line {
 /// # Errors
 /// The first line that is wrong, with its field.
 pub fn read(text: &str) -> Result<ImagesList, FormatError> {
-    let (mut header, mut lines) = (Vec::new(), Vec::new());
+    read_each(text, Err)
+}
+
+/// Reads what of it can be used: a line that is wrong is left out, and what is wrong is handed to `wrong`.
+pub(super) fn read_each(
+    text: &str,
+    mut wrong: impl FnMut(FormatError) -> Result<(), FormatError>,
+) -> Result<ImagesList, FormatError> {
+    let (mut header, mut lines, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     for (at, text) in text.lines().enumerate() {
         if is_comment(text) || text.trim().is_empty() {
             if lines.is_empty() {
                 header.push(text.to_owned());
+            } else if is_comment(text) {
+                lost.push(lost_comment(at + 1));
             }
             continue;
         }
-        lines.push(line(at + 1, text)?);
+        match line(at + 1, text) {
+            Ok(line) => lines.push(line),
+            Err(error) => wrong(error)?,
+        }
     }
-    Ok(ImagesList { header, lines })
+    Ok(ImagesList { header, lines, lost })
+}
+
+fn lost_comment(line: usize) -> FormatError {
+    let problem =
+        "this comment is left out when the file is written; only those above the first image are kept";
+    FormatError { line, field: String::new(), problem: Problem::Value(problem.to_owned()) }
 }
 
 fn is_comment(line: &str) -> bool {
@@ -81,12 +102,17 @@ pub(super) fn looks_like_one(text: &str) -> bool {
 impl ImagesList {
     /// Returns the list of these tags, without a header.
     pub fn of(lines: Vec<Line>) -> Self {
-        Self { header: Vec::new(), lines }
+        Self { header: Vec::new(), lines, lost: Vec::new() }
     }
 
     /// Returns its tags.
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// Returns the comments that are left out when it is written.
+    pub fn lost(&self) -> &[FormatError] {
+        &self.lost
     }
 
     /// Adds a tag.

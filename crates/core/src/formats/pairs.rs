@@ -1,12 +1,13 @@
 //! Tags that go from one repository to another, as most formats list them, to targets and entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Content, FormatError, Problem};
-use std::collections::HashSet;
-
 use crate::api::{MirrorEntry, MirrorTarget};
 use crate::inventory::{FileEntry, Names};
+
+/// The targets that an entry of an ImageMirror may name.
+const MAX_TARGETS: usize = 32;
 
 /// Tags that go from one repository to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,19 +64,22 @@ pub(super) fn content(pairs: Vec<Pair>) -> Content {
 /// Joins what stands one after another between the same repositories.
 fn joined(pairs: Vec<Pair>, notes: &mut Vec<FormatError>) -> Vec<Pair> {
     let mut joined: Vec<Pair> = Vec::with_capacity(pairs.len());
+    // The tags of the last one: a file may have a hundred thousand of one repository.
+    let mut seen = HashSet::new();
     for mut pair in pairs {
         let (line, tags) = (pair.line, std::mem::take(&mut pair.tags));
         let is_same = |last: &Pair| last.source == pair.source && last.destination == pair.destination;
         if joined.last().is_none_or(|last| !is_same(last)) {
             joined.push(pair);
+            seen.clear();
         }
         let Some(last) = joined.last_mut() else { continue };
         for tag in tags {
-            if last.tags.contains(&tag) {
+            if seen.insert(tag.clone()) {
+                last.tags.push(tag);
+            } else {
                 let problem = Problem::Value(format!("{}:{tag} is there twice", last.source));
                 notes.push(FormatError { line, field: String::new(), problem });
-            } else {
-                last.tags.push(tag);
             }
         }
     }
@@ -83,7 +87,8 @@ fn joined(pairs: Vec<Pair>, notes: &mut Vec<FormatError>) -> Vec<Pair> {
 }
 
 fn differ_by_target(last: &MirrorEntry, next: &MirrorEntry) -> bool {
-    last.source == next.source
+    last.targets.len() < MAX_TARGETS
+        && last.source == next.source
         && last.tags == next.tags
         && last.target_name == next.target_name
         && !next.targets.iter().any(|target| last.targets.contains(target))

@@ -33,15 +33,15 @@ impl Content {
     /// their targets; other formats have no entries of several targets.
     pub fn duplicates(&self, format: Format) -> Vec<FormatError> {
         let mut first = BTreeMap::new();
-        let found = self.entries.iter().filter_map(|entry| {
+        let found = self.entries.iter().enumerate().filter_map(|(at, entry)| {
             let targets = if format == Format::Rancher { &[] } else { entry.entry.targets.as_slice() };
             let key = (entry.entry.source.as_str(), name(&entry.entry), targets);
-            let known = *first.entry(key).or_insert(entry.line);
+            let (known, line) = *first.entry(key).or_insert((at, entry.line));
             let problem = format!(
-                "{} has a further entry with the same name at the target, in line {known}; make one of both",
+                "{} has a further entry with the same name at the target, in line {line}; make one of both",
                 entry.entry.source
             );
-            (known != entry.line).then(|| at(entry, problem))
+            (known != at).then(|| of_entry(entry, problem))
         });
         found.collect()
     }
@@ -97,11 +97,13 @@ impl Content {
             if known.entry.source != *source {
                 let problem =
                     format!("{source} is {} of line {}; write it in one way", known.entry.source, known.line);
-                doubtful.push(at(entry, problem));
+                doubtful.push(of_entry(entry, problem));
             }
             let twins = tags.iter().filter(|tag| tags.contains(&format!("v{tag}")));
             doubtful.extend(
-                twins.map(|tag| at(entry, format!("{source} has both {tag} and v{tag}; are both meant?"))),
+                twins.map(|tag| {
+                    of_entry(entry, format!("{source} has both {tag} and v{tag}; are both meant?"))
+                }),
             );
         }
         doubtful
@@ -133,6 +135,6 @@ fn name(entry: &MirrorEntry) -> String {
     entry.target_name.clone().unwrap_or_else(default)
 }
 
-fn at(entry: &FileEntry, problem: String) -> FormatError {
+fn of_entry(entry: &FileEntry, problem: String) -> FormatError {
     FormatError { line: entry.line, field: String::new(), problem: Problem::Value(problem) }
 }

@@ -34,10 +34,14 @@ pub struct Child {
     pub target: usize,
     /// What is copied, sorted: all are exact, or it is one version.
     pub selected: Vec<Selected>,
+    /// Expressions of the tags that its version selects and that it does not copy.
+    pub left_out: Vec<String>,
     /// Whether tags there are replaced when the source's change.
     pub follows: bool,
     /// Whether the mirror's other Images do not follow, so that one of the same repositories may stand beside it.
     pub is_exception: bool,
+    /// Which part of the tags it is, where one Image cannot have all of them: 0 is the first.
+    pub part: usize,
     /// The tags among them that version sources have added.
     pub found: Vec<Tag>,
 }
@@ -48,6 +52,14 @@ impl Selected {
         match self {
             Self::Exact(one) => one.to_string(),
             Self::Version(version) => version.to_string(),
+        }
+    }
+
+    /// Returns whether this tag is it, or is selected by it.
+    pub(super) fn has(&self, tag: &str) -> bool {
+        match self {
+            Self::Exact(one) => one.name().is_some_and(|name| name.as_str() == tag),
+            Self::Version(version) => tag.parse().is_ok_and(|tag| version.selects_with(&tag, false)),
         }
     }
 
@@ -72,25 +84,41 @@ impl Child {
     /// Returns its name: that of the mirror, of the destination, and a hash of what it copies from where to where, which
     /// another order of entries does not change.
     pub fn name(&self, mirror: &str) -> String {
-        let mut hash = Sha256::new();
-        hash.update(&self.source);
-        hash.update([0]);
-        hash.update(&self.destination);
-        if let Some(version) = self.version() {
-            hash.update([0]);
-            hash.update(version.to_string());
-        }
-        let mut digits = hex::encode(hash.finalize());
-        digits.truncate(HASH_DIGITS);
-        let suffix = if self.is_exception { format!("{digits}-f") } else { digits };
-        let base = self.destination.rsplit('/').next().unwrap_or_default();
-        let room = MAX_NAME - suffix.len() - 1;
-        // Half of what there is for the mirror's name at least, and what that leaves for the other.
-        let mirror = cut(mirror, (room - 1).saturating_sub(base.len()).max(room / 2));
-        let mut name = mirror.to_owned();
-        let _ = write!(name, "-{}", base.replace('_', "-"));
-        format!("{}-{suffix}", cut(&name, room))
+        let version = self.version().map(ToString::to_string);
+        // No version is written as nothing.
+        let part = (self.part > 0).then(|| self.part.to_string());
+        let parts = part.iter().flat_map(|part| ["", part.as_str()]);
+        let copied =
+            [self.source.as_str(), &self.destination].into_iter().chain(version.as_deref()).chain(parts);
+        child_name(mirror, &self.destination, copied, if self.is_exception { "-f" } else { "" })
     }
+}
+
+/// Returns the name of an Image that a mirror makes: that of the mirror, of the destination, and a hash of `copied`, which
+/// says what it copies. A suffix keeps apart those that copy between the same repositories.
+pub(crate) fn child_name<'a>(
+    mirror: &str,
+    destination: &str,
+    copied: impl IntoIterator<Item = &'a str>,
+    suffix: &str,
+) -> String {
+    let mut hash = Sha256::new();
+    for (i, part) in copied.into_iter().enumerate() {
+        if i > 0 {
+            hash.update([0]);
+        }
+        hash.update(part);
+    }
+    let mut digits = hex::encode(hash.finalize());
+    digits.truncate(HASH_DIGITS);
+    let suffix = format!("{digits}{suffix}");
+    let base = destination.rsplit('/').next().unwrap_or_default();
+    let room = MAX_NAME - suffix.len() - 1;
+    // Half of what there is for the mirror's name at least, and what that leaves for the other.
+    let mirror = cut(mirror, (room - 1).saturating_sub(base.len()).max(room / 2));
+    let mut name = mirror.to_owned();
+    let _ = write!(name, "-{}", base.replace('_', "-"));
+    format!("{}-{suffix}", cut(&name, room))
 }
 
 /// Returns the value of the label that names the mirror of an Image.

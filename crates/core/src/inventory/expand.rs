@@ -6,16 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use imgop_registry::reference::Tag;
 
 use super::child::{Child, Selected};
+use super::division::{Between, Share, TooManyBeside};
 use super::error::{InventoryError, InventoryProblem};
 use super::read::{Entry, Inventory, report};
 use crate::api::MirrorSync;
-use crate::selection::SourceRef;
+use crate::copy::MAX_TAGS_PER_IMAGE;
 
 /// What a content without a tag of its own begins with.
 const DIGEST: &str = "sha256:";
 
-/// Most tags of an Image, as its schema says.
-const MAX_TAGS: usize = 1000;
+/// Most patterns and ranges between two repositories: each tag beside them is compared with all of them.
+const MAX_VERSIONS: usize = 32;
 
 /// What an inventory becomes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,42 +51,50 @@ struct Pair<'a> {
     target: usize,
     /// Sorted, once all entries are merged.
     selected: Vec<&'a Selected>,
+    /// The same, to find it in.
+    seen: HashSet<&'a Selected>,
     /// The tags among them that version sources have added.
     found: BTreeSet<&'a Tag>,
 }
 
 impl Inventory {
-    /// Returns the Images that it becomes.
+    /// Returns the Images that it becomes, each with as many tags at most as agents copy by default.
     ///
     /// # Errors
-    /// Where two entries of one source and destination say different things of a tag.
+    /// Where two entries of one source and destination say different things of a tag, or a pattern cannot be told from
+    /// the tags beside it.
     pub fn expand(&self) -> Result<Expansion, InventoryError> {
+        self.expand_within(MAX_TAGS_PER_IMAGE.into())
+    }
+
+    /// Returns the same with this many tags at most in each Image.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn expand_within(&self, max_tags: usize) -> Result<Expansion, InventoryError> {
         let pairs = self.pairs()?;
         let (taken, conflicts) = conflicts(&pairs);
-        let mut children = Vec::new();
+        let (mut children, mut problems) = (Vec::new(), Vec::new());
         for ((source, destination), pair) in &pairs {
-            let child = |selected, follows| Child {
-                is_exception: follows && self.sync == MirrorSync::Missing,
-                ..pair.child(source, destination, selected, follows)
+            let mut kept_out: BTreeSet<&str> = pair.entry.excluded_tags.iter().map(String::as_str).collect();
+            kept_out.extend(taken.get(destination).into_iter().flatten().map(|tag| tag.as_str()));
+            let between = Between { selected: &pair.selected, kept_out: &kept_out, max_tags };
+            let follows = |selected: &Selected| {
+                self.sync == MirrorSync::Follow || self.follow.contains(&follow_key(selected))
             };
-            let (mut missing, mut following) = (Vec::new(), Vec::new());
-            for selected in &pair.selected {
-                let follows = self.sync == MirrorSync::Follow || self.follow.contains(&follow_key(selected));
-                match selected {
-                    Selected::Version(_) => children.push(child(vec![(*selected).clone()], follows)),
-                    _ if is_taken(&taken, destination, selected) => {}
-                    _ if follows => following.push((*selected).clone()),
-                    Selected::Exact(_) => missing.push((*selected).clone()),
-                }
-            }
-            for (selected, follows) in [(missing, false), (following, true)] {
-                let selected = without_those_of_versions(selected, pair);
-                if !selected.is_empty() {
-                    children.push(child(selected, follows));
-                }
+            match between.divide(follows) {
+                Ok(shares) => children.extend(shares.into_iter().map(|share| Child {
+                    is_exception: share.follows && self.sync == MirrorSync::Missing,
+                    ..pair.child(source, destination, share)
+                })),
+                Err(versions) => pair.report_beside(&versions, &mut problems),
             }
         }
-        Ok(Expansion { children, conflicts })
+        if problems.is_empty() {
+            Ok(Expansion { children, conflicts })
+        } else {
+            Err(InventoryError { problems })
+        }
     }
 
     /// Returns what is copied between which repositories, entries of the same two merged.
@@ -102,17 +111,17 @@ impl Inventory {
                 if let Some(pair) = pairs.get_mut(&key) {
                     pair.merge(entry, *target, selected, &mut problems);
                 } else {
-                    let found = entry.found.iter().collect();
-                    pairs.insert(key, Pair { entry, target: *target, selected, found });
+                    let (found, seen) = (entry.found.iter().collect(), selected.iter().copied().collect());
+                    pairs.insert(key, Pair { entry, target: *target, selected, seen, found });
                 }
             }
         }
         for pair in pairs.values_mut() {
-            if pair.selected.len() > MAX_TAGS {
+            let versions = pair.selected.iter().filter(|one| matches!(one, Selected::Version(_))).count();
+            if versions > MAX_VERSIONS {
                 let message = format!(
-                    "{} tags go from one source to one destination, and {MAX_TAGS} is the most of an Image; select them \
-                     by patterns, or leave out what nothing uses",
-                    pair.selected.len()
+                    "{versions} patterns and ranges go from one source to one destination, and {MAX_VERSIONS} is the \
+                     most; write fewer that select more, such as 1.x.x or *"
                 );
                 report(&mut problems, &pair.entry.place.field("tags"), message);
             }
@@ -135,6 +144,26 @@ impl Inventory {
             }
         }
         rows
+    }
+}
+
+impl Inventory {
+    /// Returns tags that are excluded although a pattern or range of their entry selects them, as `SOURCE:TAG`, sorted: rows
+    /// do not say it.
+    pub fn excluded_of_versions(&self) -> Vec<String> {
+        let mut excluded = BTreeSet::new();
+        for entry in self.entries.iter().filter(|entry| !entry.excluded) {
+            let selects = |text: &String| {
+                let Ok(tag) = text.parse::<Tag>() else { return false };
+                entry
+                    .selected
+                    .iter()
+                    .any(|selected| matches!(selected, Selected::Version(version) if version.selects(&tag)))
+            };
+            let tags = entry.excluded_tags.iter().filter(|tag| selects(tag));
+            excluded.extend(tags.map(|tag| format!("{}:{tag}", entry.written)));
+        }
+        excluded.into_iter().collect()
     }
 }
 
@@ -173,27 +202,48 @@ impl<'a> Pair<'a> {
             return;
         }
         for one in selected {
-            if !self.selected.contains(&one) {
+            if self.seen.insert(one) {
                 self.selected.push(one);
             }
         }
     }
 
-    fn child(&self, source: &str, destination: &str, selected: Vec<Selected>, follows: bool) -> Child {
-        let (source, destination) = (source.to_owned(), destination.to_owned());
+    fn report_beside(&self, versions: &[TooManyBeside], problems: &mut Vec<InventoryProblem>) {
+        for TooManyBeside { version, count } in versions {
+            let message = format!(
+                "{version} selects {count} tags that are named beside it and are not copied as it copies them, more than \
+                 an Image can leave out of a pattern or a range; give {version} an entry of its own with another \
+                 targetName, or name its tags one by one"
+            );
+            report(problems, &self.entry.place.field("tags"), message);
+        }
+    }
+
+    fn child(&self, source: &str, destination: &str, share: Share) -> Child {
+        let Share { selected, follows, part, left_out } = share;
         let tags = selected.iter().filter_map(Selected::destination_tag);
         let found = tags.filter(|tag| self.found.contains(tag)).cloned().collect();
-        Child { source, destination, target: self.target, selected, follows, is_exception: false, found }
+        Child {
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+            target: self.target,
+            selected,
+            left_out,
+            follows,
+            is_exception: false,
+            part,
+            found,
+        }
     }
 }
 
-/// The tags at destinations that more than one content would become.
-type Taken = HashSet<(String, Tag)>;
+/// The tags that more than one content would become, by destination.
+type Taken<'a> = HashMap<&'a String, Vec<&'a Tag>>;
 
 /// Finds the tags at destinations that more than one source would become.
-fn conflicts(pairs: &BTreeMap<(String, String), Pair<'_>>) -> (Taken, Vec<Conflict>) {
-    let mut first: HashMap<(&str, &Tag), String> = HashMap::new();
-    let mut found: BTreeMap<(&str, &Tag), Vec<String>> = BTreeMap::new();
+fn conflicts<'a>(pairs: &'a BTreeMap<(String, String), Pair<'_>>) -> (Taken<'a>, Vec<Conflict>) {
+    let mut first: HashMap<(&String, &Tag), String> = HashMap::new();
+    let mut found: BTreeMap<(&String, &Tag), Vec<String>> = BTreeMap::new();
     for ((source, destination), pair) in pairs {
         for selected in &pair.selected {
             let Some(tag) = selected.destination_tag() else { continue };
@@ -210,33 +260,15 @@ fn conflicts(pairs: &BTreeMap<(String, String), Pair<'_>>) -> (Taken, Vec<Confli
             }
         }
     }
-    let taken = found.keys().map(|(destination, tag)| ((*destination).to_owned(), (*tag).clone())).collect();
+    let mut taken = Taken::new();
+    for (destination, tag) in found.keys() {
+        taken.entry(destination).or_default().push(tag);
+    }
     let conflicts = found.into_iter().map(|((destination, tag), mut sources)| {
         sources.sort();
         Conflict { destination: format!("{destination}:{tag}"), sources }
     });
     (taken, conflicts.collect())
-}
-
-fn is_taken(taken: &Taken, destination: &str, selected: &Selected) -> bool {
-    let tag = selected.destination_tag().filter(|_| !taken.is_empty());
-    tag.is_some_and(|tag| taken.contains(&(destination.to_owned(), tag.clone())))
-}
-
-/// Takes out tags that a pattern or a range of the same two repositories selects: one Image copies a tag.
-fn without_those_of_versions(mut selected: Vec<Selected>, pair: &Pair<'_>) -> Vec<Selected> {
-    let versions: Vec<_> = pair
-        .selected
-        .iter()
-        .filter_map(|one| if let Selected::Version(version) = one { Some(version) } else { None })
-        .collect();
-    selected.retain(|one| match one {
-        Selected::Exact(SourceRef::Tag(tag)) => {
-            !versions.iter().any(|version| version.selects_with(tag, false))
-        }
-        _ => true,
-    });
-    selected
 }
 
 /// What `follow` calls it: the tag, or the pattern or range as it is written.

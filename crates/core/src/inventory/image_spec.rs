@@ -7,6 +7,7 @@ use super::read::Inventory;
 use crate::api::{
     Destination, EndpointRef, ImageMirrorSpec, ImageSpec, MirrorSource, Mode, Overwrite, Select, Source, Tls,
 };
+use crate::registry_prefix::RegistryPrefix;
 
 /// Tags that a destination has are never asked for at the source.
 const ALL_TAGS: &str = "*";
@@ -26,20 +27,14 @@ impl Inventory {
     }
 
     fn source(&self, child: &Child, mirror: &ImageMirrorSpec) -> Source {
-        let mut source = Source { name: child.source.clone(), ..Source::default() };
+        let min_age = mirror.min_age.as_deref();
+        let mut source = mirrored_source(&child.source, &mirror.sources, min_age, self.overwrite(child));
         match child.version() {
             Some(version) => source.version = version.to_string(),
             None => source.tags = child.selected.iter().map(super::Selected::text).collect(),
         }
-        source.select =
-            mirror.min_age.as_ref().map(|age| Select { min_age: Some(age.clone()), ..Select::default() });
-        if self.overwrite(child) == Overwrite::IfMissing {
-            source.immutable_tags = vec![ALL_TAGS.to_owned()];
-        }
-        if let Some(reached) = reached(&mirror.sources, &child.source) {
-            source.use_aws_irsa = reached.use_aws_irsa;
-            source.credentials.clone_from(&reached.credentials);
-            source.tls = reached.tls.clone();
+        if !child.left_out.is_empty() {
+            source.select.get_or_insert_default().exclude.clone_from(&child.left_out);
         }
         source
     }
@@ -58,6 +53,8 @@ impl Inventory {
             use_aws_irsa: target.use_aws_irsa,
             credentials: target.credentials.clone(),
             tls: target.tls.clone().filter(|tls| *tls != Tls::DEFAULT),
+            create: target.create.clone(),
+            prune: None,
         }
     }
 
@@ -69,9 +66,34 @@ impl Inventory {
     }
 }
 
+/// Returns the source of an Image that a mirror makes, without its tags.
+pub(crate) fn mirrored_source(
+    name: &str,
+    sources: &[MirrorSource],
+    min_age: Option<&str>,
+    overwrite: Overwrite,
+) -> Source {
+    let mut source = Source { name: name.to_owned(), ..Source::default() };
+    source.select = min_age.map(|age| Select { min_age: Some(age.to_owned()), ..Select::default() });
+    if overwrite == Overwrite::IfMissing {
+        source.immutable_tags = vec![ALL_TAGS.to_owned()];
+    }
+    if let Some(reached) = reached(sources, name) {
+        source.use_aws_irsa = reached.use_aws_irsa;
+        source.credentials.clone_from(&reached.credentials);
+        source.tls = reached.tls.clone();
+    }
+    source
+}
+
 /// Returns how a source is reached, as a mirror says it.
 pub fn source_endpoint<'a>(mirror: &'a ImageMirrorSpec, source: &'a str) -> EndpointRef<'a> {
-    match reached(&mirror.sources, source) {
+    endpoint_among(&mirror.sources, source)
+}
+
+/// Returns how a source is reached, as some of these say it.
+pub(crate) fn endpoint_among<'a>(sources: &'a [MirrorSource], source: &'a str) -> EndpointRef<'a> {
+    match reached(sources, source) {
         Some(MirrorSource { use_aws_irsa, credentials, tls, .. }) => {
             EndpointRef { name: source, credentials: credentials.as_ref(), use_aws_irsa: *use_aws_irsa, tls }
         }
@@ -79,17 +101,14 @@ pub fn source_endpoint<'a>(mirror: &'a ImageMirrorSpec, source: &'a str) -> Endp
     }
 }
 
-/// Returns how a source is reached: the longest prefix, and of equals the first.
+/// Returns how a source is reached: a registry written in full before one behind a star, then the longest, and of equals
+/// the first.
 fn reached<'a>(sources: &'a [MirrorSource], repository: &str) -> Option<&'a MirrorSource> {
     let place = repository.parse::<Repository>().ok()?;
-    let fits = |source: &&MirrorSource| covers(&source.registry, &place);
-    sources.iter().filter(fits).rev().max_by_key(|source| source.registry.matches('/').count())
-}
-
-/// Whether a registry, or a prefix in one, holds a repository.
-fn covers(prefix: &str, repository: &Repository) -> bool {
-    let (host, path) = prefix.split_once('/').unwrap_or((prefix, ""));
-    let is_host = host.parse().is_ok_and(|host| repository.host().is_same_place(&host));
-    let rest = repository.path().strip_prefix(path.trim_end_matches('/'));
-    is_host && (path.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    let fit = |source: &'a MirrorSource| {
+        let prefix: RegistryPrefix = source.registry.parse().ok()?;
+        Some((prefix.fit(&place)?, source))
+    };
+    let found = sources.iter().rev().filter_map(fit).max_by_key(|(fit, _)| *fit);
+    found.map(|(_, source)| source)
 }

@@ -10,6 +10,7 @@
 
 mod child;
 mod containerd;
+mod division;
 mod error;
 mod expand;
 mod image_spec;
@@ -18,14 +19,17 @@ mod read;
 mod recorded;
 mod updates;
 
+pub(crate) use child::child_name;
 pub use child::{Child, Selected, mirror_label};
 pub use containerd::ContainerdHosts;
 pub use error::{InventoryError, InventoryProblem, Place};
 pub use expand::{Conflict, Expansion, Row};
 pub use image_spec::source_endpoint;
+pub(crate) use image_spec::{endpoint_among, mirrored_source};
 pub use naming::{NameError, Names, Template, TemplateError};
 pub use read::{FileEntry, FilePart, Inventory, MAX_ROWS};
-pub use updates::{MirrorUpdateRequest, MissingTags};
+pub(crate) use recorded::MirrorRecord;
+pub use updates::{KeptTags, MirrorUpdateRequest, Reached};
 
 #[cfg(test)]
 mod tests;

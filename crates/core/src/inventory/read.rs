@@ -16,6 +16,11 @@ pub const MAX_ROWS: usize = 100_000;
 /// Most targets of an inventory, those of its files included.
 const MAX_TARGETS: usize = 256;
 
+/// What entries and their parts take, about, the texts of usual lengths included.
+const ENTRY_BYTES: usize = 512;
+const SELECTED_BYTES: usize = 128;
+const DESTINATION_BYTES: usize = 256;
+
 /// What a file says, in the words of an `ImageMirror`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilePart {
@@ -105,6 +110,17 @@ impl Inventory {
         self.entries.len()
     }
 
+    /// Returns how many bytes it takes, about.
+    pub fn approximate_bytes(&self) -> usize {
+        let bytes = |entry: &Entry| {
+            ENTRY_BYTES
+                + entry.selected.len() * SELECTED_BYTES
+                + entry.excluded_tags.len() * SELECTED_BYTES
+                + entry.destinations.len() * DESTINATION_BYTES
+        };
+        self.entries.iter().map(bytes).sum()
+    }
+
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -156,10 +172,7 @@ impl Reader<'_> {
         let selected = self.selected(&place, entry, exact);
         let destinations = self.destinations(&place, entry)?;
         for tag in &entry.excluded_tags {
-            if !selected
-                .iter()
-                .any(|selected| selected.destination_tag().is_some_and(|found| found.as_str() == tag))
-            {
+            if !selected.iter().any(|selected| selected.has(tag)) {
                 let message = format!("{tag:?} is not among the tags, so leaving it out changes nothing");
                 report(&mut self.warnings, &place.field("excludedTags"), message);
             }

@@ -1,3 +1,5 @@
+mod division;
+
 use std::collections::BTreeSet;
 
 use super::*;

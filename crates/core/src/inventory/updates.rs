@@ -1,247 +1,180 @@
 //! What version sources announce, and what of that an inventory lacks.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod read;
+
+use std::collections::BTreeSet;
 
 use imgop_registry::reference::{Repository, Tag};
 
 use super::child::Selected;
-use super::error::{InventoryError, InventoryProblem, Place};
-use super::read::{Entry, Inventory, report};
-use crate::api::{
-    GithubFileSource, GithubReleaseSource, MirrorUpdate, RegistryTagsSource, TakenTags, UpdateMode,
-    UpdatedEntry,
-};
+use super::read::{Entry, Inventory, MAX_ROWS};
 use crate::formats::rancher::Source;
 use crate::selection::SourceRef;
-use crate::sources::{
-    Constraint, EntryRef, FoundImage, GithubFile, GithubRelease, GithubRepository, Pick, RegistryTags,
-    ReleaseRule, TagRegex, Update, VersionSource,
-};
-use crate::time::parse_duration;
+use crate::sources::{Addition, EntryRef, FoundImage, Update, lacking};
 
-/// An update of an `ImageMirror` that can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MirrorUpdateRequest {
-    /// What is looked for.
-    pub update: Update,
-    /// What becomes of what is found.
-    pub mode: UpdateMode,
-    /// How long lies between two looks.
-    pub period: Duration,
-    /// The Secret whose token goes to GitHub.
-    pub token_secret: Option<String>,
+pub use read::MirrorUpdateRequest;
+
+/// Tags that version sources may add to an entry.
+const MAX_FOUND: usize = 1_000;
+
+/// Additions that are tried one by one: each try works out the whole inventory.
+const MAX_TRIED: usize = 8;
+
+/// Tags that version sources added, as an Image has kept them.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptTags<'a> {
+    /// The source of the Image.
+    pub source: &'a str,
+    /// Its destination.
+    pub destination: &'a str,
+    /// The tags.
+    pub tags: &'a [Tag],
 }
 
-/// Tags that an entry of an inventory lacks.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MissingTags {
-    /// The source of the entry, as it writes it.
-    pub source: String,
-    /// Its `targetName`.
-    pub target_name: Option<String>,
-    /// The tags, sorted, at least one.
-    pub tags: Vec<Tag>,
-}
-
-impl MissingTags {
-    /// Returns them as `SOURCE:TAG`.
-    pub fn references(&self) -> impl Iterator<Item = String> {
-        self.tags.iter().map(|tag| format!("{}:{tag}", self.source))
-    }
-}
-
-impl MirrorUpdateRequest {
-    /// Reads the updates of a spec.
-    ///
-    /// # Errors
-    /// Everything that is wrong with any of them.
-    pub fn read_all(updates: &[MirrorUpdate]) -> Result<Vec<Self>, InventoryError> {
-        let mut problems = Vec::new();
-        let read = updates.iter().enumerate().map(|(i, update)| {
-            let place = Place::Spec(format!("updates[{i}]"));
-            read(update, &place, &mut problems)
-        });
-        let read: Vec<Self> = read.collect::<Vec<_>>().into_iter().flatten().collect();
-        if problems.is_empty() { Ok(read) } else { Err(InventoryError { problems }) }
-    }
-}
-
-fn read(
-    update: &MirrorUpdate,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<MirrorUpdateRequest> {
-    let from = &update.from;
-    let (source, token_secret) = match (&from.github_release, &from.github_file, &from.registry) {
-        (Some(release), None, None) => {
-            (github_release(release, place, problems), release.token_secret_name.clone())
-        }
-        (None, Some(file), None) => (github_file(file, place, problems), file.token_secret_name.clone()),
-        (None, None, Some(tags)) => (registry(tags, place, problems), None),
-        _ => {
-            report(
-                problems,
-                &place.field("from"),
-                "it must have one of githubRelease, githubFile and registry",
-            );
-            return None;
-        }
-    };
-    let source = source?;
-    if update.entries.is_empty() && !matches!(source, VersionSource::GithubFile(_)) {
-        report(problems, &place.field("entries"), "there is none; name the entries that receive the tags");
-        return None;
-    }
-    let entries = update.entries.iter().enumerate();
-    let entries =
-        entries.map(|(i, entry)| entry_ref(entry, &place.field(&format!("entries[{i}]")), problems));
-    let entries: Vec<EntryRef> = entries.collect::<Vec<_>>().into_iter().flatten().collect();
-    let Ok(period) = parse_duration(&update.frequency) else {
-        report(problems, &place.field("frequency"), "write whole numbers with s, m, h, d or w, such as 6h");
-        return None;
-    };
-    let entries = Some(entries).filter(|entries| !entries.is_empty());
-    let mode = update.mode;
-    let update = Update { name: update.name.clone(), source, entries, reviewers: Vec::new() };
-    Some(MirrorUpdateRequest { update, mode, period, token_secret })
-}
-
-fn entry_ref(entry: &UpdatedEntry, place: &Place, problems: &mut Vec<InventoryProblem>) -> Option<EntryRef> {
-    match Source::parse(&entry.source) {
-        Ok(source) => Some(EntryRef { source, target_name: entry.target_name.clone() }),
-        Err(message) => {
-            report(problems, &place.field("source"), message);
-            None
-        }
-    }
-}
-
-fn github_release(
-    release: &GithubReleaseSource,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<VersionSource> {
-    let place = place.field("from.githubRelease");
-    let rule =
-        rule(release.version_regex.as_deref(), release.version_constraint.as_deref(), &place, problems)?;
-    let repository = GithubRepository { owner: release.owner.clone(), name: release.repository.clone() };
-    Some(VersionSource::GithubRelease(GithubRelease {
-        repository,
-        is_latest_only: release.latest_only,
-        rule,
-    }))
-}
-
-fn github_file(
-    file: &GithubFileSource,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<VersionSource> {
-    let place = place.field("from.githubFile");
-    let rule = rule(file.version_regex.as_deref(), file.version_constraint.as_deref(), &place, problems)?;
-    let repository = GithubRepository { owner: file.owner.clone(), name: file.repository.clone() };
-    Some(VersionSource::GithubFile(GithubFile { repository, path: file.path.clone(), rule }))
-}
-
-fn registry(
-    tags: &RegistryTagsSource,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<VersionSource> {
-    let place = place.field("from.registry.versionFilter");
-    let filter = regex(tags.version_filter.as_deref(), &place, problems)?;
-    let pick = match tags.take {
-        TakenTags::All => Pick::All,
-        TakenTags::Latest => Pick::Latest,
-        TakenTags::LatestEntry => Pick::LatestEntry,
-        TakenTags::LatestRevision => Pick::LatestRevision,
-    };
-    Some(VersionSource::Registry(RegistryTags { filter, pick, is_each: tags.each }))
-}
-
-fn rule(
-    expression: Option<&str>,
-    constraint: Option<&str>,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<ReleaseRule> {
-    let regex = regex(expression, &place.field("versionRegex"), problems)?;
-    let constraint = match constraint.map(str::parse::<Constraint>).transpose() {
-        Ok(constraint) => constraint,
-        Err(error) => {
-            report(problems, &place.field("versionConstraint"), error);
-            return None;
-        }
-    };
-    Some(ReleaseRule { regex, constraint, ..ReleaseRule::default() })
-}
-
-/// Returns nothing where there is a problem, and nothing in what it returns where there is no expression.
-#[expect(clippy::option_option, reason = "a problem is not the same as no expression")]
-fn regex(
-    text: Option<&str>,
-    place: &Place,
-    problems: &mut Vec<InventoryProblem>,
-) -> Option<Option<TagRegex>> {
-    match text.map(str::parse::<TagRegex>).transpose() {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            report(problems, place, error);
-            None
-        }
-    }
+/// What of an update reaches an inventory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The images, each of one of its entries.
+    pub images: Vec<FoundImage>,
+    /// The sources of images, and of entries that the update names, of which no entry is.
+    pub unknown: Vec<String>,
 }
 
 impl Inventory {
-    /// Returns what of these images its entries lack. Excluded entries and tags lack nothing.
-    pub fn missing(&self, found: &[FoundImage]) -> Vec<MissingTags> {
-        let mut missing: BTreeMap<(&str, Option<&str>), Vec<Tag>> = BTreeMap::new();
-        for image in found {
-            for entry in self.entries.iter().filter(|entry| entry.is_named(&image.entry)) {
-                let tags = image.tags.iter().filter_map(|tag| tag.parse().ok());
-                let tags = tags.filter(|tag| !entry.has(tag));
-                missing.entry((&entry.written, entry.target_name.as_deref())).or_default().extend(tags);
+    /// Returns which of the images that an update has found belong to entries. Without names of entries that is each entry
+    /// with the source.
+    pub fn reached(&self, update: &Update, found: &[FoundImage]) -> Reached {
+        let mut reached = Reached::default();
+        for named in update.entries.iter().flatten() {
+            if self.named(named).next().is_none() {
+                reached.unknown.push(described(named));
             }
         }
-        let missing = missing.into_iter().filter(|(_, tags)| !tags.is_empty());
-        let missing = missing.map(|((source, target_name), mut tags)| {
-            tags.sort();
-            tags.dedup();
-            MissingTags { source: source.to_owned(), target_name: target_name.map(str::to_owned), tags }
-        });
-        missing.collect()
-    }
-
-    /// Adds tags to entries.
-    pub fn add(&mut self, additions: &[MissingTags]) {
-        for MissingTags { source, target_name, tags } in additions {
-            let named = |entry: &&mut Entry| entry.written == *source && entry.target_name == *target_name;
-            let Some(entry) = self.entries.iter_mut().find(named) else { continue };
-            entry.add(tags);
+        for image in found {
+            if update.entries.is_some() {
+                if self.named(&image.entry).next().is_some() {
+                    reached.images.push(image.clone());
+                }
+                continue;
+            }
+            let names: BTreeSet<&Option<String>> =
+                self.of_source(&image.entry).map(|entry| &entry.target_name).collect();
+            if names.is_empty() {
+                reached.unknown.push(image.entry.source.as_str().to_owned());
+            }
+            reached.images.extend(names.into_iter().map(|name| FoundImage {
+                entry: EntryRef { target_name: name.clone(), ..image.entry.clone() },
+                tags: image.tags.clone(),
+            }));
         }
+        reached
     }
 
-    /// Adds tags that version sources added before, and that an Image has kept: what they announced once stays, even if
+    /// Returns what of these images its entries lack. Excluded entries and tags lack nothing.
+    pub fn missing(&self, found: &[FoundImage]) -> Vec<Addition> {
+        lacking(found, |image| {
+            let entries: Vec<&Entry> = self.named(image).collect();
+            move |tag: &str| tag.parse().is_ok_and(|tag: Tag| entries.iter().all(|entry| entry.has(&tag)))
+        })
+    }
+
+    /// Adds tags to entries, and returns those with which the inventory could not be used: what is announced must not stop
+    /// what is mirrored.
+    pub fn add(&mut self, additions: Vec<Addition>) -> Vec<Addition> {
+        if additions.is_empty() {
+            return additions;
+        }
+        let mut with = self.clone();
+        for addition in &additions {
+            with.take(addition);
+        }
+        if with.is_usable() {
+            *self = with;
+            return Vec::new();
+        }
+        let mut refused = Vec::new();
+        for (tried, addition) in additions.into_iter().enumerate() {
+            let mut with = self.clone();
+            with.take(&addition);
+            if tried < MAX_TRIED && with.is_usable() {
+                *self = with;
+            } else {
+                refused.push(addition);
+            }
+        }
+        refused
+    }
+
+    /// Adds tags that version sources added before, and that Images have kept: what they announced once stays, even if
     /// they announce it no more, and if the update only proposes by now. Entries that no update names any more lose them.
+    ///
+    /// Returns those with which the inventory could not be used any more, each with the update that names its entry.
     pub fn restore(
         &mut self,
-        source: &str,
-        destination: &str,
-        tags: &[Tag],
+        kept: &[KeptTags<'_>],
         updates: &[MirrorUpdateRequest],
-    ) {
-        let named: Vec<Option<&[EntryRef]>> =
-            updates.iter().map(|update| update.update.entries.as_deref()).collect();
-        for entry in &mut self.entries {
-            let is_named = named.iter().any(|entries| {
-                entries.is_none_or(|entries| entries.iter().any(|named| entry.is_named(named)))
-            });
-            let goes_there = |(_, _, there): &(usize, String, Repository)| there.to_string() == destination;
-            if is_named && entry.source.to_string() == source && entry.destinations.iter().any(goes_there) {
-                entry.add(tags);
+    ) -> Vec<(String, Addition)> {
+        let mut before: Vec<(String, Addition)> =
+            kept.iter().flat_map(|kept| self.additions(kept, updates)).collect();
+        let refused = self.add(before.iter().map(|(_, addition)| addition.clone()).collect());
+        before.retain(|(_, addition)| refused.contains(addition));
+        before
+    }
+
+    /// Returns what the entries of an Image lack of what it has kept, each with the name of the update that names it.
+    fn additions(&self, kept: &KeptTags<'_>, updates: &[MirrorUpdateRequest]) -> Vec<(String, Addition)> {
+        let addition = |entry: &Entry| {
+            let goes_there =
+                |(_, _, there): &(usize, String, Repository)| there.to_string() == kept.destination;
+            if entry.source.to_string() != kept.source || !entry.destinations.iter().any(goes_there) {
+                return None;
             }
+            let names_it = |update: &&MirrorUpdateRequest| {
+                let names = update.update.entries.as_ref();
+                names.is_none_or(|names| names.iter().any(|name| entry.is_named(name)))
+            };
+            let update = updates.iter().find(names_it)?;
+            let tags: Vec<String> =
+                kept.tags.iter().filter(|tag| !entry.has(tag)).map(ToString::to_string).collect();
+            let entry = entry.reference().filter(|_| !tags.is_empty())?;
+            Some((update.update.name.clone(), Addition { entry, tags }))
+        };
+        self.entries.iter().filter_map(addition).collect()
+    }
+
+    fn take(&mut self, Addition { entry, tags }: &Addition) {
+        let tags: Vec<Tag> = tags.iter().filter_map(|tag| tag.parse().ok()).collect();
+        for at in self.positions(entry).collect::<Vec<usize>>() {
+            self.entries[at].add(&tags);
         }
+    }
+
+    fn is_usable(&self) -> bool {
+        let rows = self.entries.iter().map(|entry| entry.selected.len() * entry.destinations.len());
+        self.entries.iter().all(|entry| entry.found.len() <= MAX_FOUND)
+            && rows.sum::<usize>() <= MAX_ROWS
+            && self.expand().is_ok()
+    }
+
+    /// Returns the entries that a name means.
+    fn named<'i>(&'i self, name: &EntryRef) -> impl Iterator<Item = &'i Entry> + use<'i> {
+        let positions: Vec<usize> = self.positions(name).collect();
+        positions.into_iter().map(|at| &self.entries[at])
+    }
+
+    fn positions(&self, name: &EntryRef) -> impl Iterator<Item = usize> {
+        let source = name.source.as_str().parse::<Repository>().ok();
+        let is_meant = move |entry: &Entry| {
+            Some(&entry.source) == source.as_ref() && entry.target_name == name.target_name
+        };
+        let all = self.entries.iter().enumerate();
+        all.filter(move |(_, entry)| !entry.excluded && is_meant(entry)).map(|(at, _)| at)
+    }
+
+    /// Returns the entries that have the source of an image, whatever they are called at a target.
+    fn of_source<'i>(&'i self, image: &EntryRef) -> impl Iterator<Item = &'i Entry> + use<'i> {
+        let source = image.source.as_str().parse::<Repository>().ok();
+        self.entries.iter().filter(move |entry| !entry.excluded && Some(&entry.source) == source.as_ref())
     }
 }
 
@@ -255,8 +188,18 @@ impl Entry {
         }
     }
 
-    fn is_named(&self, entry: &EntryRef) -> bool {
-        !self.excluded && self.written == entry.source.as_str() && self.target_name == entry.target_name
+    fn is_named(&self, name: &EntryRef) -> bool {
+        let is_source =
+            || name.source.as_str().parse::<Repository>().is_ok_and(|source| source == self.source);
+        !self.excluded && self.target_name == name.target_name && is_source()
+    }
+
+    /// Returns how an update would name it.
+    fn reference(&self) -> Option<EntryRef> {
+        // One that is written in one part has no such form.
+        let source =
+            Source::parse(&self.written).or_else(|_| Source::parse(&self.source.to_string())).ok()?;
+        Some(EntryRef { source, target_name: self.target_name.clone() })
     }
 
     /// Returns whether a tag is mirrored by it, or left out on purpose.
@@ -266,6 +209,13 @@ impl Entry {
                 Selected::Exact(one) => one.name() == Some(tag),
                 Selected::Version(version) => version.selects_with(tag, false),
             })
+    }
+}
+
+fn described(EntryRef { source, target_name }: &EntryRef) -> String {
+    match target_name {
+        None => source.as_str().to_owned(),
+        Some(name) => format!("{} (targetName {name})", source.as_str()),
     }
 }
 

@@ -1,13 +1,18 @@
 //! What keeps rancher's inventories up to date, as `updates` of an `ImageMirror`.
 
 use crate::api::{
-    GithubFileSource, GithubReleaseSource, MirrorUpdate, RegistryTagsSource, TakenTags, UpdateMode,
-    UpdateSource, UpdatedEntry,
+    ChartEnvironment, ChartSource, ChartTier, GithubFileSource, GithubReleaseSource, GithubReleases,
+    HelmChartSource, MirrorUpdate, RegistryTagsSource, TakenTags, UpdateMode, UpdateSource, UpdatedEntry,
 };
-use crate::sources::{EntryRef, GithubRepository, Pick, RegistryTags, ReleaseRule, Update, VersionSource};
+use crate::sources::{
+    Chart, ChartLocation, EntryRef, GithubRepository, HelmCharts, ImageTier, Pick, RegistryTags, ReleaseRule,
+    Taken, Update, VersionSource,
+};
 
 /// As often as rancher looks.
 const FREQUENCY: &str = "1d";
+/// Why there is no update with the same rules.
+const RULES: &str = "it selects releases by rules that only retrieve-image-tags has";
 
 /// Returns an update as an `ImageMirror` has it.
 ///
@@ -15,27 +20,24 @@ const FREQUENCY: &str = "1d";
 /// Why it has none.
 pub fn mirror_update(update: &Update) -> Result<MirrorUpdate, &'static str> {
     let from = match &update.source {
-        VersionSource::GithubRelease(release) => UpdateSource {
-            github_release: Some(github_release(&release.repository, release.is_latest_only, &release.rule)?),
-            ..UpdateSource::default()
-        },
+        VersionSource::GithubRelease(release) => {
+            if release.rule.taken != Taken::Captured {
+                return Err(RULES);
+            }
+            let releases = releases(&release.repository, &release.rule)?;
+            let github_release = Some(GithubReleaseSource { releases, latest_only: release.is_latest_only });
+            UpdateSource { github_release, ..UpdateSource::default() }
+        }
         VersionSource::GithubFile(file) => {
-            let release = github_release(&file.repository, false, &file.rule)?;
-            let file = GithubFileSource {
-                owner: release.owner,
-                repository: release.repository,
-                path: file.path.clone(),
-                version_regex: release.version_regex,
-                version_constraint: release.version_constraint,
-                token_secret_name: None,
-            };
-            UpdateSource { github_file: Some(file), ..UpdateSource::default() }
+            let releases = releases(&file.repository, &file.rule)?;
+            let github_file = Some(GithubFileSource { releases, path: file.path.clone() });
+            UpdateSource { github_file, ..UpdateSource::default() }
         }
         VersionSource::Registry(tags) => {
             UpdateSource { registry: Some(registry(tags)), ..UpdateSource::default() }
         }
-        VersionSource::HelmChart(_) => {
-            return Err("the agent runs no Helm; keep it in the file, for kubectl imgop mirror update");
+        VersionSource::HelmChart(charts) => {
+            UpdateSource { helm_chart: Some(helm_chart(charts)?), ..UpdateSource::default() }
         }
     };
     Ok(MirrorUpdate {
@@ -51,22 +53,56 @@ fn updated_entry(entry: &EntryRef) -> UpdatedEntry {
     UpdatedEntry { source: entry.source.as_str().to_owned(), target_name: entry.target_name.clone() }
 }
 
-fn github_release(
-    repository: &GithubRepository,
-    latest_only: bool,
-    rule: &ReleaseRule,
-) -> Result<GithubReleaseSource, &'static str> {
-    if rule.is_only_semver || rule.taken != crate::sources::Taken::Captured {
-        return Err("it selects releases by rules that only retrieve-image-tags has");
+fn releases(repository: &GithubRepository, rule: &ReleaseRule) -> Result<GithubReleases, &'static str> {
+    if rule.is_only_semver {
+        return Err(RULES);
     }
-    Ok(GithubReleaseSource {
+    Ok(GithubReleases {
         owner: repository.owner.clone(),
         repository: repository.name.clone(),
-        latest_only,
         version_regex: rule.regex.as_ref().map(|regex| regex.as_str().to_owned()),
         version_constraint: rule.constraint.as_ref().map(ToString::to_string),
         token_secret_name: None,
     })
+}
+
+fn helm_chart(charts: &HelmCharts) -> Result<HelmChartSource, &'static str> {
+    let repository = match &charts.location {
+        ChartLocation::Repository(address) => Some(address.clone()),
+        ChartLocation::Oci => None,
+        ChartLocation::Directory(_) => {
+            return Err("its charts are in a folder; keep it in the file, for kubectl imgop mirror update");
+        }
+    };
+    if charts.is_loose {
+        return Err("it takes images of any field, as only retrieve-image-tags does");
+    }
+    let tier = |tier: &ImageTier| match tier {
+        ImageTier::Template => ChartTier::Template,
+        ImageTier::Values => ChartTier::Values,
+        ImageTier::Annotation => ChartTier::Annotation,
+    };
+    let first = charts.charts.iter().flat_map(|chart| &chart.environments).next();
+    Ok(HelmChartSource {
+        repository,
+        charts: charts.charts.iter().map(chart_source).collect(),
+        images_from: charts.images_from.iter().map(tier).collect(),
+        kube_version: first.and_then(|environment| environment.kube_version.clone()),
+        image_denylist: charts.denylist.clone(),
+    })
+}
+
+fn chart_source(chart: &Chart) -> ChartSource {
+    let environments = chart.environments.iter().filter(|of| !of.name.is_empty() || !of.values.is_empty());
+    let environment =
+        environments.map(|of| ChartEnvironment { name: of.name.clone(), set: of.values.clone() });
+    ChartSource {
+        name: chart.name.clone(),
+        version: chart.version.clone(),
+        additional_versions: chart.additional_versions.clone(),
+        devel: chart.is_devel,
+        environments: environment.collect(),
+    }
 }
 
 fn registry(tags: &RegistryTags) -> RegistryTagsSource {
@@ -108,6 +144,18 @@ mod tests {
     VersionFilter: ^v
   Reviewers:
   - someone
+- Name: chart
+  HelmLatest:
+    HelmRepo: https://charts.example.com
+    Images:
+    - SourceImage: quay.io/tools/gadget
+    Charts:
+      gadget:
+        plain: []
+        debug: [debug=true]
+    ImageDenylist: [busybox]
+  Reviewers:
+  - someone
 ";
 
     #[test]
@@ -119,6 +167,6 @@ mod tests {
             again.update.reviewers.clone_from(&update.reviewers);
             assert_eq!(again.update, *update);
         }
-        assert_eq!(entries.len(), 2);
+        assert_eq!(entries.len(), 3);
     }
 }

@@ -3,17 +3,96 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::seed_frequency::period;
 use super::{Change, Migrated, Outcome};
-use crate::api::{Frequency, ImageSpec};
+use crate::api::{Frequency, ImageBuilderSpec, ImageSpec};
+use crate::build::BuildRequest;
 use crate::copy::CopyRequest;
 use crate::selection::Version;
+use crate::spec_error::SpecError;
 use crate::time::write_duration;
 
-/// The fields of its Image's spec.
-const FIELDS: [&str; 5] = ["mode", "frequency", "allowCandidateRelease", "source", "destination"];
+/// The fields of its Image's spec. Below them also what an Image has here: who has written it meant it.
+const IMAGE: Known = Known::Fields(&[
+    ("mode", Known::Value),
+    ("frequency", Known::Value),
+    ("allowCandidateRelease", Known::Value),
+    (
+        "source",
+        Known::Names(&[
+            "name",
+            "version",
+            "useAwsIRSA",
+            "credentials",
+            "immutableTags",
+            "select",
+            "tags",
+            "tls",
+        ]),
+    ),
+    (
+        "destination",
+        Known::Names(&[
+            "name",
+            "version",
+            "useAwsIRSA",
+            "create",
+            "credentials",
+            "overwrite",
+            "prune",
+            "publish",
+            "tls",
+        ]),
+    ),
+]);
+/// The fields of its ImageBuilder's spec, and below them what an ImageBuilder has here.
+const BUILDER: Known = Known::Fields(&[
+    ("architecture", Known::Value),
+    (
+        "image",
+        Known::Names(&[
+            "name",
+            "version",
+            "useAwsIRSA",
+            "additionalTags",
+            "annotations",
+            "credentials",
+            "format",
+            "labels",
+            "publish",
+            "timestamp",
+            "tls",
+        ]),
+    ),
+    ("source", Known::Value),
+    ("resources", Known::Names(&["limits", "requests"])),
+]);
+
+/// What image-operator knew of a field.
+#[derive(Clone, Copy)]
+enum Known {
+    /// All of it.
+    Value,
+    /// These fields of an object.
+    Fields(&'static [(&'static str, Known)]),
+    /// Fields of an object of these names.
+    Names(&'static [&'static str]),
+}
+
+impl Known {
+    /// Returns what is known of a field of it.
+    fn field(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Value => Some(Self::Value),
+            Self::Fields(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, known)| *known),
+            Self::Names(names) => names.contains(&name).then_some(Self::Value),
+        }
+    }
+}
+
 /// What the API server fills in, and no manifest has.
 const SERVER_FIELDS: [&str; 7] = [
     "creationTimestamp",
@@ -37,14 +116,20 @@ pub fn migrate(object: &Value) -> Option<Migrated> {
     let mut object = object.clone();
     let mut changes = Vec::new();
     strip(&mut object);
+    let known = if is_image { IMAGE } else { BUILDER };
+    if let Some(spec) = object.get_mut("spec") {
+        unknown_fields(spec, "", known, &mut changes);
+    }
     if is_image && let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        unknown_fields(spec, &mut changes);
         frequency(spec, &mut changes);
         versions(spec, &mut changes);
         aws(spec, &mut changes);
     }
+    let spec = object.get("spec").cloned().unwrap_or_default();
     if is_image {
-        check(&object, &mut changes);
+        check(spec, |spec: &ImageSpec| problems(CopyRequest::parse(spec)), &mut changes);
+    } else {
+        check(spec, |spec: &ImageBuilderSpec| problems(BuildRequest::parse(spec)), &mut changes);
     }
     Some(Migrated { object, changes })
 }
@@ -67,13 +152,21 @@ fn strip(object: &mut Value) {
 }
 
 /// Takes out what image-operator's API server dropped in silence.
-fn unknown_fields(spec: &mut Map<String, Value>, changes: &mut Vec<Change>) {
-    let unknown: Vec<String> = spec.keys().filter(|key| !FIELDS.contains(&key.as_str())).cloned().collect();
-    for field in unknown {
-        spec.remove(&field);
-        let reason = "image-operator has no such field, and ignored it";
-        change(changes, &field, Outcome::NotCarried, reason);
+fn unknown_fields(value: &mut Value, path: &str, known: Known, changes: &mut Vec<Change>) {
+    let Value::Object(fields) = value else { return };
+    if matches!(known, Known::Value) {
+        return;
     }
+    fields.retain(|name, value| {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let Some(known) = known.field(name) else {
+            let reason = "image-operator has no such field, and ignored it";
+            change(changes, &path, Outcome::NotCarried, reason);
+            return false;
+        };
+        unknown_fields(value, &path, known, changes);
+        true
+    });
 }
 
 fn frequency(spec: &mut Map<String, Value>, changes: &mut Vec<Change>) {
@@ -106,7 +199,10 @@ fn versions(spec: &mut Map<String, Value>, changes: &mut Vec<Change>) {
         (version.is_selector(), false)
     } else {
         let reason = format!("{source:?} was a regular expression; it is select.include of all versions now");
-        let expression = format!("v?{}", source.replace(".x", r".\d+"));
+        let allows = spec.get("allowCandidateRelease").and_then(Value::as_bool) == Some(true);
+        // Only behind a wildcard did it look for candidates.
+        let candidate = if allows && source.contains(".x") { r"(-rc\d+)?" } else { "" };
+        let expression = format!("v?{}{candidate}", source.replace(".x", r".\d+"));
         if let Some(side) = spec.get_mut("source").and_then(Value::as_object_mut) {
             side.insert("version".to_owned(), "*".into());
             side.insert("select".to_owned(), serde_json::json!({ "include": [expression] }));
@@ -143,17 +239,29 @@ fn aws(spec: &Map<String, Value>, changes: &mut Vec<Change>) {
 }
 
 /// Says what the agent would refuse.
-fn check(object: &Value, changes: &mut Vec<Change>) {
-    let spec = object.get("spec").cloned().unwrap_or_default();
-    match serde_json::from_value::<ImageSpec>(spec) {
-        Err(error) => change(changes, "", Outcome::Unusable, error.to_string()),
+fn check<S: DeserializeOwned>(
+    spec: Value,
+    problems: impl Fn(&S) -> Vec<(String, String)>,
+    changes: &mut Vec<Change>,
+) {
+    match serde_path_to_error::deserialize::<_, S>(spec) {
+        Err(error) => {
+            let path = error.path().to_string();
+            let field = if path == "." { "" } else { path.as_str() };
+            change(changes, field, Outcome::Unusable, error.inner().to_string());
+        }
         Ok(spec) => {
-            let problems = CopyRequest::parse(&spec).err().map(|error| error.problems).unwrap_or_default();
-            for problem in problems {
-                change(changes, &problem.field.to_string(), Outcome::Unusable, problem.message);
+            for (field, problem) in problems(&spec) {
+                change(changes, &field, Outcome::Unusable, problem);
             }
         }
     }
+}
+
+/// Returns fields and what is wrong with them.
+fn problems<T, F: fmt::Debug + fmt::Display>(parsed: Result<T, SpecError<F>>) -> Vec<(String, String)> {
+    let problems = parsed.err().map(|error| error.problems).unwrap_or_default();
+    problems.into_iter().map(|problem| (problem.field.to_string(), problem.message)).collect()
 }
 
 /// A time as a frequency writes it.
@@ -252,11 +360,70 @@ mod tests {
         insta::assert_snapshot!(changes(&spec));
     }
 
+    const DOCKERFILE: &str = "FROM alpine";
+
+    fn builder(spec: &Value) -> Value {
+        json!({ "apiVersion": "buildah.io/v1alpha1", "kind": "ImageBuilder", "metadata": {}, "spec": spec })
+    }
+
     #[test]
     fn builders_are_carried_and_other_objects_are_none_of_ours() {
-        let builder = json!({ "apiVersion": "buildah.io/v1alpha1", "kind": "ImageBuilder", "metadata": {},
-            "spec": { "architecture": "both" } });
+        let builder = builder(&json!({ "architecture": "both", "source": DOCKERFILE,
+            "image": { "name": "registry.example.com/a", "version": "1" },
+            "resources": { "limits": { "cpu": "1", "memory": "1Gi" } } }));
         assert_eq!(migrate(&builder), Some(Migrated { object: builder.clone(), changes: Vec::new() }));
         assert_eq!(migrate(&json!({ "apiVersion": "v1", "kind": "Secret" })), None);
+    }
+
+    #[test]
+    fn what_image_operator_ignored_is_named_below_other_fields_and_in_builders_too() {
+        let mut spec = of("1.0", "1.0", "5m");
+        spec["source"]["foo"] = 1.into();
+        spec["destination"]["bar"] = true.into();
+        let migrated = migrate(&image(&spec)).unwrap();
+        assert_eq!(migrated.object, image(&of("1.0", "1.0", "5m")));
+        let of_builder = builder(&json!({ "architecture": "arm64", "source": DOCKERFILE, "affinity": {},
+            "image": { "name": "registry.example.com/a", "version": "1", "tag": "2" } }));
+        let of_builder = migrate(&of_builder).unwrap();
+        let lines = migrated.changes.iter().chain(&of_builder.changes).map(ToString::to_string);
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+        spec.destination.bar not carried: image-operator has no such field, and ignored it
+        spec.source.foo not carried: image-operator has no such field, and ignored it
+        spec.affinity not carried: image-operator has no such field, and ignored it
+        spec.image.tag not carried: image-operator has no such field, and ignored it
+        ");
+    }
+
+    #[test]
+    fn a_builder_that_cannot_be_used_is_named_with_its_field() {
+        let spec = json!({ "architecture": "all", "source": DOCKERFILE,
+            "image": { "name": "registry.example.com/a", "version": "1" } });
+        let mut text = spec.clone();
+        text["architecture"] = "both".into();
+        text["source"] = 1.into();
+        let mut tag = spec.clone();
+        tag["architecture"] = "both".into();
+        tag["image"]["version"] = "a b".into();
+        let lines = [spec, text, tag].map(|spec| {
+            let changes = migrate(&builder(&spec)).unwrap().changes;
+            assert!(matches!(changes[..], [Change { outcome: Outcome::Unusable, .. }]), "{changes:?}");
+            changes[0].to_string()
+        });
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn an_expression_selects_release_candidates_where_they_were_allowed() {
+        for (version, allowed, include) in [
+            ("2.1[23].x", true, r"v?2.1[23].\d+(-rc\d+)?"),
+            ("2.1[23].x", false, r"v?2.1[23].\d+"),
+            // Without .x upstream took no candidates either.
+            ("2.1[23].0", true, "v?2.1[23].0"),
+        ] {
+            let mut spec = of(version, "", "5m");
+            spec["allowCandidateRelease"] = allowed.into();
+            let migrated = migrate(&image(&spec)).unwrap();
+            assert_eq!(migrated.object["spec"]["source"]["select"]["include"], json!([include]));
+        }
     }
 }

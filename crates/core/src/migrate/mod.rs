@@ -1,13 +1,19 @@
 //! What other tools' objects become here, and what of them changes on the way. Pure.
 
 mod autoupdate;
+mod copycat;
+mod daily;
 mod image_operator;
+mod on_the_fly;
 mod seed_frequency;
 
 use std::fmt;
 
 pub use autoupdate::mirror_update;
+pub use copycat::{CopycatInput, MigratedCopycat, migrate_copycat};
+pub use daily::{Daily, follow_daily};
 pub use image_operator::migrate as migrate_image_operator;
+pub use on_the_fly::{image_operator_values, migrate_on_the_fly};
 
 /// An object as it is applied here.
 #[derive(Debug, Clone, PartialEq)]

@@ -67,6 +67,25 @@ impl Pattern {
         &self.text
     }
 
+    /// Returns a regular expression that matches what it selects as a whole.
+    pub fn expression(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Number(number) => number.clone(),
+            Part::Any => "[0-9]+".to_owned(),
+        };
+        let numbers = self.parts.iter().map(part).collect::<Vec<_>>().join("\\.");
+        let v = if self.v_prefix { "[vV]" } else { "[vV]?" };
+        format!("{v}{numbers}{}", self.suffix.replace('.', "\\."))
+    }
+
+    /// Returns whether a tag may be selected by both.
+    pub fn may_overlap(&self, other: &Self) -> bool {
+        let meets = |(one, other): (&Part, &Part)| one == other || *one == Part::Any || *other == Part::Any;
+        self.suffix == other.suffix
+            && self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(meets)
+    }
+
     /// Compares a tag with this pattern.
     pub fn matches(&self, tag: &Tag) -> Match {
         TagVersion::read(tag).map_or(Match::No, |version| self.compare(&version).to_owned())
@@ -304,6 +323,22 @@ mod tests {
             prop_assert_eq!(pattern.matches(&tag), Match::Yes);
             let candidate: Tag = format!("{tag}-rc12").parse().unwrap();
             prop_assert_eq!(pattern.matches(&candidate), Match::Candidate);
+        }
+
+        #[test]
+        fn its_expression_matches_what_it_selects_and_two_that_share_a_tag_overlap(
+            one in "v?(x|1|2)(\\.(x|1|2)){1,2}(-a\\.b)?",
+            other in "v?(x|1|2)(\\.(x|1|2)){1,2}(-a\\.b)?",
+            tag in "[vV]?[12](\\.[12]){0,3}(-a[.x]b)?",
+        ) {
+            let (Ok(one), Ok(other)) = (one.parse::<Pattern>(), other.parse::<Pattern>()) else { return Ok(()) };
+            let name: Tag = tag.parse().unwrap();
+            let filter = super::super::Filter::new(&[one.expression()], &[], None).unwrap();
+            let is_selected = one.matches(&name) == Match::Yes;
+            prop_assert_eq!(filter.includes(&tag), is_selected);
+            if is_selected && other.matches(&name) == Match::Yes {
+                prop_assert!(one.may_overlap(&other) && other.may_overlap(&one));
+            }
         }
 
         #[test]

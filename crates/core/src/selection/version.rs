@@ -101,6 +101,11 @@ impl Version {
         }
     }
 
+    /// Returns a regular expression that matches what it selects as a whole; none where there is no such.
+    pub fn expression(&self) -> Option<String> {
+        if let Self::Pattern(pattern) = self { Some(pattern.expression()) } else { None }
+    }
+
     /// Whether it selects a tag, be it a release or a pre-release.
     pub fn selects(&self, tag: &Tag) -> bool {
         matches!(self.compare(&ReadTag::new(tag)), Match::Yes | Match::Candidate)

@@ -6,7 +6,10 @@ mod read;
 
 pub use read::read;
 
-use super::Update;
+use super::{Matching, Update};
+
+/// How its entries are meant.
+pub const MATCHING: Matching = Matching::SourceAndName;
 
 /// What `autoupdate.yaml` says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,16 +1,21 @@
-//! Images that Helm charts use. Helm itself is foreign code, and is handed in; what it is asked for and what its answer says
-//! is pure.
+//! Images that Helm charts use. Repositories, registries and archives are read here, and need no Helm; Helm itself, which
+//! renders templates, is foreign code and is handed in. What it is asked for and what its answer says is pure.
 
 mod archive;
+mod index;
 mod rendered;
+pub mod report;
 mod run;
 mod values;
+mod version;
 
-pub use archive::{ArchiveError, ChartFiles, MAX_ARCHIVE_BYTES, chart_files};
+pub use archive::{ArchiveError, ChartFiles, ChartLimits, chart_files};
+pub(super) use index::{Index, IndexedChart};
 pub(super) use rendered::split;
 pub use rendered::{ChartImages, images_in};
 pub use run::ChartRun;
 pub use values::{images_of_annotations, images_of_values};
+pub(super) use version::{chosen, is_exact, tag_of, version_of};
 
 use super::fetch::FetchError;
 
@@ -80,6 +85,11 @@ pub enum ImageTier {
 }
 
 impl HelmCharts {
+    /// Whether files of charts are read, beside or instead of what Helm makes of them.
+    pub fn has_files_read(&self) -> bool {
+        self.images_from.iter().any(|tier| *tier != ImageTier::Template)
+    }
+
     /// Returns each run of Helm: a chart, an environment, a version.
     pub fn runs(&self) -> Vec<ChartRun> {
         let mut runs = Vec::new();
@@ -100,21 +110,10 @@ impl HelmCharts {
 
 /// Why the images of a chart are not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ChartError {
-    /// Helm refused, or is not there.
-    #[error("chart {chart}: {error}")]
-    Render {
-        /// The chart.
-        chart: String,
-        /// Why.
-        error: FetchError,
-    },
-    /// It is no YAML, or no archive.
-    #[error("chart {chart} cannot be read: {why}")]
-    Unreadable {
-        /// The chart.
-        chart: String,
-        /// Why.
-        why: String,
-    },
+#[error("chart {chart}: {error}")]
+pub struct ChartError {
+    /// The chart.
+    pub chart: String,
+    /// Why: Helm, or where the chart is, was of no use, or it cannot be read.
+    pub error: FetchError,
 }

@@ -12,6 +12,9 @@ use super::charts::ChartRun;
 
 /// The world outside, for version sources.
 pub trait Fetch: Sync {
+    /// Whether [`render`](Self::render) has to be told the exact version of a chart. Else Helm finds it.
+    const RENDERS_EXACT_VERSIONS: bool = false;
+
     /// Sends a request to GitHub, and for files of chart repositories.
     fn get(&self, request: &Get) -> impl Future<Output = Result<Answer, FetchError>> + Send;
 
@@ -25,11 +28,25 @@ pub trait Fetch: Sync {
         tags: &[Tag],
     ) -> impl Future<Output = Result<HashMap<Tag, Timestamp>, RegistryError>> + Send;
 
+    /// Returns a part of an artifact, such as a chart's archive, by its media type. `None` if the repository has no such
+    /// tag, or that no such part. One of more bytes is an error.
+    fn artifact_part(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        media_type: &str,
+        max_bytes: usize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, RegistryError>> + Send;
+
     /// Returns what Helm makes of a chart: YAML documents.
     fn render(&self, run: &ChartRun) -> impl Future<Output = Result<String, FetchError>> + Send;
 
-    /// Returns the archive of a chart, at most [`MAX_ARCHIVE_BYTES`](super::charts::MAX_ARCHIVE_BYTES).
-    fn chart(&self, run: &ChartRun) -> impl Future<Output = Result<Vec<u8>, FetchError>> + Send;
+    /// Returns the archive of a chart that is a folder of this machine, as Helm packs it. More than `max_bytes` are not read.
+    fn packed(
+        &self,
+        run: &ChartRun,
+        max_bytes: usize,
+    ) -> impl Future<Output = Result<Vec<u8>, FetchError>> + Send;
 
     /// Returns the time.
     fn now(&self) -> Timestamp;

@@ -1,16 +1,15 @@
 //! What a version source announces now.
 
-use std::collections::HashSet;
+mod charts;
+
+use std::collections::{HashMap, HashSet};
 
 use imgop_registry::RegistryError;
 use imgop_registry::reference::{Repository, Tag};
 
-use super::charts::{
-    ChartError, ChartFiles, ChartRun, HelmCharts, ImageTier, chart_files, images_in, images_of_annotations,
-    images_of_values,
-};
+use super::charts::{ChartError, ChartLimits};
 use super::fetch::Fetch;
-use super::github::{Github, GithubError, GithubMemory, GithubUrls};
+use super::github::{Github, GithubError, GithubLimit, GithubMemory, GithubUrls};
 use super::registry::{Pick, RegistryTags};
 use super::{
     EntryRef, Found, FoundImage, GithubFile, GithubRelease, Note, Update, VersionSource, charts::ChartImages,
@@ -19,6 +18,8 @@ use crate::formats::rancher::Source;
 
 /// Tags of a repository that are taken at most: more are a filter that selects too much.
 const MAX_TAGS: usize = 2_000;
+/// Images that files of a repository of GitHub may list, all releases together.
+const MAX_LISTED: usize = 20_000;
 
 /// Looks for new versions.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub struct Finder<'a, F> {
     pub github: &'a GithubUrls,
     /// What GitHub answered before.
     pub memory: &'a GithubMemory,
+    /// When GitHub takes requests of this credential.
+    pub limit: GithubLimit<'a>,
+    /// How much is read of charts.
+    pub charts: ChartLimits,
 }
 
 /// Why nothing is known. What was known before stays as it is.
@@ -60,6 +65,9 @@ pub enum FindError {
         /// How many.
         count: usize,
     },
+    /// More images than are worth a look.
+    #[error("{0} lists more than {MAX_LISTED} images at its releases together; narrow versionConstraint")]
+    TooManyListed(String),
     /// The registry does not say when tags were pushed.
     #[error(
         "{0} does not say when its tags were pushed; take the newest version instead of the latest entry"
@@ -74,12 +82,12 @@ impl<F: Fetch> Finder<'_, F> {
             VersionSource::GithubRelease(release) => self.releases(release, update).await,
             VersionSource::GithubFile(file) => self.images_file(file, update).await,
             VersionSource::Registry(tags) => self.registry(tags, update).await,
-            VersionSource::HelmChart(charts) => self.charts(charts, update).await,
+            VersionSource::HelmChart(charts) => Ok(self.charts(charts, update).await?),
         }
     }
 
     fn github(&self) -> Github<'_, F> {
-        Github { fetch: self.fetch, urls: self.github, memory: self.memory }
+        Github { fetch: self.fetch, urls: self.github, memory: self.memory, limit: self.limit }
     }
 
     async fn releases(&self, source: &GithubRelease, update: &Update) -> Result<Found, FindError> {
@@ -107,6 +115,9 @@ impl<F: Fetch> Finder<'_, F> {
         for (release, _) in outcome.selected {
             let text = self.github().file(&source.repository, &release, &source.path).await?;
             images.add_lines(&text);
+            if images.images.len() > MAX_LISTED {
+                return Err(FindError::TooManyListed(source.path.clone()));
+            }
         }
         Ok(images.of_entries(update, &[]))
     }
@@ -154,39 +165,6 @@ impl<F: Fetch> Finder<'_, F> {
         let last = tags.into_iter().filter_map(|tag| pushed.get(&tag).map(|time| (*time, tag))).max();
         last.map(|(_, tag)| vec![tag]).ok_or_else(|| FindError::NoTimes(repository.host().to_string()))
     }
-
-    async fn charts(&self, source: &HelmCharts, update: &Update) -> Result<Found, FindError> {
-        let mut images = ChartImages::default();
-        for run in source.runs() {
-            images.add(self.chart(&run, source).await?);
-        }
-        Ok(images.of_entries(update, &source.denylist))
-    }
-
-    async fn chart(&self, run: &ChartRun, source: &HelmCharts) -> Result<ChartImages, ChartError> {
-        let failed = |error| ChartError::Render { chart: run.chart.clone(), error };
-        let unreadable = |why| ChartError::Unreadable { chart: run.chart.clone(), why };
-        let mut images = ChartImages::default();
-        if source.images_from.contains(&ImageTier::Template) {
-            let rendered = self.fetch.render(run).await.map_err(failed)?;
-            images.add(images_in(&rendered, source.is_loose).map_err(unreadable)?);
-        }
-        let read = [
-            (ImageTier::Values, images_of_values as fn(&ChartFiles) -> Result<ChartImages, String>),
-            (ImageTier::Annotation, images_of_annotations),
-        ];
-        let read: Vec<_> = read.into_iter().filter(|(tier, _)| source.images_from.contains(tier)).collect();
-        if !read.is_empty() {
-            let archive = self.fetch.chart(run).await.map_err(failed)?;
-            let charts = chart_files(&archive).map_err(|error| unreadable(error.to_string()))?;
-            for (chart, (_, images_of)) in
-                charts.iter().flat_map(|chart| read.iter().map(move |of| (chart, of)))
-            {
-                images.add(images_of(chart).map_err(unreadable)?.loosened(source.is_loose));
-            }
-        }
-        Ok(images)
-    }
 }
 
 impl Found {
@@ -214,58 +192,45 @@ impl Found {
 impl ChartImages {
     /// Adds the images of a file that lists one a line. Rancher's own need no copy.
     fn add_lines(&mut self, text: &str) {
-        let mut lines = Self::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             match super::charts::split(line) {
                 Ok((repository, _)) if repository.starts_with("rancher/") => {}
-                Ok(image) => lines.images.push(image),
-                Err(note) => lines.notes.push(note),
+                Ok(image) => self.insert(image),
+                Err(note) => self.note(note),
             }
         }
-        self.add(lines);
-    }
-
-    fn add(&mut self, other: Self) {
-        for image in other.images {
-            if !self.images.contains(&image) {
-                self.images.push(image);
-            }
-        }
-        for note in other.notes {
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
-    }
-
-    /// Returns the same without what the older tool leaves out, if it is the one.
-    fn loosened(mut self, is_loose: bool) -> Self {
-        if is_loose {
-            self.images.retain(|(repository, tag)| tag != "latest" && !repository.starts_with("rancher/"));
-            self.notes.clear();
-        }
-        self
     }
 
     /// Returns the images of the update's entries. What the denylist has is not looked at.
     fn of_entries(self, update: &Update, denylist: &[String]) -> Found {
         let mut found = Found { images: Vec::new(), notes: self.notes };
-        for (repository, tag) in self.images {
-            if denylist.iter().any(|denied| denied.strip_prefix("docker.io/").unwrap_or(denied) == repository)
-            {
+        let denied: HashSet<&str> =
+            denylist.iter().map(|denied| denied.strip_prefix("docker.io/").unwrap_or(denied)).collect();
+        for (repository, tags) in by_repository(self.images) {
+            if denied.contains(repository.as_str()) {
                 continue;
             }
-            if let Some(entry) = entry_for(update, &repository) {
-                found.add_tags(&entry, &[tag]);
-                continue;
-            }
-            let note = Note::NotListed(repository);
-            if !found.notes.contains(&note) {
-                found.notes.push(note);
+            match entry_for(update, &repository) {
+                Some(entry) => found.add_tags(&entry, &tags),
+                None => found.notes.push(Note::NotListed(repository)),
             }
         }
         found
     }
+}
+
+/// Returns the tags of each repository, in the order in which they were found.
+fn by_repository(images: Vec<(String, String)>) -> Vec<(String, Vec<String>)> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
+    for (repository, tag) in images {
+        let at = *places.entry(repository.clone()).or_insert_with(|| {
+            all.push((repository, Vec::new()));
+            all.len() - 1
+        });
+        all[at].1.push(tag);
+    }
+    all
 }
 
 /// Returns the entry that an image belongs to: that with this source as it is written, else one that means the same

@@ -29,6 +29,8 @@ pub enum Note {
     NotATag(String),
     /// An image that no entry of the update has.
     NotListed(String),
+    /// An image that goes to several targets, so that it cannot be told which of them receives its tags.
+    SeveralTargets(String),
     /// An image without a tag.
     Untagged(String),
     /// Text that is no reference to an image.
@@ -40,7 +42,7 @@ pub enum Note {
 impl Note {
     /// Whether the update is not complete because of it, and stays so until the sources are changed.
     pub fn is_problem(&self) -> bool {
-        matches!(self, Self::NotListed(_) | Self::Unreadable(_))
+        matches!(self, Self::NotListed(_) | Self::SeveralTargets(_) | Self::Unreadable(_))
     }
 }
 
@@ -56,6 +58,12 @@ impl fmt::Display for Note {
             Self::NotATag(tag) => write!(f, "{tag:?} is no tag that a registry takes; left out"),
             Self::NotListed(image) => {
                 write!(f, "{image} was found, and no entry has it; list it, or add it to the denylist")
+            }
+            Self::SeveralTargets(image) => {
+                write!(
+                    f,
+                    "{image} goes to several targets, and not exactly one of them is mirrored-…; name one"
+                )
             }
             Self::Untagged(image) => write!(f, "{image} was found without a tag; left out"),
             Self::NotAReference(text) => write!(f, "{text:?} is no reference to an image; left out"),

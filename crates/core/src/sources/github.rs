@@ -1,5 +1,6 @@
 //! Releases and files of repositories of GitHub, from its REST API and its host for raw files.
 
+mod limits;
 mod memory;
 mod pages;
 
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use url::Url;
 
+pub use limits::{GithubLimit, GithubLimits};
 pub use memory::GithubMemory;
 use memory::{Known, Remembered};
 
@@ -106,6 +108,8 @@ pub struct Github<'a, F> {
     pub urls: &'a GithubUrls,
     /// What it answered before.
     pub memory: &'a GithubMemory,
+    /// When it takes requests of this credential.
+    pub limit: GithubLimit<'a>,
 }
 
 impl<F: Fetch> Github<'_, F> {
@@ -191,7 +195,8 @@ impl<F: Fetch> Github<'_, F> {
         decode: impl Fn(&Answer) -> Result<Known, String> + Send,
     ) -> Result<Known, GithubError> {
         let now = self.fetch.now();
-        if let Some(until) = self.memory.limited_until(now) {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        if let Some(until) = self.limit.until(&host, now) {
             return Err(GithubError::RateLimited { until });
         }
         let remembered = self.memory.get(request.url.as_str());
@@ -208,13 +213,13 @@ impl<F: Fetch> Github<'_, F> {
                 }
                 Ok(known)
             }
-            _ => Err(self.refusal(&answer, what, now)),
+            _ => Err(self.refusal(&answer, &host, what, now)),
         }
     }
 
-    fn refusal(&self, answer: &Answer, what: &str, now: Timestamp) -> GithubError {
+    fn refusal(&self, answer: &Answer, host: &str, what: &str, now: Timestamp) -> GithubError {
         if let Some(until) = pages::limited_until(answer, now) {
-            self.memory.limit(until);
+            self.limit.set(host, until, now);
             return GithubError::RateLimited { until };
         }
         let message = pages::message(&answer.body);

@@ -21,14 +21,14 @@ mod release_rule;
 pub mod retrieve_image_tags;
 mod tag_regex;
 
-pub use charts::{Chart, ChartLocation, ChartRun, Environment, HelmCharts, ImageTier};
+pub use charts::{Chart, ChartLimits, ChartLocation, ChartRun, Environment, HelmCharts, ImageTier};
 pub use constraint::{Constraint, ConstraintError, read_version};
 pub use fetch::{Answer, Fetch, FetchError, Get};
 pub use find::{FindError, Finder};
 pub use found::{Found, FoundImage, Note};
 pub use github::{GithubRepository, GithubUrls};
-pub use missing::{Addition, lacking, missing};
-pub use proposal::{Commit, Proposal, propose};
+pub use missing::{Addition, Matching, lacking, missing};
+pub use proposal::{Added, Commit, Proposal, add_tags, propose};
 pub use registry::{Pick, RegistryTags};
 pub use release_rule::{ReleaseRule, Taken};
 pub use tag_regex::TagRegex;
@@ -46,6 +46,28 @@ pub struct Update {
     pub entries: Option<Vec<EntryRef>>,
     /// Who looks at pull requests: `user` or `org/team`.
     pub reviewers: Vec<Reviewer>,
+}
+
+/// Fails where no branch can be named after an update, as git names them.
+///
+/// # Errors
+/// What is wrong with the name.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let is_legal = |c: char| !c.is_whitespace() && !c.is_control() && !"~^:?*[\\".contains(c);
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.ends_with('.')
+            && part.strip_suffix(".lock").is_none()
+    };
+    let is_name = name.chars().all(is_legal)
+        && !name.contains("..")
+        && !name.contains("@{")
+        && name.split('/').all(is_part);
+    if is_name {
+        return Ok(());
+    }
+    Err("this is no name: branches are named after it, so write letters, digits, '-', '_' and '.'".to_owned())
 }
 
 /// An entry of an inventory, by its source. Several may have one source.

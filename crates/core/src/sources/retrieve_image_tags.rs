@@ -6,9 +6,12 @@ use document::{Document, Settings};
 
 use super::{
     Chart, ChartLocation, Constraint, EntryRef, Environment, GithubFile, GithubRelease, HelmCharts,
-    ImageTier, Pick, RegistryTags, ReleaseRule, TagRegex, Taken, Update, VersionSource,
+    ImageTier, Matching, Pick, RegistryTags, ReleaseRule, TagRegex, Taken, Update, VersionSource,
 };
 use crate::formats::rancher::Source;
+
+/// How its images are meant.
+pub const MATCHING: Matching = Matching::Source;
 
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub struct RetrieveImageTags {
 /// What is wrong in the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RetrieveError {
-    /// No JSON, or a field that does not exist; the text names line and column.
+    /// No JSON, or a field that does not exist; the text says where.
     #[error("{0}")]
     Json(String),
     /// A value that cannot be used.
@@ -42,8 +45,13 @@ pub enum RetrieveError {
 /// # Errors
 /// The first thing that is wrong. Unknown fields are mistakes: the original ignores them.
 pub fn read(text: &str) -> Result<RetrieveImageTags, RetrieveError> {
-    let Document(entries) =
-        serde_json::from_str(text).map_err(|error| RetrieveError::Json(error.to_string()))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let Document(entries) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { format!("{path}: ") };
+        RetrieveError::Json(format!("{path}{}", error.inner()))
+    })?;
+    json.end().map_err(|error| RetrieveError::Json(error.to_string()))?;
     let mut warnings = Vec::new();
     let mut updates: Vec<Update> = Vec::with_capacity(entries.0.len());
     for (key, settings) in entries.0 {

@@ -122,6 +122,7 @@ async fn more_of_them_than_one_image_may_copy_are_refused() {
     let error = observe(&case.sides, &case.request, &Known::default(), limits).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "source.tags has 3 tags, and at most 2 are copied; spread them over several Images"
+        "source.tags has 3 tags, and at most 2 are copied; spread them over several Images, or an administrator raises \
+         MAX_TAGS_PER_IMAGE of the agent"
     );
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use imgop_core::sources::github::GithubMemory;
+use imgop_core::sources::github::{GithubLimits, GithubMemory};
 use imgop_core::sources::{
-    Answer, ChartRun, EntryRef, Fetch, FetchError, FindError, Finder, Found, Get, GithubUrls, Update,
-    VersionSource,
+    Answer, ChartLimits, ChartRun, EntryRef, Fetch, FetchError, FindError, Finder, Found, Get, GithubUrls,
+    Update, VersionSource,
 };
 use imgop_fakes::{GitHub, settings};
 use imgop_registry::reference::{Repository, Tag};
@@ -21,6 +21,8 @@ pub struct World {
     pub rendered: String,
     pub pushed: HashMap<Tag, Timestamp>,
     pub memory: GithubMemory,
+    pub limits: GithubLimits,
+    pub charts: ChartLimits,
     pub urls: GithubUrls,
 }
 
@@ -35,6 +37,8 @@ impl World {
             rendered: String::new(),
             pushed: HashMap::new(),
             memory: GithubMemory::default(),
+            limits: GithubLimits::default(),
+            charts: ChartLimits::default(),
             urls: GithubUrls { api: url(github.api.address), raw: url(github.raw.address) },
         }
     }
@@ -45,7 +49,15 @@ impl World {
     }
 
     pub async fn find(&self, update: &Update) -> Result<Found, FindError> {
-        Finder { fetch: self, github: &self.urls, memory: &self.memory }.find(update).await
+        let token = self.token.clone().map(Into::into);
+        let finder = Finder {
+            fetch: self,
+            github: &self.urls,
+            memory: &self.memory,
+            limit: self.limits.of(token.as_ref()),
+            charts: self.charts,
+        };
+        finder.find(update).await
     }
 
     /// What is found, as `SOURCE:TAG`.
@@ -91,6 +103,18 @@ impl Fetch for World {
         Ok(self.pushed.clone())
     }
 
+    async fn artifact_part(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        media_type: &str,
+        max_bytes: usize,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let client = self.registries.repository(repository, &Access::default());
+        let part = client.artifact_part(tag, media_type, max_bytes).await?;
+        Ok(part.map(|bytes| bytes.to_vec()))
+    }
+
     async fn render(&self, _: &ChartRun) -> Result<String, FetchError> {
         if self.rendered.is_empty() {
             return Err(FetchError("helm is not there".to_owned()));
@@ -98,7 +122,7 @@ impl Fetch for World {
         Ok(self.rendered.clone())
     }
 
-    async fn chart(&self, _: &ChartRun) -> Result<Vec<u8>, FetchError> {
+    async fn packed(&self, _: &ChartRun, _: usize) -> Result<Vec<u8>, FetchError> {
         Err(FetchError("helm is not there".to_owned()))
     }
 

@@ -13,11 +13,13 @@ use super::rules as shared_rules;
 use super::schedule::{Frequency, RecurrenceRef};
 use crate::selection::few_of;
 
+mod destination;
 mod rules;
 mod status;
 
+pub use destination::{Destination, Overwrite, Prune, PrunePolicy, Publish};
 pub(super) use rules::{min_age, min_age_maximum, min_age_minimum};
-pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, WaitingTag};
+pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, PruneStatus, TagFailure, WaitingTag};
 
 /// An image, or all tags of it that match a pattern, kept at a destination registry.
 #[derive(Debug, Clone, PartialEq, Eq, CustomResource, Serialize, Deserialize, KubeSchema)]
@@ -66,6 +68,7 @@ pub use status::{Counts, FailureReason, HistoryEntry, ImageStatus, TagFailure, W
     validation = shared_rules::frequency_or_schedule(),
     validation = shared_rules::time_zone_of_a_schedule(),
     validation = rules::schedule_of_what_recurs(),
+    validation = rules::prune_of_what_recurs(),
 )]
 pub struct ImageSpec {
     /// OneShot copies once and is done; OnceByTag copies each matching tag once, new ones as they
@@ -320,99 +323,4 @@ pub struct Select {
         validation = rules::min_age_maximum("source.select.minAge"),
     )]
     pub min_age: Option<String>,
-}
-
-/// Where an image goes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Destination {
-    /// The repository, without a tag: registry.example.com/argoproj/argocd. Where an administrator has set a default
-    /// destination for the namespace, it may be left out (then it has the path of source.name there), or without a
-    /// registry (then it has this path there; write docker.io/… for Docker Hub).
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 255))]
-    #[x_kube(
-        validation = Rule::new("self != ''").message("destination.name must not be empty; give a repository such as registry.example.com/argoproj/argocd, or leave the field out where an administrator has set a default destination for the namespace"),
-        validation = shared_rules::repository("destination.name", "registry.example.com/argoproj/argocd"),
-    )]
-    pub name: String,
-
-    /// The tag to write. Empty, or the same pattern as source.version, keeps each tag; {tag} in it
-    /// stands for the source's tag; a fixed tag is allowed where source.version is one tag or a digest, and
-    /// not for source.tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128))]
-    #[x_kube(validation = rules::destination_version())]
-    pub version: Option<String>,
-
-    /// What to do with a tag that exists here with other content: IfDifferent (the default)
-    /// replaces it, IfMissing keeps it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub overwrite: Overwrite,
-
-    /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag
-    /// last; Direct pushes to the tag, for registries that drop untagged content.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub publish: Publish,
-
-    /// Take credentials from AWS (IRSA or pod identity) for this registry.
-    #[serde(default, rename = "useAwsIRSA", skip_serializing_if = "is_default")]
-    pub use_aws_irsa: bool,
-
-    /// Credentials for this registry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credentials: Option<Credentials>,
-
-    /// How the connection to this registry is secured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tls: Option<Tls>,
-}
-
-impl Destination {
-    /// Returns a destination that leaves everything else at its default.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
-}
-
-/// What happens to a tag that exists at the destination with other content.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Overwrite {
-    /// It is replaced.
-    #[default]
-    #[cfg_attr(feature = "clap", value(name = "IfDifferent", help = "Replace it (the default)"))]
-    IfDifferent,
-    /// It stays as it is.
-    #[cfg_attr(feature = "clap", value(name = "IfMissing", help = "Keep it"))]
-    IfMissing,
-}
-
-/// How a tag is written at the destination.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Publish {
-    /// Content by digest first, by the Job; the tag last, by the agent.
-    #[default]
-    #[cfg_attr(
-        feature = "clap",
-        value(name = "Staged", help = "First the content by digest, then the tag (the default)")
-    )]
-    Staged,
-    /// The Job pushes to the tag.
-    #[cfg_attr(
-        feature = "clap",
-        value(name = "Direct", help = "Directly by tag, for registries that delete untagged content")
-    )]
-    Direct,
-}
-
-impl Publish {
-    /// Returns the word that stands for it in a spec, and on Jobs and in statuses.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Staged => "Staged",
-            Self::Direct => "Direct",
-        }
-    }
 }

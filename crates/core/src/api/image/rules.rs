@@ -3,7 +3,8 @@
 //!
 //! Both must come to the same answer; `tests/tests/api_server/agreement.rs` asks a real API server.
 //! The known exceptions: `useAwsIRSA` at registries that are not ECR's, or beside `credentials`; the same
-//! repository written in two ways; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
+//! repository written in two ways; `destination.create` at registries that are not ECR's, without `useAwsIRSA`, or
+//! with policies that are no JSON; IPv4 addresses written as IPv6 ones; templates of more than 128 characters;
 //! ranges that nothing can be in or whose suffixes differ; time zones that there are not; ranges of a schedule that end
 //! before they begin, and days that never come; and regular expressions.
 
@@ -196,6 +197,13 @@ pub(super) fn schedule_of_what_recurs() -> Rule {
     Rule::new("!has(self.schedule) || self.mode != 'OneShot'")
         .message("schedule goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave schedule out")
         .field_path(".schedule")
+}
+
+/// What is copied once never selects anything else.
+pub(super) fn prune_of_what_recurs() -> Rule {
+    Rule::new("!has(self.destination.prune) || self.mode != 'OneShot'")
+        .message("destination.prune goes with the modes OnceByTag and Recurrent; OneShot copies once, so leave prune out")
+        .field_path(".destination.prune")
 }
 
 /// A copy changes the repository or the tag.

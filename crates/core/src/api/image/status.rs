@@ -1,5 +1,7 @@
 //! What the agent reports of an `Image`. It is the only durable memory, and it is bounded.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,6 +88,10 @@ pub struct ImageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reset: Option<String>,
 
+    /// What spec.destination.prune is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Box<PruneStatus>>,
+
     /// A hash of names and versions of the Secrets with which tags failed: with other ones, they are tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<String>,
@@ -97,6 +103,30 @@ impl ImageStatus {
         let recorded = u32::try_from(self.failures.len()).unwrap_or(u32::MAX);
         self.counts.map_or(0, |counts| counts.failed.saturating_sub(recorded))
     }
+}
+
+/// Tags at the destination that this Image has put, and what becomes of those that it no longer selects.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PruneStatus {
+    /// The destination that the rest is of.
+    pub destination: String,
+    /// The tags that the Image has put since prune is set, each with the first digits of its digest, up to 8 KiB. What is
+    /// not among them is never deleted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub made: BTreeMap<String, String>,
+    /// Those of them that it no longer selects, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unselected: BTreeMap<String, Time>,
+    /// How many tags are to be deleted now, or would be with policy Delete.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub due: u32,
+    /// The first 20 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+    /// Why nothing is deleted, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How many tags are in which state.

@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, Tls, is_default};
 use super::job_template::JobTemplateSpec;
+use super::repository_creation::{RepositoryCreation, creation_without_credentials};
 use super::rules as shared_rules;
 use super::schedule::{Frequency, RecurrenceRef};
 use super::{Overwrite, Publish, Referrers};
 
+mod chart_updates;
 mod entry;
 mod rules;
 mod status;
 mod updates;
 
+pub use chart_updates::{ChartEnvironment, ChartSource, ChartTier, HelmChartSource};
 pub use entry::{ConfigMapFile, InventoryFile, InventoryFormat, MirrorEntry, MirrorNaming, NamingRule};
 pub use status::{
     FailedUpdate, ImageMirrorStatus, InventoryRead, MirrorConflict, MirrorFailure, MirrorProposals,
@@ -23,8 +26,8 @@ pub use status::{
 };
 
 pub use updates::{
-    GithubFileSource, GithubReleaseSource, MirrorUpdate, RegistryTagsSource, TakenTags, UpdateMode,
-    UpdateSource, UpdatedEntry,
+    GithubFileSource, GithubReleaseSource, GithubReleases, MirrorUpdate, RegistryTagsSource, TakenTags,
+    UpdateMode, UpdateSource, UpdatedEntry,
 };
 
 /// An inventory: repositories with their tags, and the repositories that they are mirrored to.
@@ -161,7 +164,7 @@ pub struct ImageMirrorSpec {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub updates: Vec<MirrorUpdate>,
 
-    /// What the Jobs of its Images have besides.
+    /// What the Jobs of its Images have besides, and those that render charts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub job_template: JobTemplateSpec,
 }
@@ -202,7 +205,10 @@ impl Default for ImageMirrorSpec {
 /// What destinations begin with, and how their registry is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = shared_rules::credentials_or_aws("targets[]"))]
+#[x_kube(
+    validation = shared_rules::credentials_or_aws("targets[]"),
+    validation = creation_without_credentials("targets[]"),
+)]
 pub struct MirrorTarget {
     /// A registry with or without the beginning of a path, such as docker.io/acme or registry.example.com/mirror.
     #[schemars(length(min = 1, max = 255), pattern(rules::target_pattern()))]
@@ -234,6 +240,10 @@ pub struct MirrorTarget {
     /// How the connection to this registry is secured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+
+    /// Whether and how repositories are created here that are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Box<RepositoryCreation>>,
 }
 
 /// How a registry is reached that images come from.
@@ -241,9 +251,9 @@ pub struct MirrorTarget {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = shared_rules::credentials_or_aws("sources[]"))]
 pub struct MirrorSource {
-    /// A registry with or without the beginning of a path, such as quay.io or quay.io/argoproj. The longest that fits
-    /// counts.
-    #[schemars(length(min = 1, max = 255), pattern(rules::target_pattern()))]
+    /// A registry with or without the beginning of a path, such as quay.io, quay.io/argoproj or *.corp.example. The longest
+    /// that fits counts.
+    #[schemars(length(min = 1, max = 255), pattern(shared_rules::registry_pattern()))]
     pub registry: String,
 
     /// Take credentials from AWS (IRSA or pod identity) for this registry.

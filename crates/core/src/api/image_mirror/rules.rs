@@ -17,6 +17,9 @@ pub(super) const NAME: &str = "^[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.
 /// A template of names.
 pub(super) const TEMPLATE: &str = "^([a-z0-9._/-]|[{](registry|path|org|name)[}])+$";
 
+/// The name of a chart, or its address in a registry.
+pub(super) const CHART: &str = "^(oci://[a-z0-9][A-Za-z0-9._:/-]*|[A-Za-z0-9][A-Za-z0-9._-]*)$";
+
 /// A source: the name of a repository.
 pub(super) fn source_pattern() -> String {
     name_pattern()
@@ -41,6 +44,14 @@ pub(super) fn something_to_mirror() -> Rule {
 
 /// One place announces new versions.
 pub(super) fn one_update_source() -> Rule {
-    Rule::new("[has(self.githubRelease), has(self.githubFile), has(self.registry)].filter(given, given).size() == 1")
-        .message("updates[].from must have one of githubRelease, githubFile and registry")
+    let rule = "[has(self.githubRelease), has(self.githubFile), has(self.registry), has(self.helmChart)].filter(given, given).size() == 1";
+    Rule::new(rule)
+        .message("updates[].from must have one of githubRelease, githubFile, registry and helmChart")
+}
+
+/// Charts are all in one repository, or all in registries.
+pub(super) fn charts_of_one_place() -> Rule {
+    Rule::new("self.charts.all(chart, has(self.repository) != chart.name.startsWith('oci://'))").message(
+        "updates[].from.helmChart.charts[].name is a name where repository is given, and else an address that begins with oci://",
+    )
 }

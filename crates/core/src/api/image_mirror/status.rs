@@ -62,7 +62,8 @@ pub struct ImageMirrorStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposals: Option<MirrorProposals>,
 
-    /// Version sources that could not be read, 20 at most. What was known of them stays.
+    /// Version sources that could not be read, or of which something is not mirrored as asked, 20 at most. What was known
+    /// of them stays.
     #[serde(default, deserialize_with = "exact_list", skip_serializing_if = "Vec::is_empty")]
     pub failed_updates: Vec<FailedUpdate>,
 
@@ -159,7 +160,7 @@ pub struct MirrorProposals {
     pub hash: String,
 }
 
-/// A version source that could not be read.
+/// A version source that could not be read, or of which something is not mirrored as asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedUpdate {

@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chart_updates::HelmChartSource;
 use super::rules;
 use crate::api::endpoint::is_default;
 use crate::api::rules as shared_rules;
@@ -22,7 +23,8 @@ pub struct MirrorUpdate {
     /// Where new versions are announced: one of its fields.
     pub from: UpdateSource,
 
-    /// The entries that receive them. Without one, each entry whose source is found; githubRelease and registry need one.
+    /// The entries that receive them. Without one, each entry whose source is found; githubRelease and registry
+    /// need one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub entries: Vec<UpdatedEntry>,
@@ -86,12 +88,16 @@ pub struct UpdateSource {
     /// The tags of the first entry's repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryTagsSource>,
+
+    /// The images that Helm charts use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_chart: Option<HelmChartSource>,
 }
 
-/// The releases of a repository of GitHub.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// Releases of a repository of GitHub.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct GithubReleaseSource {
+pub struct GithubReleases {
     /// The user or organisation.
     #[schemars(length(min = 1, max = 100), pattern("^[A-Za-z0-9-]+$"))]
     pub owner: String,
@@ -99,57 +105,48 @@ pub struct GithubReleaseSource {
     /// The repository.
     #[schemars(length(min = 1, max = 100), pattern("^[A-Za-z0-9._-]+$"))]
     pub repository: String,
+
+    /// A regular expression that is looked for in each release's tag; its first group, or what it finds, is the image's tag
+    /// where that is the release's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub version_regex: Option<String>,
+
+    /// Which versions count, such as >=1.2, <2 or ~1.4 || ^2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub version_constraint: Option<String>,
+
+    /// A Secret of the namespace whose key token is sent to GitHub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
+    pub token_secret_name: Option<String>,
+}
+
+/// The releases of a repository of GitHub: their tags are those of images.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GithubReleaseSource {
+    /// Which releases.
+    #[serde(flatten)]
+    pub releases: GithubReleases,
 
     /// Only the release that GitHub calls the latest; else all but drafts and pre-releases.
     #[serde(default, skip_serializing_if = "is_default")]
     pub latest_only: bool,
-
-    /// A regular expression that is looked for in each release's tag; its first group, or what it finds, is the image's tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub version_regex: Option<String>,
-
-    /// Which versions count, such as >=1.2, <2 or ~1.4 || ^2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub version_constraint: Option<String>,
-
-    /// A Secret of the namespace whose key token is sent to GitHub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
-    pub token_secret_name: Option<String>,
 }
 
 /// A file of a repository of GitHub with an image a line, at each release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GithubFileSource {
-    /// The user or organisation.
-    #[schemars(length(min = 1, max = 100), pattern("^[A-Za-z0-9-]+$"))]
-    pub owner: String,
+    /// At which releases.
+    #[serde(flatten)]
+    pub releases: GithubReleases,
 
-    /// The repository.
-    #[schemars(length(min = 1, max = 100), pattern("^[A-Za-z0-9._-]+$"))]
-    pub repository: String,
-
-    /// The path of the file within it.
+    /// The path of the file within the repository.
     #[schemars(length(min = 1, max = 512))]
     pub path: String,
-
-    /// A regular expression that is looked for in each release's tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub version_regex: Option<String>,
-
-    /// Which versions count, such as >=1.2, <2 or ~1.4 || ^2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub version_constraint: Option<String>,
-
-    /// A Secret of the namespace whose key token is sent to GitHub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253), pattern("^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"))]
-    pub token_secret_name: Option<String>,
 }
 
 /// The tags of a repository.

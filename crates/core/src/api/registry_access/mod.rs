@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::default_destination::DefaultDestination;
 use super::endpoint::{TlsMode, is_default};
+use super::repository_creation::ROLE_ARN;
 
 pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use status::RegistryAccessStatus;
@@ -166,17 +167,28 @@ pub struct SharedTls {
 }
 
 /// An AWS identity that is lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::roles_that_create())]
 pub struct SharedAws {
     /// Whose identity: Agent, the agent's own.
     pub identity: AwsIdentity,
+
+    /// Whether the namespaces may have repositories created with it (destination.create), among those of this object.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub create_repositories: bool,
+
+    /// The roles that it may assume for that, by their ARNs. Without one, it creates repositories as itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 600), pattern(ROLE_ARN)))]
+    pub roles: Vec<String>,
 }
 
 /// Whose AWS identity is lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AwsIdentity {
     /// The agent's own.
+    #[default]
     Agent,
 }
 

@@ -64,6 +64,13 @@ pub(super) fn one_credential() -> Rule {
         .field_path(".secretName")
 }
 
+/// Roles are assumed to create repositories.
+pub(super) fn roles_that_create() -> Rule {
+    Rule::new("!has(self.roles) || size(self.roles) == 0 || has(self.createRepositories) && self.createRepositories")
+        .message("aws.roles are assumed to create repositories; set aws.createRepositories, or leave them out")
+        .field_path(".roles")
+}
+
 /// A field names a Secret of the agent's namespace.
 pub(super) fn secret_name(field: &str) -> Rule {
     Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")

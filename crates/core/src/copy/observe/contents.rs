@@ -99,6 +99,9 @@ impl Observation<'_> {
             }
         }
         let client = &self.sides.source;
+        if let Some(read) = self.known.read_ahead.as_ref().and_then(|kept| kept.get(source)) {
+            return narrow(Side::Source, client, &read, platforms).await;
+        }
         match manifest(Side::Source, client, source).await? {
             ManifestAnswer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
             ManifestAnswer::Absent | ManifestAnswer::Unreadable => {

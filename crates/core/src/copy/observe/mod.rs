@@ -22,9 +22,12 @@ pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{List, Selected, selected};
 use super::parts::MAX_PARTS;
-use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, Seen};
+use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, ReadAhead, Seen};
 use crate::api::{Referrers, Side};
 use crate::selection::{SourceRef, by_version};
+
+/// How many tags of one Image an agent copies that has no other setting.
+pub const MAX_TAGS_PER_IMAGE: u16 = 500;
 
 /// Caps that keep one request from asking for a whole registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_tags: 500, max_referrers: 1_000, max_excluded: 100, concurrency: 32 }
+        Self { max_tags: MAX_TAGS_PER_IMAGE.into(), max_referrers: 1_000, max_excluded: 100, concurrency: 32 }
     }
 }
 
@@ -80,7 +83,10 @@ pub enum ObserveError {
         cap: usize,
     },
     /// More tags are named than the cap.
-    #[error("source.tags has {count} tags, and at most {cap} are copied; spread them over several Images")]
+    #[error(
+        "source.tags has {count} tags, and at most {cap} are copied; spread them over several Images, or an administrator \
+         raises MAX_TAGS_PER_IMAGE of the agent"
+    )]
     TooManyNamed {
         /// How many there are.
         count: usize,
@@ -126,6 +132,9 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What the destination should have of contents of the source, where only some platforms are wanted.
     pub contents: ContentCache,
+    /// Where whatever is missing at the destination is copied at once: its manifests are read, and kept here. A destination
+    /// that has no such repository counts as empty then.
+    pub read_ahead: Option<ReadAhead>,
     /// Whether the source is read for that, whatever an index at the destination states as its origin: whoever
     /// may write there may have written that too.
     pub reads_source: bool,
@@ -164,13 +173,22 @@ pub async fn observe(
     let mut observation = Observation::new(sides, request, known);
     if let Some(destination) = &sides.destination
         && (refs.len() >= LIST_FROM
+            || known.read_ahead.is_some()
             || with_referrers
             || (destination.prefers_shared_tags() && observation.a_list_is_enough(&refs)))
     {
-        observation.listed = listed(destination).await;
+        match listed(destination).await {
+            Listed::Tags(tags) => observation.listed = Some(tags),
+            Listed::NoRepository(tags) => {
+                observation.is_new = known.read_ahead.is_some();
+                observation.listed = Some(tags);
+            }
+            Listed::Not => {}
+        }
     }
     let wanted = observation.comparable(&refs)?;
     observation.bulk = sides.source.digests_in_bulk(&wanted, &among).await;
+    observed.destination_is_new = observation.is_new;
     observed.tags = futures::stream::iter(refs)
         .map(|tag| observation.at(tag))
         .buffered(limits.concurrency.max(1))
@@ -220,13 +238,23 @@ fn newest_before<'a>(request: &CopyRequest, known: &'a Known, newest: Option<&So
     is_older.then_some(before)
 }
 
-/// Returns the tags of the destination; `None` if it does not list them, and each is asked for then.
-async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
+/// What the destination says of its tags.
+enum Listed {
+    Tags(SharedTags),
+    /// It has no such repository, and so no tags.
+    NoRepository(SharedTags),
+    /// It does not list them, and each is asked for.
+    Not,
+}
+
+/// Returns the tags of the destination.
+async fn listed(destination: &RepositoryClient) -> Listed {
     match destination.shared_tags().await {
-        Ok(tags) => Some(tags),
+        Ok(tags) if tags.has_no_repository => Listed::NoRepository(tags),
+        Ok(tags) => Listed::Tags(tags),
         Err(error) => {
             tracing::debug!(%error, "the destination is not listed; each tag is asked for");
-            None
+            Listed::Not
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
-use imgop_registry::{BulkDigest, Reason, RegistryError, RepositoryClient, SharedTags};
+use imgop_registry::{BulkDigest, Descriptor, Reason, RegistryError, RepositoryClient, SharedTags};
 use parking_lot::Mutex;
 
 use super::{Known, ObserveError, Sides, for_this_tag};
@@ -17,6 +17,8 @@ pub(super) struct Observation<'a> {
     pub(super) request: &'a CopyRequest,
     pub(super) known: &'a Known,
     pub(super) listed: Option<SharedTags>,
+    /// Whether the destination has no such repository.
+    pub(super) is_new: bool,
     /// Digests at the source that its bulk API reported; they may be a little old.
     pub(super) bulk: HashMap<Tag, BulkDigest>,
     /// The first refusal of each side to show a tag.
@@ -26,7 +28,7 @@ pub(super) struct Observation<'a> {
 impl<'a> Observation<'a> {
     pub(super) fn new(sides: &'a Sides, request: &'a CopyRequest, known: &'a Known) -> Self {
         let (listed, bulk, refusals) = (None, HashMap::new(), Mutex::default());
-        Self { sides, request, known, listed, bulk, refusals }
+        Self { sides, request, known, listed, is_new: false, bulk, refusals }
     }
 }
 
@@ -37,7 +39,7 @@ impl Observation<'_> {
         for (side, error) in self.refusals.lock().drain() {
             let is_listed = match side {
                 Side::Source => observed.listed.is_some(),
-                Side::Destination => self.listed.is_some(),
+                Side::Destination => self.listed.is_some() || self.is_new,
             };
             let seen = |tag: &ObservedTag| match side {
                 Side::Source => matches!(tag.source, Seen::Present(_) | Seen::Unsupported(_) | Seen::Absent),
@@ -56,8 +58,19 @@ impl Observation<'_> {
         side: Side,
         client: &RepositoryClient,
         what: &ManifestRef,
+        reads: bool,
     ) -> Result<Seen, ObserveError> {
-        match client.head(what).await {
+        let read_ahead = self.known.read_ahead.as_ref().filter(|_| reads);
+        let answered = match read_ahead {
+            Some(kept) => client.manifest(what).await.map(|manifest| {
+                manifest.map(|manifest| {
+                    kept.keep(manifest.clone());
+                    Descriptor::from(manifest)
+                })
+            }),
+            None => client.head(what).await,
+        };
+        match answered {
             // What the destination has may be replaced, whatever it is.
             Ok(Some(descriptor)) => match descriptor.check_format() {
                 Err(format) if side == Side::Source => Ok(Seen::Unsupported(format!("{what}: {format}"))),
@@ -116,6 +129,10 @@ impl Observation<'_> {
                 }
                 destination => (self.source(&source_ref).await?, destination),
             }
+        } else if self.known.read_ahead.is_some() {
+            let destination = self.destination(&destination_tag).await?;
+            let reads = destination == Seen::Absent && self.request.min_age.is_none();
+            (self.source_read(&source_ref, reads).await?, destination)
         } else {
             futures::try_join!(self.source(&source_ref), self.destination(&destination_tag))?
         };
@@ -170,7 +187,11 @@ impl Observation<'_> {
     }
 
     pub(super) async fn source(&self, what: &SourceRef) -> Result<Seen, ObserveError> {
-        self.seen(Side::Source, &self.sides.source, &what.asked_for()).await
+        self.source_read(what, false).await
+    }
+
+    async fn source_read(&self, what: &SourceRef, reads: bool) -> Result<Seen, ObserveError> {
+        self.seen(Side::Source, &self.sides.source, &what.asked_for(), reads).await
     }
 
     pub(super) async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
@@ -183,6 +204,9 @@ impl Observation<'_> {
                 _ => {}
             }
         }
-        self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone())).await
+        if self.is_new {
+            return Ok(Seen::Absent);
+        }
+        self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone()), false).await
     }
 }

@@ -55,9 +55,13 @@ pub(super) async fn selected(
     }
     let listed = match list {
         List::Shared => sides.source.listed_tags().await,
-        List::Own => sides.source.own_tags().await.map(|tags| SharedTags { tags, is_new: true }),
+        List::Own => sides.source.own_tags().await.map(|tags| SharedTags {
+            tags,
+            is_new: true,
+            has_no_repository: false,
+        }),
     };
-    let SharedTags { tags, is_new } =
+    let SharedTags { tags, is_new, .. } =
         listed.map_err(|error| ObserveError::Registry { side: Side::Source, error })?;
     let (among, made) = originals(request, &tags, limits.max_excluded);
     let mut selection = select(request, &among, limits).await;

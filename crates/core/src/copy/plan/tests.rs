@@ -316,3 +316,19 @@ fn a_content_that_was_copied_in_parts_is_published_in_parts_whatever_is_known_of
     case.observed.copy_in_parts(&done.copy.destination_tag, done.copy.made_of.as_ref().unwrap());
     assert_eq!(case.action(&[]), TagAction::Copy(done.copy), "its digest is the source's");
 }
+
+#[test]
+fn a_tag_that_its_registry_does_not_let_change_is_kept_while_it_shows_the_same() {
+    let refused =
+        |shows: Option<&str>| run("v1", "a", 1, Outcome::Immutable { shows: shows.map(digest), at: now() });
+    let case = v1(Seen::Present(digest("b")));
+    for shows in [Some("b"), None] {
+        assert_eq!(case.action(&[refused(shows)]), TagAction::Keep, "{shows:?}");
+    }
+    assert!(
+        matches!(case.action(&[refused(Some("c"))]), TagAction::BackOff(_)),
+        "it shows something else by now"
+    );
+    let gone = v1(Seen::Absent).action(&[refused(Some("b"))]);
+    assert!(matches!(gone, TagAction::BackOff(_)), "it is not there any more: {gone:?}");
+}

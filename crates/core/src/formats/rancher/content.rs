@@ -2,8 +2,15 @@
 
 use super::{Config, Entry, Exclusion, Read, Schema, Source, Target, TargetKey};
 use crate::api::{ImageMirrorSpec, MirrorEntry, MirrorTarget};
+use crate::formats::content::once;
 use crate::formats::{Content, FormatError, Problem};
 use crate::inventory::{FileEntry, Names};
+
+const SECRET: &str = "credentials; put them into a Secret and name it in targets[].credentials";
+const PASSWORD: &str =
+    "a password that no variable of the environment has; it is in no way back to this file either";
+const CONCURRENT: &str =
+    "the agent adapts to what a registry bears; an administrator's RegistryAccess can limit it";
 
 impl Read {
     pub(in crate::formats) fn into_content(self) -> Content {
@@ -77,19 +84,47 @@ impl Config {
         Ok(Self { schema: like.schema, entries, repositories })
     }
 
-    /// Returns the same without entries and without what may be a password: only templates stay.
+    /// Returns what its repositories say and an `ImageMirror` does not.
+    pub fn not_carried(&self) -> Vec<FormatError> {
+        let notes = self.repositories.iter().enumerate().flat_map(|(at, target)| {
+            let said = [
+                ("Username", !target.username.is_empty(), SECRET),
+                ("Password", !target.password.is_empty(), SECRET),
+                ("Password", !target.password.is_empty() && !is_variable(&target.password), PASSWORD),
+                ("RepoAuth", target.repo_auth, "tokens are always of one repository"),
+                ("ReqConcurrent", target.req_concurrent > 0, CONCURRENT),
+            ];
+            let said = said.into_iter().filter(|(_, is_said, _)| *is_said);
+            said.map(move |(name, _, problem)| FormatError {
+                line: target.line,
+                field: format!("Repositories[{at}].{name}"),
+                problem: Problem::NotCarried(problem.to_owned()),
+            })
+        });
+        once(notes.collect())
+    }
+
+    /// Returns the same without entries and without what may be a password: only variables of the environment stay.
     #[must_use]
-    pub fn without_entries(&self) -> (Self, bool) {
+    pub fn without_entries(&self) -> Self {
         let mut config = Self { entries: Vec::new(), ..self.clone() };
-        let mut dropped = false;
         for target in &mut config.repositories {
-            if !target.password.is_empty() && !target.password.trim_start().starts_with("{{") {
+            if !is_variable(&target.password) {
                 target.password.clear();
-                dropped = true;
             }
         }
-        (config, dropped)
+        config
     }
+}
+
+/// Whether a template is nothing but a variable of the environment: `{{ env "HUB_PASSWORD" }}`.
+fn is_variable(template: &str) -> bool {
+    let name = || {
+        let inner = template.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+        inner.strip_prefix("env")?.trim_start().strip_prefix('"')?.strip_suffix('"')
+    };
+    let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    name().is_some_and(|name| !name.is_empty() && name.bytes().all(is_letter))
 }
 
 impl Target {

@@ -7,6 +7,7 @@ mod rows;
 mod write;
 
 pub use read::read;
+pub(super) use read::read_each;
 pub use rows::{Row, Rows};
 
 use crate::formats::FormatError;

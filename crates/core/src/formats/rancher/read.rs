@@ -1,5 +1,7 @@
 //! Text to a configuration.
 
+use std::collections::HashSet;
+
 use imgop_registry::reference::{Repository, Tag};
 
 use super::{Config, Entry, Exclusion, Read, Schema, Source, Target, TargetKey};
@@ -11,6 +13,14 @@ use crate::formats::{FormatError, Problem};
 /// # Errors
 /// The first thing that is wrong, with its line and field. Unknown fields are mistakes: the original ignores them.
 pub fn read(text: &str) -> Result<Read, FormatError> {
+    read_each(text, Err)
+}
+
+/// Reads what of it can be used: an entry or repository that is wrong is left out, and what is wrong is handed to `wrong`.
+pub(in crate::formats) fn read_each(
+    text: &str,
+    mut wrong: impl FnMut(FormatError) -> Result<(), FormatError>,
+) -> Result<Read, FormatError> {
     let empty =
         || FormatError { line: 1, field: String::new(), problem: Problem::Missing("Images or Artifacts") };
     let document = yaml::read(text)?.ok_or_else(empty)?;
@@ -26,11 +36,10 @@ pub fn read(text: &str) -> Result<Read, FormatError> {
         }
     };
     let repositories = fields.list("Repositories")?;
-    fields.finish()?;
+    fields.finish().or_else(&mut wrong)?;
     let mut reader = Reader { schema, warnings: Vec::new() };
-    let repositories: Vec<Target> = numbered(repositories, "Repositories")
-        .map(|(node, path)| target(node, &path))
-        .collect::<Result<_, _>>()?;
+    let read = numbered(repositories, "Repositories").map(|(node, path)| target(node, &path));
+    let repositories: Vec<Target> = usable(read, &mut wrong)?;
     let list = match list.value {
         Value::List(list) => list,
         other => {
@@ -38,9 +47,24 @@ pub fn read(text: &str) -> Result<Read, FormatError> {
             return Err(FormatError { line: list.line, field: schema.list().to_owned(), problem });
         }
     };
-    let entries = numbered(list, schema.list()).map(|(node, path)| reader.entry(node, &path, &repositories));
-    let entries = entries.collect::<Result<Vec<_>, _>>()?;
+    let read = numbered(list, schema.list()).map(|(node, path)| reader.entry(node, &path, &repositories));
+    let entries = usable(read, &mut wrong)?;
     Ok(Read { config: Config { schema, entries, repositories }, warnings: reader.warnings })
+}
+
+/// Returns what could be read.
+fn usable<T>(
+    read: impl Iterator<Item = Result<T, FormatError>>,
+    mut wrong: impl FnMut(FormatError) -> Result<(), FormatError>,
+) -> Result<Vec<T>, FormatError> {
+    let mut usable = Vec::new();
+    for one in read {
+        match one {
+            Ok(one) => usable.push(one),
+            Err(error) => wrong(error)?,
+        }
+    }
+    Ok(usable)
 }
 
 fn numbered(list: Vec<Node>, name: &str) -> impl Iterator<Item = (Node, String)> {
@@ -114,7 +138,8 @@ impl Reader {
                 return Err(fields.error(line, NAME, problem));
             }
         };
-        let mut excluded: Vec<String> = Vec::with_capacity(list.len());
+        let known: HashSet<&str> = tags.iter().map(String::as_str).collect();
+        let (mut excluded, mut seen) = (Vec::with_capacity(list.len()), HashSet::new());
         for (at, node) in list.into_iter().enumerate() {
             let field = format!("{}[{at}]", fields.path(NAME));
             let (text, is_plain) = scalar(&node, &field, "a tag")?;
@@ -123,10 +148,10 @@ impl Reader {
                 let problem = format!("{text} is a number or a truth value for YAML; write it with quotes");
                 return Err(error(Problem::Value(problem)));
             }
-            if excluded.iter().any(|other| other == text) {
+            if !seen.insert(text.to_owned()) {
                 return Err(error(Problem::Value(format!("the tag {text} is in the list twice"))));
             }
-            if !tags.iter().any(|tag| tag == text) {
+            if !known.contains(text) {
                 self.warnings.push(error(Problem::Value(format!("the tag {text} is not in Tags"))));
             }
             excluded.push(text.to_owned());

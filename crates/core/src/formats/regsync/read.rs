@@ -1,13 +1,14 @@
 //! `regsync.yaml` to what an `ImageMirror` says.
 
-use imgop_registry::reference::{Reference, ReferenceError, Repository};
+use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::{Reference, ReferenceError, Repository, Tag};
 
 use super::defaults::Common;
 use crate::api::{Tls, TlsMode};
 use crate::formats::pairs::{self, Pair};
 use crate::formats::yaml::{self, Fields, Node};
 use crate::formats::{Content, FormatError, Problem};
-use crate::selection::Version;
+use crate::selection::{SourceRef, Version};
 
 /// Of a registry's credentials.
 const OF_CREDS: [(&str, &str); 19] = [
@@ -80,7 +81,7 @@ fn credentials(
     notes: &mut Vec<FormatError>,
     mut fields: Fields,
 ) -> Result<(), FormatError> {
-    let (_, registry) = fields.required_text("registry")?;
+    let registry = fields.required_registry("registry")?;
     notes.extend(fields.not_carried(&OF_CREDS)?);
     notes.extend(fields.not_carried(&[CONCURRENT])?);
     let tls = fields.text("tls")?;
@@ -180,9 +181,16 @@ fn with_registry(repository: String) -> String {
 }
 
 fn platforms(fields: &mut Fields) -> Result<Option<Vec<String>>, FormatError> {
-    let one = fields.text("platform")?.map(|(_, text)| text).filter(|text| !text.is_empty());
-    let several = fields.texts("platforms")?.into_iter().map(|(_, text)| text);
-    let all: Vec<String> = one.into_iter().chain(several).collect();
+    let one = fields.text("platform")?.filter(|(_, text)| !text.is_empty());
+    let several = fields.texts("platforms")?;
+    let mut all = Vec::new();
+    for (field, (line, text)) in
+        one.into_iter().map(|one| ("platform", one)).chain(several.into_iter().map(|one| ("platforms", one)))
+    {
+        text.parse::<PlatformSelector>()
+            .map_err(|error| fields.error(line, field, Problem::Value(error.to_string())))?;
+        all.push(text);
+    }
     Ok((!all.is_empty()).then_some(all))
 }
 
@@ -195,9 +203,13 @@ fn image(
     (target_line, target): (usize, &str),
 ) -> Result<Copied, FormatError> {
     let parse = |field: &str, line, text: &str| {
-        let parsed = text.parse::<Reference>();
-        parsed.map_err(|error: ReferenceError| fields.error(line, field, Problem::Value(error.to_string())))
+        let error = |error: ReferenceError| fields.error(line, field, Problem::Value(error.to_string()));
+        let parsed = text.parse::<Reference>().map_err(error)?;
+        let is_legal = parsed.version.as_deref().map(str::parse::<SourceRef>).transpose();
+        is_legal.map_err(error).map(|_| parsed)
     };
+    let pinned = pinned(source).map_err(|error| fields.error(source_line, "source", error))?;
+    let source = pinned.as_deref().unwrap_or(source);
     let (from, to) = (parse("source", source_line, source)?, parse("target", target_line, target)?);
     let bare = |text: &str, version: &Option<String>| {
         let version = version.as_ref().map_or(0, |version| version.len() + 1);
@@ -217,6 +229,16 @@ fn image(
             "another tag at the target; an ImageMirror keeps tags as they are. Make an Image of it, whose destination.version names it",
         )
     })
+}
+
+/// Returns `REPOSITORY@DIGEST` of `REPOSITORY:TAG@DIGEST`: of both regsync takes the digest.
+fn pinned(source: &str) -> Result<Option<String>, Problem> {
+    let Some((name, digest)) = source.split_once('@') else { return Ok(None) };
+    let Some((repository, tag)) = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) else {
+        return Ok(None);
+    };
+    tag.parse::<Tag>().map_err(|error| Problem::Value(error.to_string()))?;
+    Ok(Some(format!("{repository}@{digest}")))
 }
 
 /// Which tags of a repository.

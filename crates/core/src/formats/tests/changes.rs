@@ -1,7 +1,7 @@
 //! What a change of a file does, and how tags are added.
 
 use super::super::rancher::Config;
-use super::super::{AddError, Format, NewEntry, Wanted, images_list, rancher, read};
+use super::super::{AddError, Format, NewEntry, Wanted, images_list, rancher};
 use super::content;
 
 const REPOSITORIES: &str = "Repositories:\n- {BaseUrl: docker.io/acme, DefaultTarget: true}\n- {BaseUrl: u.io/m, DefaultTarget: false}\n";
@@ -152,33 +152,4 @@ fn entries_that_are_there_twice_and_doubtful_ones_are_named_with_their_lines() {
     f:3: docker.io/x/y is x/y of line 2; write it in one way
     f:3: docker.io/x/y has both 1.0 and v1.0; are both meant?
     ");
-}
-
-#[test]
-fn each_kind_of_bad_input_has_one_message_with_line_and_field() {
-    let bad = |text: &str| format!("Artifacts:\n{text}{REPOSITORIES}");
-    let long = "n".repeat(256);
-    let cases = [
-        bad("- {SourceArtifact: 'x/y:1.0', Tags: [a]}\n"),
-        bad("- {SourceArtifact: 'x/y@sha256:00', Tags: [a]}\n"),
-        bad("- {SourceArtifact: y, Tags: [a]}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [a], TargetRepositories: [v.io/x]}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [a], DoNotMirror: 'true'}\n"),
-        bad("- {SourceArtifact: x/y, Tags: ['1'], DoNotMirror: [1]}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [a], DoNotMirror: [a, a]}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [a], TargetArtifactName: A}\n"),
-        bad(&format!("- {{SourceArtifact: x/y, Tags: [a], TargetArtifactName: {long}}}\n")),
-        bad("- {SourceArtifact: x/y, Tags: ['a/b']}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [[a]]}\n"),
-        bad("- {SourceArtifact: x/y, Tag: [a]}\n"),
-        bad("- {SourceArtifact: x/y, Tags: [a], tags: [b]}\n"),
-        bad("- SourceArtifact: x/y\n  Tags: [a]\n  Tags: [b]\n"),
-        bad("- {Tags: [a]}\n"),
-        "Artifacts: []\nImages: []\n".to_owned(),
-        "Artifacts: []\nRepositories:\n- {EnvVarPrefix: X}\n".to_owned(),
-        "Artifacts: [\n".to_owned(),
-        "Artifacts: []\n---\nArtifacts: []\n".to_owned(),
-    ];
-    let messages = cases.iter().map(|text| read(text, Format::Rancher).unwrap_err().in_file("config.yaml"));
-    insta::assert_snapshot!(messages.collect::<Vec<_>>().join("\n"));
 }

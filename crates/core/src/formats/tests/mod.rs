@@ -1,4 +1,6 @@
+mod bad_input;
 mod changes;
+mod losses;
 
 use super::*;
 use crate::api::ImageMirrorSpec;
@@ -46,24 +48,12 @@ fn a_mirror_becomes_the_configuration_that_it_came_from() {
     let config = rancher::read(CONFIG).unwrap().config;
     let Content { targets, entries, .. } = content(CONFIG, Format::Rancher);
     let spec = ImageMirrorSpec { targets, ..ImageMirrorSpec::default() };
-    let (like, has_password) = config.without_entries();
-    assert!(!has_password);
-    let like = rancher::read(&like.formatted()).unwrap().config;
+    let like = rancher::read(&config.without_entries().formatted()).unwrap().config;
     let back = rancher::Config::of_mirror(&spec, &entries, Some(like)).unwrap();
     assert_eq!(back.formatted(), config.formatted());
     assert_eq!(back.regsync(None), config.regsync(None));
     let alone = rancher::Config::of_mirror(&spec, &entries, None).unwrap();
     assert_eq!(alone.rows(), config.rows());
-}
-
-#[test]
-fn a_password_that_is_no_template_does_not_stay() {
-    let text = CONFIG.replace("Registry: docker.io,", "Registry: docker.io, Username: u, Password: secret,");
-    let (config, has_password) = rancher::read(&text).unwrap().config.without_entries();
-    assert!(has_password && !config.formatted().contains("secret"));
-    let text = text.replace("secret", "'{{ env \"X\" }}'");
-    let (config, has_password) = rancher::read(&text).unwrap().config.without_entries();
-    assert!(!has_password && config.formatted().contains("env"));
 }
 
 /// All fields that regsync 0.11.7 has.
@@ -343,6 +333,18 @@ fn a_format_is_told_by_its_fields() {
         assert_eq!(
             error,
             "f:1: whose file this is cannot be told from its fields: rancher's has Artifacts or Images, regsync's sync, dregsy's tasks"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_version_sources_comes_with_where_it_belongs() {
+    let older = r#"{"tools": {"images": ["a/b"], "versionSource": "registry"}}"#;
+    for text in ["- Name: x\n  LatestOnly: true\n", older] {
+        let error = detect(text).unwrap_err().in_file("f");
+        assert_eq!(
+            error,
+            "f:1: this file says where new versions are announced; kubectl imgop mirror update takes it as --sources"
         );
     }
 }

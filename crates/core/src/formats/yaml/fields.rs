@@ -1,5 +1,7 @@
 //! The fields of an object, taken one by one, so that one that is left over is a mistake that is named.
 
+use imgop_registry::reference::{RegistryHost, Repository};
+
 use super::read::{Key, Node, Value};
 use crate::formats::{FormatError, Problem};
 
@@ -74,6 +76,13 @@ impl Fields {
     /// Takes a field with text that has to be there.
     pub(crate) fn required_text(&mut self, name: &'static str) -> Result<(usize, String), FormatError> {
         self.text(name)?.ok_or_else(|| self.error(self.line, "", Problem::Missing(name)))
+    }
+
+    /// Takes a field with a registry that has to be there.
+    pub(crate) fn required_registry(&mut self, name: &'static str) -> Result<String, FormatError> {
+        let (line, text) = self.required_text(name)?;
+        check_registry(&text).map_err(|problem| self.error(line, name, problem))?;
+        Ok(text)
     }
 
     /// Takes a field with a list; an absent one is empty.
@@ -160,6 +169,15 @@ impl Fields {
             Problem::UnknownKey { name: key.name.clone(), nearest: nearest.map(|known| (*known).to_owned()) };
         Err(FormatError { line: key.line, field: self.path, problem })
     }
+}
+
+/// Fails where a text is no registry in front of a path, but would be read as a part of that.
+pub(crate) fn check_registry(text: &str) -> Result<(), Problem> {
+    if text.parse::<RegistryHost>().is_ok() && Repository::names_registry(&format!("{text}/name")) {
+        return Ok(());
+    }
+    let problem = format!("{text:?} is no registry; write its host, such as quay.io or localhost:5000");
+    Err(Problem::Value(problem))
 }
 
 /// Returns `true` and `false` in any of YAML 1.1's words, unquoted.

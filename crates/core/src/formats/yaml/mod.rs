@@ -3,12 +3,13 @@
 //! differently.
 
 mod fields;
+mod order;
 mod quoting;
 mod read;
 mod scalar;
 mod write;
 
-pub(crate) use fields::{Fields, as_bool, is_null};
+pub(crate) use fields::{Fields, as_bool, check_registry, is_null};
 pub(crate) use quoting::is_read_as_text;
 pub(crate) use read::{Key, Node, Value, read};
 pub(crate) use write::{Out, to_out};

@@ -73,7 +73,7 @@ struct Tree {
     /// By the anchors' numbers.
     anchored: std::collections::BTreeMap<usize, (Node, usize)>,
     values: usize,
-    /// Bytes of what aliases repeat.
+    /// Bytes of what anchors keep and aliases repeat.
     repeated: usize,
 }
 
@@ -99,12 +99,8 @@ impl Tree {
                     ));
                 };
                 let (values, bytes) = (*values, bytes_in(known));
-                self.count(values - 1, line)?;
                 // Before anything is copied: a few words may name a long text a hundred thousand times.
-                self.repeated += bytes;
-                if self.repeated > MAX_FILE_BYTES {
-                    return Err(at(line, Problem::TooLarge(MAX_FILE_BYTES >> 20)));
-                }
+                self.repeat(values - 1, bytes, line)?;
                 let node = self.anchored.get(&anchor).map(|(node, _)| node.clone());
                 node.map_or(Ok(()), |node| self.complete(node, 0))
             }
@@ -132,7 +128,10 @@ impl Tree {
     fn complete(&mut self, node: Node, anchor: usize) -> Result<(), FormatError> {
         self.count(1, node.line)?;
         if anchor > 0 {
-            self.anchored.insert(anchor, (node.clone(), values_in(&node)));
+            // Anchors within one another keep what the innermost has once each.
+            let values = values_in(&node);
+            self.repeat(values, bytes_in(&node), node.line)?;
+            self.anchored.insert(anchor, (node.clone(), values));
         }
         let Some(open) = self.open.last_mut() else {
             self.document = Some(node);
@@ -145,6 +144,16 @@ impl Tree {
                 Some(key) => map.push((key, node)),
             },
             Value::Scalar { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Counts what is about to be copied.
+    fn repeat(&mut self, values: usize, bytes: usize, line: usize) -> Result<(), FormatError> {
+        self.count(values, line)?;
+        self.repeated += bytes;
+        if self.repeated > MAX_FILE_BYTES {
+            return Err(at(line, Problem::TooLarge(MAX_FILE_BYTES >> 20)));
         }
         Ok(())
     }

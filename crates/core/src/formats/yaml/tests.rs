@@ -125,6 +125,14 @@ fn aliases_are_followed_up_to_a_number_of_values() {
 }
 
 #[test]
+fn anchors_within_anchors_keep_no_more_than_a_file_may_have() {
+    let long = "x".repeat(100_000);
+    let nested = |depth: usize| format!("{}{long}{}\n", "&a [".repeat(depth), "]".repeat(depth));
+    assert!(read(&nested(40)).is_ok());
+    assert!(matches!(read(&nested(42)).unwrap_err().problem, Problem::TooLarge(_)));
+}
+
+#[test]
 fn a_file_of_two_documents_is_refused_with_the_line_of_the_second() {
     let error = read("a: 1\n---\nb: 2\n").unwrap_err();
     assert_eq!((error.line, error.problem), (2, Problem::SeveralDocuments));

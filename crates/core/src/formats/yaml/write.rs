@@ -1,8 +1,8 @@
 //! A tree as go-yaml writes it: two spaces a level, the dash of a list in the column of its key.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
+use super::order::{by_key, sorted};
 use super::read::{Node, Value};
 use super::scalar::{push_key, push_value};
 use super::{as_bool, is_null, is_read_as_text};
@@ -49,14 +49,7 @@ impl Out {
     fn sort(&mut self) {
         match self {
             Self::Map(map) => {
-                // By insertion, as go-yaml sorts few: its order has circles, of which Rust's own sort may panic.
-                for end in 1..map.len() {
-                    let mut at = end;
-                    while at > 0 && by_key(&map[at].0, &map[at - 1].0) == Ordering::Less {
-                        map.swap(at, at - 1);
-                        at -= 1;
-                    }
-                }
+                *map = sorted(std::mem::take(map), &mut |(a, _), (b, _)| by_key(a, b));
                 for (_, value) in map {
                     value.sort();
                 }
@@ -81,29 +74,6 @@ pub(crate) fn to_out(node: &Node) -> Out {
             Out::Map(map.iter().map(|(key, node)| (Cow::Owned(key.name.clone()), to_out(node))).collect())
         }
     }
-}
-
-/// The order of keys: letters by their bytes and behind everything else, runs of digits by their numbers.
-fn by_key(a: &str, b: &str) -> Ordering {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let Some(at) = a.iter().zip(&b).position(|(a, b)| a != b) else { return a.len().cmp(&b.len()) };
-    match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
-        (false, false) => {}
-        (true, true) => return a[at].cmp(&b[at]),
-        (_, true) => return Ordering::Less,
-        (true, false) => return Ordering::Greater,
-    }
-    // Zeros behind another digit belong to a number, others lead one.
-    let digits_before = a[..at].iter().rev().take_while(|c| c.is_ascii_digit());
-    let has_zero = a[at] == '0' || b[at] == '0';
-    let start = u128::from(has_zero && digits_before.into_iter().any(|c| *c != '0'));
-    let number = |chars: &[char]| {
-        let digits = chars[at..].iter().map_while(|c| c.to_digit(10));
-        digits.fold((start, 0_usize), |(number, digits), digit| {
-            (number.saturating_mul(10).saturating_add(digit.into()), digits + 1)
-        })
-    };
-    number(&a).cmp(&number(&b)).then(a[at].cmp(&b[at]))
 }
 
 fn push_scalar(out: &mut String, value: &Out, indent: usize) {

@@ -1,5 +1,6 @@
 //! Text to entries.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use imgop_registry::reference::Repository;
@@ -11,7 +12,7 @@ use crate::formats::yaml::{self, Fields, Node, Value};
 use crate::formats::{FormatError, Problem};
 use crate::sources::{
     ChartLocation, EntryRef, GithubFile, GithubRelease, GithubRepository, HelmCharts, ImageTier, Pick,
-    RegistryTags, ReleaseRule, Reviewer, Taken, Update, VersionSource,
+    RegistryTags, ReleaseRule, Reviewer, Taken, Update, VersionSource, check_name,
 };
 
 /// The field that says where versions are announced.
@@ -58,12 +59,13 @@ pub fn read(text: &str) -> Result<Autoupdate, FormatError> {
         }
     };
     let mut entries: Vec<AutoupdateEntry> = Vec::with_capacity(list.len());
+    let mut lines: HashMap<String, usize> = HashMap::new();
     for (at, node) in list.into_iter().enumerate() {
         let entry = entry(node, &format!("[{at}]"))?;
-        if let Some(other) = entries.iter().find(|other| other.update.name == entry.update.name) {
+        if let Some(other) = lines.insert(entry.update.name.clone(), entry.line) {
             let problem = Problem::Value(format!(
-                "the entry in line {} has the name {:?} already; branches are named after it",
-                other.line, entry.update.name
+                "the entry in line {other} has the name {:?} already; branches are named after it",
+                entry.update.name
             ));
             return Err(FormatError { line: entry.line, field: format!("[{at}].Name"), problem });
         }
@@ -79,6 +81,7 @@ fn entry(node: Node, path: &str) -> Result<AutoupdateEntry, FormatError> {
     if name.is_empty() {
         return Err(fields.error(name_line, "Name", Problem::Missing("Name")));
     }
+    check_name(&name).map_err(|problem| fields.error(name_line, "Name", Problem::Value(problem)))?;
     let mut chosen: Option<(Strategy, Node)> = None;
     for strategy in Strategy::ALL {
         let Some(node) = fields.take(strategy.field())? else { continue };

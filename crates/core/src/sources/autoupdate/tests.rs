@@ -134,3 +134,19 @@ proptest! {
         let _ = read(&text);
     }
 }
+
+#[test]
+fn a_name_of_which_no_branch_can_be_made_is_refused_where_it_stands() {
+    for name in [
+        "a b", "a..b", "a~1", "a^", "a:b", "a?", "a*", "a[", "a\\b", "a.lock", "a.", "/a", "a/", "a//b",
+        ".a", "a/.b", "a@{b",
+    ] {
+        let text = format!("- Registry: {{Artifacts: [x/y]}}\n  Name: {}\n", serde_json::Value::from(name));
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.starts_with("line 2: [0].Name: this is no name: "), "{name}: {error}");
+    }
+    for name in ["calico", "a/b", "a.b", "a@b", "k8s-1.x", "ü"] {
+        let text = format!("- Registry: {{Artifacts: [x/y]}}\n  Name: '{name}'\n");
+        assert_eq!(read(&text).unwrap().entries[0].update.name, name);
+    }
+}

@@ -6,16 +6,34 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-/// Bytes of an archive.
-pub const MAX_ARCHIVE_BYTES: usize = 20 << 20;
-/// Bytes of all files of an archive, and of those that are archives themselves.
-const MAX_UNPACKED_BYTES: u64 = 200 << 20;
 /// Files of an archive, and of those in it.
 const MAX_FILES: usize = 2_000;
-/// Bytes of a file that is read.
-const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Subcharts within subcharts.
 const MAX_DEPTH: usize = 5;
+
+/// How much is read of charts and of their repositories. They are foreign: a process that has little memory reads less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChartLimits {
+    /// Bytes of the index of a repository.
+    pub index_bytes: usize,
+    /// Bytes of an archive, and of all archives in it together.
+    pub archive_bytes: usize,
+    /// Bytes of all files of an archive, and of those that are archives themselves.
+    pub unpacked_bytes: u64,
+    /// Bytes of a file that is read.
+    pub file_bytes: u64,
+}
+
+impl Default for ChartLimits {
+    fn default() -> Self {
+        Self {
+            index_bytes: 64 << 20,
+            archive_bytes: 20 << 20,
+            unpacked_bytes: 200 << 20,
+            file_bytes: 4 << 20,
+        }
+    }
+}
 
 /// What of a chart matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,8 +60,13 @@ pub enum ArchiveError {
     #[error("its subcharts have subcharts of more than {MAX_DEPTH} levels")]
     TooDeep,
     /// A file has too many bytes, or is no text.
-    #[error("{0} is larger than {limit} MiB, or no text", limit = MAX_FILE_BYTES >> 20)]
-    File(String),
+    #[error("{path} is larger than {} KiB, or no text", limit >> 10)]
+    File {
+        /// Which one.
+        path: String,
+        /// Bytes that it may have.
+        limit: u64,
+    },
     /// It has no metadata.
     #[error("it has no Chart.yaml")]
     NoChart,
@@ -53,11 +76,12 @@ pub enum ArchiveError {
 ///
 /// # Errors
 /// Where it is no archive, has no chart, or passes a limit.
-pub fn chart_files(bytes: &[u8]) -> Result<Vec<ChartFiles>, ArchiveError> {
-    if bytes.len() > MAX_ARCHIVE_BYTES {
-        return Err(ArchiveError::TooLarge(MAX_ARCHIVE_BYTES as u64));
+pub fn chart_files(bytes: &[u8], limits: &ChartLimits) -> Result<Vec<ChartFiles>, ArchiveError> {
+    if bytes.len() > limits.archive_bytes {
+        return Err(ArchiveError::TooLarge(limits.archive_bytes as u64));
     }
-    let mut reader = Reader { files: 0, left: MAX_UNPACKED_BYTES, charts: Vec::new() };
+    let (left, archives_left) = (limits.unpacked_bytes, limits.archive_bytes as u64);
+    let mut reader = Reader { limits: *limits, files: 0, left, archives_left, charts: Vec::new() };
     reader.archive(bytes, "", 0)?;
     let mut charts = reader.charts;
     charts.retain(|(_, chart)| !chart.metadata.is_empty());
@@ -69,8 +93,11 @@ pub fn chart_files(bytes: &[u8]) -> Result<Vec<ChartFiles>, ArchiveError> {
 }
 
 struct Reader {
+    limits: ChartLimits,
     files: usize,
     left: u64,
+    /// Bytes of archives within archives: each is in memory while it is read.
+    archives_left: u64,
     /// By the path of their folder.
     charts: Vec<(String, ChartFiles)>,
 }
@@ -92,7 +119,7 @@ impl Reader {
             }
             read += entry.size();
             if read > self.left {
-                return Err(ArchiveError::TooLarge(MAX_UNPACKED_BYTES));
+                return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
             }
             let path = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
             if entry.header().entry_type() != EntryType::Regular {
@@ -108,11 +135,21 @@ impl Reader {
             }
             let folder = format!("{within}{folder}");
             match name {
-                "Chart.yaml" => self.chart(folder).metadata = text(&mut entry, &path)?,
-                "values.yaml" => self.chart(folder).values = text(&mut entry, &path)?,
+                "Chart.yaml" => {
+                    let metadata = text(&mut entry, &path, self.limits.file_bytes)?;
+                    self.chart(folder).metadata = metadata;
+                }
+                "values.yaml" => {
+                    let values = text(&mut entry, &path, self.limits.file_bytes)?;
+                    self.chart(folder).values = values;
+                }
                 _ => {
+                    self.archives_left = self
+                        .archives_left
+                        .checked_sub(entry.size())
+                        .ok_or(ArchiveError::TooLarge(self.limits.archive_bytes as u64))?;
                     let mut bytes = Vec::new();
-                    entry.take(MAX_ARCHIVE_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+                    entry.read_to_end(&mut bytes).map_err(unreadable)?;
                     self.left -= read;
                     read = 0;
                     self.archive(&bytes, &format!("{folder}/"), depth + level + 1)?;
@@ -151,12 +188,12 @@ fn levels(folder: &str) -> usize {
     folder.split('/').filter(|part| *part == "charts").count()
 }
 
-fn text(from: &mut impl Read, path: &str) -> Result<String, ArchiveError> {
+fn text(from: &mut impl Read, path: &str, limit: u64) -> Result<String, ArchiveError> {
     let mut text = String::new();
-    let error = |_| ArchiveError::File(path.to_owned());
-    from.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(error)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(ArchiveError::File(path.to_owned()));
+    let error = || ArchiveError::File { path: path.to_owned(), limit };
+    from.take(limit + 1).read_to_string(&mut text).map_err(|_| error())?;
+    if text.len() as u64 > limit {
+        return Err(error());
     }
     Ok(text)
 }
@@ -180,8 +217,12 @@ mod tests {
         builder.into_inner().unwrap().finish().unwrap()
     }
 
+    fn read(archive: &[u8]) -> Result<Vec<ChartFiles>, ArchiveError> {
+        chart_files(archive, &ChartLimits::default())
+    }
+
     fn values(archive: &[u8]) -> Vec<String> {
-        chart_files(archive).unwrap().into_iter().map(|chart| chart.values).collect()
+        read(archive).unwrap().into_iter().map(|chart| chart.values).collect()
     }
 
     #[test]
@@ -202,20 +243,32 @@ mod tests {
     fn what_passes_a_limit_is_an_error() {
         let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("web/{number}")).collect();
         let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
-        assert_eq!(chart_files(&archive(&many)), Err(ArchiveError::TooManyFiles));
+        assert_eq!(read(&archive(&many)), Err(ArchiveError::TooManyFiles));
         let zeros = vec![0; 101 << 20];
         let large = archive(&[("web/a", &zeros), ("web/b", &zeros)]);
-        assert_eq!(chart_files(&large), Err(ArchiveError::TooLarge(MAX_UNPACKED_BYTES)));
+        assert_eq!(read(&large), Err(ArchiveError::TooLarge(200 << 20)));
         let mut deep = archive(&[("web/Chart.yaml", b"name: web")]);
         for _ in 0..=MAX_DEPTH {
             deep = archive(&[("web/Chart.yaml", b"name: web"), ("web/charts/web.tgz", &deep)]);
         }
-        assert_eq!(chart_files(&deep), Err(ArchiveError::TooDeep));
+        assert_eq!(read(&deep), Err(ArchiveError::TooDeep));
         let long = "x".repeat(5 << 20);
         let file = archive(&[("web/Chart.yaml", long.as_bytes())]);
-        assert_eq!(chart_files(&file), Err(ArchiveError::File("web/Chart.yaml".to_owned())));
-        assert_eq!(chart_files(&archive(&[("web/x", b"")])), Err(ArchiveError::NoChart));
-        assert!(matches!(chart_files(b"<html>"), Err(ArchiveError::Unreadable(_))));
+        assert_eq!(
+            read(&file),
+            Err(ArchiveError::File { path: "web/Chart.yaml".to_owned(), limit: 4 << 20 })
+        );
+        assert_eq!(read(&archive(&[("web/x", b"")])), Err(ArchiveError::NoChart));
+        let noise: Vec<u8> =
+            (0_u32..1 << 10).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let inner = archive(&[("db/Chart.yaml", b"name: db"), ("db/noise", &noise)]);
+        let nested = archive(&[("web/charts/a.tgz", &inner), ("web/charts/b.tgz", &inner)]);
+        // The second copy of it takes hardly any room in the archive, and as much memory.
+        let little = ChartLimits { archive_bytes: inner.len() * 2 - 1, ..ChartLimits::default() };
+        assert!(nested.len() < little.archive_bytes);
+        let too_large = ArchiveError::TooLarge(little.archive_bytes as u64);
+        assert_eq!(chart_files(&nested, &little), Err(too_large));
+        assert!(matches!(read(b"<html>"), Err(ArchiveError::Unreadable(_))));
     }
 
     #[test]
@@ -226,6 +279,6 @@ mod tests {
         header.set_size(0);
         builder.append_link(&mut header, "web/Chart.yaml", "/etc/passwd").unwrap();
         let bytes = builder.into_inner().unwrap().finish().unwrap();
-        assert_eq!(chart_files(&bytes), Err(ArchiveError::NoChart));
+        assert_eq!(read(&bytes), Err(ArchiveError::NoChart));
     }
 }

@@ -1,18 +1,55 @@
 //! The images in rendered YAML. Pure.
 
+use std::collections::HashSet;
+
 use granit_parser::{Event, Parser, ScalarStyle};
 use imgop_registry::reference::Reference;
 
 use crate::formats::yaml::is_read_as_text;
 use crate::sources::Note;
 
+/// Notes that are kept: what is foreign may give cause for any number.
+const MAX_NOTES: usize = 200;
+
 /// What is found in one text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChartImages {
     /// A repository as it is written, without `docker.io/`, and a tag. Each once.
     pub images: Vec<(String, String)>,
-    /// What was left out.
+    /// What was left out, 200 at most.
     pub notes: Vec<Note>,
+    /// The images once more, to find one that is there already.
+    known: HashSet<(String, String)>,
+}
+
+impl ChartImages {
+    /// Adds an image, or a note that says why it is none.
+    pub(in crate::sources) fn push(&mut self, text: &str) {
+        match split(text) {
+            Ok(image) => self.insert(image),
+            Err(note) => self.note(note),
+        }
+    }
+
+    /// Adds an image, unless it is there.
+    pub(in crate::sources) fn insert(&mut self, image: (String, String)) {
+        if self.known.insert(image.clone()) {
+            self.images.push(image);
+        }
+    }
+
+    /// Adds a note, unless it is there.
+    pub(in crate::sources) fn note(&mut self, note: Note) {
+        if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Adds what was found elsewhere.
+    pub fn add(&mut self, other: Self) {
+        other.images.into_iter().for_each(|image| self.insert(image));
+        other.notes.into_iter().for_each(|note| self.note(note));
+    }
 }
 
 /// Which names of fields hold images.
@@ -91,22 +128,12 @@ impl Walk {
 
     fn image(&mut self, text: &str) {
         let is_loose = self.names == Names::Containing;
-        let note = match split(text) {
-            Ok((repository, tag)) if is_loose && (tag == "latest" || repository.starts_with("rancher/")) => {
-                return;
-            }
-            Ok(image) => {
-                if !self.found.images.contains(&image) {
-                    self.found.images.push(image);
-                }
-                return;
-            }
+        match split(text) {
+            Ok((repository, tag)) if is_loose && (tag == "latest" || repository.starts_with("rancher/")) => {}
+            Ok(image) => self.found.insert(image),
             // In loose fields most text is no image.
-            Err(_) if is_loose => return,
-            Err(note) => note,
-        };
-        if !self.found.notes.contains(&note) {
-            self.found.notes.push(note);
+            Err(_) if is_loose => {}
+            Err(note) => self.found.note(note),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One run of `helm template`: its arguments. Pure.
 
+use imgop_registry::reference::Reference;
+
 use super::{Chart, ChartLocation, Environment};
 
 /// One run of Helm.
@@ -9,8 +11,6 @@ pub struct ChartRun {
     pub release: String,
     /// The chart as Helm takes it: a name, an address, a folder.
     pub chart: String,
-    /// Whether it is a folder of this machine.
-    pub is_folder: bool,
     /// The address of its repository.
     pub repository: Option<String>,
     /// The version; none for the newest.
@@ -45,7 +45,6 @@ impl ChartRun {
         Self {
             release: release_name(&release),
             chart: name,
-            is_folder: matches!(location, ChartLocation::Directory(_)),
             repository,
             version: version.cloned(),
             values: environment.values.clone(),
@@ -65,21 +64,31 @@ impl ChartRun {
         arguments
     }
 
-    /// Returns the arguments with which Helm puts the archive of the chart into a folder.
-    pub fn archive_arguments(&self, folder: &str) -> Vec<String> {
-        let verb = if self.is_folder { "package" } else { "pull" };
-        let mut arguments = vec![verb.to_owned(), format!("--destination={folder}")];
-        if !self.is_folder {
-            arguments.extend(self.found_by());
-        }
-        arguments.extend(["--".to_owned(), self.chart.clone()]);
+    /// Returns the arguments with which Helm renders the chart into files of a folder.
+    pub fn template_arguments_into(&self, folder: &str) -> Vec<String> {
+        let mut arguments = self.template_arguments();
+        arguments.insert(1, format!("--output-dir={folder}"));
         arguments
+    }
+
+    /// Returns the arguments with which Helm puts the archive of a chart of this machine into a folder.
+    pub fn archive_arguments(&self, folder: &str) -> [String; 4] {
+        ["package".to_owned(), format!("--destination={folder}"), "--".to_owned(), self.chart.clone()]
     }
 
     fn found_by(&self) -> impl Iterator<Item = String> {
         let option = |name, value: &Option<String>| value.as_ref().map(|value| format!("--{name}={value}"));
         let devel = self.is_devel.then(|| "--devel".to_owned());
-        [option("repo", &self.repository), option("version", &self.version), devel].into_iter().flatten()
+        // As everywhere, a registry of this machine is one without TLS.
+        let plain = self.is_of_loopback().then(|| "--plain-http".to_owned());
+        [option("repo", &self.repository), option("version", &self.version), devel, plain]
+            .into_iter()
+            .flatten()
+    }
+
+    fn is_of_loopback(&self) -> bool {
+        let of_registry = self.chart.strip_prefix("oci://").and_then(|name| name.parse::<Reference>().ok());
+        of_registry.is_some_and(|reference| reference.repository.host().is_loopback())
     }
 }
 
@@ -130,6 +139,16 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_of_this_machine_is_reached_without_tls() {
+        let arguments = |name: &str| {
+            let chart = Chart { name: name.to_owned(), ..Chart::default() };
+            ChartRun::new(&ChartLocation::Oci, &chart, &Environment::default(), None).template_arguments()
+        };
+        assert!(arguments("oci://localhost:5000/web").contains(&"--plain-http".to_owned()));
+        assert!(!arguments("oci://r.example.com/web").contains(&"--plain-http".to_owned()));
+    }
+
+    #[test]
     fn a_chart_of_a_folder_is_that_folder_of_it() {
         let chart = Chart { name: "web".to_owned(), ..Chart::default() };
         let run = ChartRun::new(
@@ -139,6 +158,10 @@ mod tests {
             None,
         );
         assert_eq!(run.template_arguments(), ["template", "--", "web", "/charts/web"]);
+        assert_eq!(
+            run.template_arguments_into("/tmp/charts"),
+            ["template", "--output-dir=/tmp/charts", "--", "web", "/charts/web"]
+        );
         assert_eq!(run.archive_arguments("/tmp/x"), ["package", "--destination=/tmp/x", "--", "/charts/web"]);
     }
 }

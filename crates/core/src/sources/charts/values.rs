@@ -5,7 +5,7 @@ use super::rendered::{ChartImages, split};
 use crate::formats::yaml::{self, Node, Value, is_read_as_text};
 
 /// The annotations that list images: Artifact Hub's, and that of Helm's improvement proposal 15.
-const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "helm.sh/images"];
+pub(super) const ANNOTATIONS: [&str; 2] = ["artifacthub.io/images", "helm.sh/images"];
 
 /// Returns the images that `Chart.yaml` lists in an annotation.
 ///
@@ -16,11 +16,18 @@ pub fn images_of_annotations(chart: &ChartFiles) -> Result<ChartImages, String> 
     let Some(metadata) = document(&chart.metadata)? else { return Ok(found) };
     let annotations = field(&metadata, "annotations");
     for text in ANNOTATIONS.iter().filter_map(|name| scalar(field(annotations?, name)?)) {
-        let Some(Node { value: Value::List(images), .. }) = document(text)? else { continue };
+        images_listed(text, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Adds the images that the text of an annotation lists.
+pub(super) fn images_listed(text: &str, found: &mut ChartImages) -> Result<(), String> {
+    if let Some(Node { value: Value::List(images), .. }) = document(text)? {
         let images = images.iter().filter_map(|image| scalar(field(image, "image")?));
         images.for_each(|image| found.push(image));
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Returns the images in the values of a chart: `image: REFERENCE`, and objects with `registry`, `repository`, `tag`. Without a
@@ -83,18 +90,6 @@ impl Walk<'_> {
             _ if has_tag => Some(name),
             "" => Some(name),
             tag => Some(format!("{name}:{tag}")),
-        }
-    }
-}
-
-impl ChartImages {
-    /// Adds an image, or a note that says why it is none.
-    pub(super) fn push(&mut self, text: &str) {
-        match split(text) {
-            Ok(image) if self.images.contains(&image) => {}
-            Ok(image) => self.images.push(image),
-            Err(note) if self.notes.contains(&note) => {}
-            Err(note) => self.notes.push(note),
         }
     }
 }

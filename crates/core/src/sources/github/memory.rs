@@ -1,8 +1,7 @@
-//! What GitHub answered before, by address, so that it need not answer again (`ETag`), and until when it takes no requests.
+//! What GitHub answered before, by address, so that it need not answer again (`ETag`).
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::Release;
@@ -14,13 +13,7 @@ const MAX_REMEMBERED_FILE: usize = 8 << 10;
 
 /// What GitHub answered before. It may be lost at any moment.
 #[derive(Debug, Default)]
-pub struct GithubMemory(Mutex<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    answers: BTreeMap<String, Remembered>,
-    limited_until: Option<Timestamp>,
-}
+pub struct GithubMemory(Mutex<BTreeMap<String, Remembered>>);
 
 #[derive(Debug, Clone)]
 pub(super) struct Remembered {
@@ -41,25 +34,16 @@ pub(super) enum Known {
 
 impl GithubMemory {
     pub(super) fn get(&self, url: &str) -> Option<Remembered> {
-        self.0.lock().answers.get(url).cloned()
+        self.0.lock().get(url).cloned()
     }
 
     pub(super) fn put(&self, url: &str, answer: Remembered) {
         if matches!(&answer.known, Known::Text(text) if text.len() > MAX_REMEMBERED_FILE) {
             return;
         }
-        let answers = &mut self.0.lock().answers;
+        let mut answers = self.0.lock();
         if answers.len() < MAX_ANSWERS || answers.contains_key(url) {
             answers.insert(url.to_owned(), answer);
         }
-    }
-
-    pub(super) fn limit(&self, until: Timestamp) {
-        self.0.lock().limited_until = Some(until);
-    }
-
-    /// Returns until when GitHub takes no requests, if it takes none now.
-    pub fn limited_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.0.lock().limited_until.filter(|until| *until > now)
     }
 }

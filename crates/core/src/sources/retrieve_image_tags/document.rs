@@ -15,7 +15,7 @@ pub(super) struct Object<T>(pub(super) Vec<(String, T)>);
 
 /// An entry.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with versionSource")]
 pub(super) struct Settings {
     pub(super) version_source: String,
     #[serde(default)]
@@ -37,7 +37,7 @@ pub(super) struct Settings {
 
 /// A chart.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with chartConfig")]
 pub(super) struct HelmChart {
     #[serde(default)]
     pub(super) devel: bool,
@@ -48,7 +48,7 @@ pub(super) struct HelmChart {
 
 /// Values of a chart.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object with values")]
 pub(super) struct ChartConfig {
     #[serde(default)]
     pub(super) values: Vec<String>,

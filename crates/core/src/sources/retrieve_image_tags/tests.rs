@@ -92,6 +92,24 @@ fn what_cannot_be_used_is_named_with_its_key_and_field() {
     );
     insta::assert_snapshot!(
         refused(r#"{"versionSource": "registry", "image": []}"#),
-        @"unknown field `image`, expected one of `versionSource`, `images`, `versionConstraint`, `versionFilter`, `latest`, `latest_entry`, `imagesFilePath`, `helmCharts`, `imageDenylist`, `additionalVersionFilter` at line 1 column 45"
+        @"app.image: unknown field `image`, expected one of `versionSource`, `images`, `versionConstraint`, `versionFilter`, `latest`, `latest_entry`, `imagesFilePath`, `helmCharts`, `imageDenylist`, `additionalVersionFilter` at line 1 column 45"
     );
+    for (file, message) in [
+        (
+            r#"{"a": 1}"#,
+            "a: invalid type: integer `1`, expected an object with versionSource at line 1 column 7",
+        ),
+        (
+            r#"{"a": {"versionSource": []}}"#,
+            "a.versionSource: invalid type: sequence, expected a string at line 1 column 24",
+        ),
+        (
+            r#"{"a": {"versionSource": "registry", "images": [1]}}"#,
+            "a.images[0]: invalid type: integer `1`, expected a string at line 1 column 48",
+        ),
+        (r#"{"a": {}}"#, "a: missing field `versionSource` at line 1 column 8"),
+        ("[]", "invalid type: sequence, expected an object at line 1 column 0"),
+    ] {
+        assert_eq!(read(file).unwrap_err().to_string(), message);
+    }
 }

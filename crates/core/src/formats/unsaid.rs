@@ -1,0 +1,57 @@
+//! What an `ImageMirror` says and a file of another tool cannot say.
+
+use super::Format;
+use crate::api::{Frequency, ImageMirrorSpec, MirrorSync, MirrorTarget, Referrers, Tls};
+
+/// Returns the fields of a mirror that a file of a format cannot say, each as its path in the spec. Whether tags are replaced is
+/// not among them where the format's tool decides it.
+pub fn unsaid(spec: &ImageMirrorSpec, format: Format) -> Vec<&'static str> {
+    let target = |is_said: fn(&MirrorTarget) -> bool| spec.targets.iter().any(is_said);
+    let replaces = matches!(format, Format::Regsync | Format::SkopeoSync);
+    let fields = [
+        ("targets[].credentials", target(|target| target.credentials.is_some() || target.use_aws_irsa)),
+        ("targets[].tls", target(|target| target.tls.as_ref().is_some_and(|tls| *tls != Tls::default()))),
+        ("targets[].overwrite", target(|target| target.overwrite.is_some())),
+        (
+            "sources[].credentials",
+            spec.sources.iter().any(|one| one.credentials.is_some() || one.use_aws_irsa),
+        ),
+        ("sources[].tls", spec.sources.iter().any(|source| source.tls != Tls::default())),
+        ("sync", !replaces && spec.sync == MirrorSync::Follow),
+        ("follow", !replaces && !spec.follow.is_empty()),
+        ("frequency", spec.schedule.is_none() && spec.frequency != Frequency::DEFAULT_TEXT),
+        ("schedule", spec.schedule.is_some()),
+        ("platforms", !spec.platforms.is_empty()),
+        ("referrers", spec.referrers != Referrers::default()),
+        ("minAge", spec.min_age.is_some()),
+        ("updates", !spec.updates.is_empty()),
+        ("suspend", spec.suspend),
+    ];
+    fields.into_iter().filter(|(_, is_said)| *is_said).map(|(field, _)| field).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_that_a_format_cannot_say_is_named() {
+        let spec: ImageMirrorSpec = serde_json::from_value(serde_json::json!({
+            "targets": [{ "repository": "r.io/m", "default": true, "credentials": { "secretName": "s" }, "tls": { "mode": "SkipVerify" },
+                "overwrite": "IfMissing" }],
+            "sources": [{ "registry": "quay.io", "useAwsIRSA": true, "tls": { "mode": "PlainHTTP" } }],
+            "sync": "Follow", "follow": ["latest"], "schedule": "0 3 * * *", "platforms": ["linux/amd64"],
+            "referrers": "All", "minAge": "3d", "suspend": true,
+            "updates": [{ "name": "a", "from": { "githubRelease": { "owner": "o", "repository": "r" } } }],
+        }))
+        .unwrap();
+        let of_rancher = unsaid(&spec, Format::Rancher);
+        insta::assert_snapshot!(of_rancher.join("\n"));
+        let of_regsync = unsaid(&spec, Format::Regsync);
+        let besides = of_rancher.iter().filter(|field| !of_regsync.contains(field));
+        assert_eq!(besides.collect::<Vec<_>>(), [&"sync", &"follow"]);
+        let often = ImageMirrorSpec { frequency: "1h".to_owned(), ..ImageMirrorSpec::default() };
+        assert_eq!(unsaid(&often, Format::ImagesList), ["frequency"]);
+        assert!(unsaid(&ImageMirrorSpec::default(), Format::Rancher).is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! `registryCredentials`: each becomes a Secret, which is created by hand, and a source that names it.
+
+use serde_json::{Value, json};
+
+use super::Made;
+use super::settings::Settings;
+
+/// Where passwords are typed.
+const TYPED: &str = "--docker-username=USER --docker-password=PASSWORD";
+
+/// Returns the command that creates the Secret for a registry. No value is read to write it.
+pub(super) fn secret_command(name: &str, registry: &str) -> String {
+    let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
+    format!("kubectl create secret docker-registry {name} --docker-server={server} {TYPED}")
+}
+
+/// Makes the sources.
+pub(super) fn sources(settings: &Settings<'_>, made: &mut Made) {
+    let mut all: Vec<Value> = Vec::new();
+    let entries: Vec<&Value> = settings.elements("registryCredentials").collect();
+    for (number, entry) in entries.into_iter().enumerate() {
+        let field = format!("registryCredentials[{number}]");
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+        for key in
+            ["usernameEnv", "passwordEnv", "tokenEnv"].map(text).into_iter().filter(|name| !name.is_empty())
+        {
+            settings.is_set(key);
+        }
+        let aliases = entry.get("registryAliases").and_then(Value::as_array).into_iter().flatten();
+        let hosts = std::iter::once(text("registry")).chain(aliases.filter_map(Value::as_str));
+        let hosts: Vec<String> = hosts.map(str::to_lowercase).filter(|host| !host.is_empty()).collect();
+        let (wild, hosts): (Vec<String>, Vec<String>) =
+            hosts.into_iter().partition(|host| host.contains(['*', '?', '[']));
+        for host in wild {
+            made.not_carried(&field, format!("{host} stands for several registries; write a source for each of them, or have an administrator lend the credentials with a RegistryAccess"));
+        }
+        let Some(first) = hosts.first() else { continue };
+        let name = secret_name(first);
+        made.commands.push(secret_command(&name, first));
+        if ["token", "tokenEnv"].map(text).iter().any(|token| !token.is_empty()) {
+            made.changed(&field, "its token was sent as it is, without being exchanged; here it is a password, with the user that the registry wants for tokens");
+        }
+        all.extend(
+            hosts.iter().map(|host| json!({ "registry": host, "credentials": { "secretName": name } })),
+        );
+    }
+    if !all.is_empty() {
+        made.set("sources", all);
+    }
+}
+
+/// Returns the name of the Secret for a registry.
+fn secret_name(host: &str) -> String {
+    let plain: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    format!("copycat-{}", plain.trim_matches('-'))
+}

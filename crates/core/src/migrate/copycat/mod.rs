@@ -1,0 +1,152 @@
+//! k8s-copycat's configuration, its file and its environment, as a `WorkloadMirror` and settings of the agent.
+//!
+//! Its environment goes before its file, as there. Its file is read strictly, which copycat did not: what it ignored in
+//! silence is named.
+
+mod credentials;
+mod destination;
+mod paths;
+mod settings;
+mod workloads;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Change, Outcome};
+use crate::api::WorkloadMirrorSpec;
+use crate::workloads::WorkloadRequest;
+use settings::Settings;
+
+/// What copycat was told.
+#[derive(Debug, Clone, Default)]
+pub struct CopycatInput {
+    /// Its file, if it had one.
+    pub file: Option<Value>,
+    /// Its environment. A value that is none of ours to know is empty: that it is set is enough.
+    pub env: BTreeMap<String, String>,
+    /// The name of the resource.
+    pub name: String,
+    /// Its namespace, if it is to have one.
+    pub namespace: Option<String>,
+}
+
+/// What that becomes here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MigratedCopycat {
+    /// The `WorkloadMirror`.
+    pub object: Value,
+    /// Settings of the agent, by the names of their variables.
+    pub agent: BTreeMap<String, String>,
+    /// Commands that create the Secrets that the resource names.
+    pub commands: Vec<String>,
+    /// What became of each setting.
+    pub changes: Vec<Change>,
+}
+
+/// What is made of one setting after the other.
+#[derive(Debug, Default)]
+struct Made {
+    spec: Map<String, Value>,
+    agent: BTreeMap<String, String>,
+    commands: Vec<String>,
+    changes: Vec<Change>,
+}
+
+/// Returns what copycat's configuration becomes.
+pub fn migrate_copycat(input: &CopycatInput) -> MigratedCopycat {
+    let mut made = Made::default();
+    let settings = Settings::new(input, &mut made.changes);
+    destination::destination(&settings, &mut made);
+    workloads::workloads(&settings, &mut made);
+    workloads::contents(&settings, &mut made);
+    workloads::mode(&settings, &mut made);
+    credentials::sources(&settings, &mut made);
+    agent(&settings, &mut made);
+    settings.report_unknown(&mut made.changes);
+    check(input, &mut made);
+    let mut metadata = json!({ "name": input.name });
+    if let (Some(namespace), Some(metadata)) = (&input.namespace, metadata.as_object_mut()) {
+        metadata.insert("namespace".to_owned(), namespace.as_str().into());
+    }
+    let object = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror", "metadata": metadata,
+        "spec": made.spec });
+    MigratedCopycat { object, agent: made.agent, commands: made.commands, changes: made.changes }
+}
+
+/// Says what the agent would refuse.
+fn check(input: &CopycatInput, made: &mut Made) {
+    if made.changes.iter().any(|change| change.outcome == Outcome::Unusable) {
+        return;
+    }
+    match serde_json::from_value::<WorkloadMirrorSpec>(made.spec.clone().into()) {
+        Err(error) => made.unusable("", error.to_string()),
+        Ok(spec) => {
+            let read = WorkloadRequest::parse(&spec, input.namespace.as_deref().unwrap_or_default());
+            let problems = read.err().map(|error| error.problems).unwrap_or_default();
+            for problem in problems {
+                made.unusable(&format!("spec.{}", problem.field), problem.message);
+            }
+        }
+    }
+}
+
+impl Made {
+    fn set(&mut self, field: &str, value: impl Into<Value>) {
+        self.spec.insert(field.to_owned(), value.into());
+    }
+
+    fn changed(&mut self, field: &str, reason: impl Into<String>) {
+        self.say(field, Outcome::Changed, reason);
+    }
+
+    fn kept(&mut self, field: &str, reason: impl Into<String>) {
+        self.say(field, Outcome::Kept, reason);
+    }
+
+    fn not_carried(&mut self, field: &str, reason: impl Into<String>) {
+        self.say(field, Outcome::NotCarried, reason);
+    }
+
+    fn unusable(&mut self, field: &str, reason: impl Into<String>) {
+        self.say(field, Outcome::Unusable, reason);
+    }
+
+    fn say(&mut self, field: &str, outcome: Outcome, reason: impl Into<String>) {
+        self.changes.push(Change { field: field.to_owned(), outcome, reason: reason.into() });
+    }
+}
+
+/// Settings that are the agent's here, and those that are nobody's to set.
+fn agent(settings: &Settings<'_>, made: &mut Made) {
+    if let Some(minutes) = settings.number("failureCooldownMinutes", made) {
+        made.agent.insert("FAILURE_COOLDOWN_MINUTES".to_owned(), minutes.to_string());
+        made.kept("failureCooldownMinutes", "it is the agent's setting FAILURE_COOLDOWN_MINUTES, for all resources, and survives its restarts");
+    }
+    if let Some(count) = settings.number("maxConcurrentReconciles", made) {
+        made.not_carried("maxConcurrentReconciles", format!("{count} was for each of six controllers; the agent's MAX_CONCURRENT_RECONCILES is for all resources, with a default of 32"));
+    }
+    match settings.number("forceReconcileMinutes", made) {
+        Some(0) | None => {}
+        Some(minutes) => made.set("frequency", format!("{minutes}m")),
+    }
+    if let Some(text) = settings.text("requestTimeout", made) {
+        made.not_carried("requestTimeout", format!("{text} was for a whole image; requests have bounds of their own here, and a copy has jobTemplate.activeDeadlineSeconds (JOB_DEADLINE_SECONDS)"));
+    }
+    for name in ["registryRetryAttempts", "registryRetryBackoff"] {
+        if settings.text(name, made).is_some() {
+            made.not_carried(name, "requests are tried again with growing pauses, and a copy that fails after 10 s, 20 s and so on");
+        }
+    }
+    if let Some(level) = settings.text("logLevel", made) {
+        made.agent.insert("RUST_LOG".to_owned(), level.to_lowercase());
+    }
+    if let Some(address) = settings.text("METRICS_ADDR", made) {
+        let address = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
+        made.agent.insert("LISTEN".to_owned(), address);
+        made.kept("METRICS_ADDR", "it is the agent's setting LISTEN, where health is answered too; what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync");
+    }
+}
+
+#[cfg(test)]
+mod tests;

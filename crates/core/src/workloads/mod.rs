@@ -1,0 +1,41 @@
+//! What a `WorkloadMirror` means: what workloads use, and the Images that this becomes. Pure; agent and plugin come to the
+//! same answer.
+//!
+//! ```text
+//!  spec ── WorkloadRequest::parse ──▶ WorkloadRequest ─┐
+//!  pods, templates ── observed ──▶ Usage ─▶ UsedImage ─┼── plan ──▶ Plan { children, gone, findings, uses, counts }
+//!  Images as they are ── ChildImage::read ─────────────┘                  └─▶ WorkloadRequest::image_spec
+//!
+//!  a pod that cannot pull ── origins ──▶ candidates, in the order in which they are asked
+//! ```
+
+mod added;
+mod child;
+mod digests;
+mod excluded;
+mod namespaces;
+mod observed;
+mod origins;
+mod paths;
+mod plan;
+mod recorded;
+mod request;
+mod retention;
+mod usage;
+
+pub use added::{POD, Workload};
+pub use child::{ChildImage, PlannedChild, UnusedSince};
+pub use excluded::Excluded;
+pub use namespaces::NamespaceChoice;
+pub use observed::{
+    ObservedContainer, ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedStatus,
+    ObservedTemplate, ObservedWorkload, running_digest,
+};
+pub use origins::{HourlyLimit, Origin, Route, next_try, origins, wants};
+pub use paths::{PathError, PathMap, Prefix, PrefixError};
+pub use plan::{Finding, FoundOrigin, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan};
+pub use request::{PlatformChoice, WorkloadRequest, WorkloadSpecError};
+pub use usage::{ImageUser, Newest, RunningPods, Usage, UsedImage};
+
+#[cfg(test)]
+mod tests;
