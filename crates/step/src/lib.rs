@@ -6,6 +6,8 @@
 //! push     checks it, gives the base its own layers back, skopeo copy by digest
 //! ```
 //!
+//! Beside them it reads, in a container after Helm's, which images a rendered chart has ([`images_of`]).
+//!
 //! Programs are started with argument vectors and an environment of our own; no shell reads a text of a user.
 
 pub mod access;
@@ -18,6 +20,7 @@ pub mod dockerfile;
 mod end_request;
 mod failed;
 mod handover;
+pub mod images_of;
 mod places;
 mod prepare;
 mod program;

@@ -1,15 +1,20 @@
-//! `imgop-step prepare|build|push PART…`: what a container of a build's pod runs. See the library.
+//! `imgop-step prepare|build|push PART…`: what a container of a build's pod runs. `imgop-step images-of FOLDER`: what the
+//! container after Helm's runs. See the library.
 
 mod reporter;
 
+use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use imgop_core::build::BuildFailure;
-use imgop_core::build::step::{StepInput, StepReport};
+use imgop_core::build::step::{StepInput, StepReport, place};
+use imgop_core::sources::charts::report::IMAGES_OF;
+use imgop_step::images_of::images_of;
 use imgop_step::{EndRequest, Failed, Places, build, prepare, push};
 use reporter::Reporter;
 
@@ -23,6 +28,11 @@ const TERMINATED: u8 = 128 + 15;
 fn main() -> ExitCode {
     let (ends, reporter) = (EndRequest::default(), Arc::new(Reporter::default()));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, folder] = &arguments[..]
+        && command == IMAGES_OF
+    {
+        return report_images(Path::new(folder));
+    }
     let of_signal = (ends.clone(), reporter.clone(), arguments.first().cloned().unwrap_or_default());
     thread::spawn(move || end_when_asked(&of_signal.0, &of_signal.1, &of_signal.2));
     let mut report = StepReport::default();
@@ -39,6 +49,21 @@ fn main() -> ExitCode {
     };
     reporter.write(&report);
     code
+}
+
+/// Reports the images of what a chart was rendered to. An error is the last line of the log, which Kubernetes reports.
+fn report_images(folder: &Path) -> ExitCode {
+    let reported = images_of(folder).map_err(|error| error.to_string()).and_then(|report| {
+        fs::write(place::TERMINATION_MESSAGE, report)
+            .map_err(|error| format!("cannot write {}: {error}", place::TERMINATION_MESSAGE))
+    });
+    match reported {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{}", imgop_registry::printable(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn run(arguments: &[String], ends: &EndRequest, report: &mut StepReport) -> Result<(), Failed> {
