@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::schedule::Uptime;
-use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use imgop_registry::ecr::{EcrRepositories, EcrSettings, EcrTokens};
 use imgop_registry::{Registries, RequestLimits, Settings, WriteGate};
 use jiff::Timestamp;
 use kube::Client;
@@ -19,6 +19,7 @@ use crate::jobs::Jobs;
 use crate::jobs::budget::{Caps, KindCap};
 use crate::metrics::Metrics;
 use crate::notifications::Notifications;
+use crate::object_room::ObjectRoom;
 use crate::registry_access::default_destinations::DefaultDestinations;
 use crate::registry_access::{AccessResolver, Policies};
 use crate::turns::Turns;
@@ -45,6 +46,8 @@ pub struct Agent {
     pub registries: Registries,
     /// Tokens of ECR, from the agent's own AWS identity.
     pub ecr: EcrTokens,
+    /// Repositories of ECR that are created where they are missing.
+    pub ecr_repositories: EcrRepositories,
     /// Secrets that objects name.
     pub secrets: Secrets,
     /// `ConfigMaps` that objects name.
@@ -59,6 +62,8 @@ pub struct Agent {
     pub policies: Policies,
     /// All Jobs, and how many there may be.
     pub jobs: Jobs,
+    /// The room that there is for objects.
+    pub object_room: ObjectRoom,
     /// Where events go.
     pub events: Events,
     /// Where notifications go.
@@ -102,10 +107,12 @@ impl Agent {
         let policies = Policies::new(client.clone());
         let limiting = policies.clone();
         let request_limits = RequestLimits::new(move |host, port| limiting.request_limit(host, port));
+        let aws = EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok());
         let max_pending = Duration::from_secs(config.job_pending_seconds.into());
         Self {
             registries: Registries::new(Settings { write_gate, request_limits, ..config.registries() }),
-            ecr: EcrTokens::new(EcrSettings::of_environment(user_agent, |name| std::env::var(name).ok())),
+            ecr: EcrTokens::new(aws.clone()),
+            ecr_repositories: EcrRepositories::new(aws),
             secrets: Secrets::new(client.clone()),
             config_maps: ConfigMaps::new(client.clone()),
             given: Vec::new(),
@@ -120,6 +127,7 @@ impl Agent {
                 config.lent_namespace().to_owned(),
             ),
             rights,
+            object_room: ObjectRoom::of(&config),
             events: Events::new(client.clone()),
             notifications: Notifications::default(),
             turns: Turns::new(config.max_concurrent_reconciles.into()),
@@ -146,6 +154,14 @@ impl Agent {
     #[must_use]
     pub fn lending(self, given: Vec<GivenCredentials>) -> Self {
         Self { given, ..self }
+    }
+
+    /// Returns the same agent with another identity at AWS.
+    #[cfg(test)]
+    #[must_use]
+    pub fn at_aws(self, settings: EcrSettings) -> Self {
+        let (ecr, ecr_repositories) = (EcrTokens::new(settings.clone()), EcrRepositories::new(settings));
+        Self { ecr, ecr_repositories, ..self }
     }
 
     /// Returns the same agent, which sends its notifications there.

@@ -48,6 +48,11 @@ impl<K: Hash + Eq> ByteSums<K> {
         }
     }
 
+    /// Returns all sums, each with its key.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, usize)> {
+        self.0.iter().map(|(key, bytes)| (key, *bytes))
+    }
+
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

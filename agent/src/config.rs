@@ -7,18 +7,18 @@ pub mod given_credentials;
 pub mod image_operator;
 mod jobs;
 mod metrics;
+mod namespaces;
 mod notifications;
 mod process;
 mod version_sources;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
 use imgop_core::api::{DefaultDestination, JobTemplateSpec};
-use imgop_core::copy::Cooldown;
+use imgop_core::copy::{Cooldown, MAX_TAGS_PER_IMAGE};
 use imgop_core::default_destination::{Defaults, DestinationPrefix, InvalidDefaults, Origin, PrefixError};
 use imgop_core::job_proxies::InPlaceOfOwn;
 pub use imgop_core::job_proxies::{Proxies, ProxyError};
@@ -29,6 +29,8 @@ pub use builds::{BuildSettings, BuildTier};
 pub use election::ElectionSettings;
 pub use jobs::JobSettings;
 pub use metrics::MetricsSettings;
+pub use namespaces::Namespaces;
+use namespaces::parse_namespaces;
 pub use notifications::{NotificationEvent, NotificationSettings};
 pub use process::{ProcessSettings, SettingsError};
 pub use version_sources::VersionSourceSettings;
@@ -99,16 +101,16 @@ pub struct Config {
     pub max_jobs: u16,
 
     /// Tags that one Image may select at most.
-    #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, env = "MAX_TAGS_PER_IMAGE", default_value_t = MAX_TAGS_PER_IMAGE, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_tags_per_image: u16,
 
-    /// Most bytes that are kept of the Images of one namespace, and likewise of its `ImageBuilders`; a thousand small ones
-    /// take about one and a half million. What does not fit is `InvalidSpec` until there is room.
+    /// Most bytes that are kept of the objects of one namespace, all kinds together; a thousand small Images take about
+    /// one and a half million. What does not fit is `InvalidSpec` until there is room.
     #[arg(long, env = "MAX_OBJECT_BYTES_PER_NAMESPACE", default_value_t = 24 << 20, value_parser = clap::value_parser!(u32).range(1 << 20..))]
     pub max_object_bytes_per_namespace: u32,
 
-    /// Most bytes that are kept of all Images, and likewise of all `ImageBuilders`. A namespace has an eighth of its own
-    /// bound in any case.
+    /// Most bytes that are kept of all objects, all kinds together. A namespace has an eighth of its own bound in any
+    /// case.
     #[arg(long, env = "MAX_OBJECT_BYTES", default_value_t = 40 << 20, value_parser = clap::value_parser!(u32).range(1 << 20..))]
     pub max_object_bytes: u32,
 
@@ -226,59 +228,6 @@ const DEFAULT_SERVICE_ACCOUNT: &str = "imgop-system:imgop-agent";
 
 /// The longest time that Kubernetes takes for a Job, a signed number of 32 bits.
 const MAX_SECONDS: i64 = i32::MAX as i64;
-
-/// Which namespaces are watched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Namespaces {
-    /// All of them; must be asked for with `*`.
-    All,
-    /// These.
-    Named(BTreeSet<String>),
-}
-
-impl Namespaces {
-    /// Returns whether a namespace is one of them.
-    pub fn include(&self, namespace: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named(names) => names.contains(namespace),
-        }
-    }
-}
-
-impl fmt::Display for Namespaces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("*"),
-            Self::Named(names) => {
-                f.write_str(&names.iter().map(String::as_str).collect::<Vec<_>>().join(","))
-            }
-        }
-    }
-}
-
-/// Reads a list of namespaces. What names nothing is refused: it must never widen to everything
-/// (copycat's bug C2).
-fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
-    if text.trim() == "*" {
-        return Ok(Namespaces::All);
-    }
-    let names: BTreeSet<String> =
-        text.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
-    if names.is_empty() {
-        return Err("it names no namespace; write * for all of them".to_owned());
-    }
-    let is_label = |name: &str| {
-        name.len() <= 63
-            && !name.starts_with('-')
-            && !name.ends_with('-')
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    match names.iter().find(|name| !is_label(name)) {
-        Some(bad) => Err(format!("{bad:?} is not the name of a namespace; * stands alone or not at all")),
-        None => Ok(Namespaces::Named(names)),
-    }
-}
 
 /// Reads a list of addresses, which may be empty.
 fn parse_addresses(text: &str) -> Result<BTreeSet<IpAddr>, String> {

@@ -65,6 +65,7 @@ mod tests {
             metrics_name_objects: false,
             metrics_max_series: 10,
             metrics_image_operator_names: names,
+            metrics_copycat_names: false,
         };
         let registries = Registries::new(imgop_fakes::settings());
         export(&metrics, &settings, || DockerHubQuota(registries.clone()));

@@ -1,14 +1,16 @@
 //! imgop's agent: watches resources and turns them into Jobs.
 //!
-//! What belongs to one kind stands in that kind's folder, such as [`image`], [`image_builder`] and [`image_mirror`]. Everything else
+//! What belongs to one kind stands in that kind's folder, such as [`image`], [`image_builder`], [`image_mirror`] and [`workload_mirror`]. Everything else
 //! serves any kind: the [`controller`] runs it, the [`Agent`] lends it what all kinds share, [`cluster`], [`jobs`] and
 //! [`registry_access`] are what that is made of.
 
 pub mod agent;
 mod byte_sums;
+pub mod children;
 pub mod cluster;
 pub mod config;
 pub mod controller;
+pub mod copycat_names;
 pub mod heartbeat;
 pub mod image;
 pub mod image_builder;
@@ -19,11 +21,13 @@ pub mod leader_election;
 mod log_writer;
 pub mod metrics;
 pub mod notifications;
+pub mod object_room;
 pub mod probe;
 pub mod registry_access;
 pub mod tag_claims;
 pub mod turns;
 pub mod web;
+pub mod workload_mirror;
 
 use imgop_core::api::{
     BUILD_ANNOTATION, COPIES_ANNOTATION, OWNER_ANNOTATION, ROUTE_ANNOTATION, TEMPLATE_ANNOTATION,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
+use imgop_agent::children::ChildImages;
 use imgop_agent::config::given_credentials::GivenCredentials;
 use imgop_agent::config::{ProcessSettings, SettingsError};
 use imgop_agent::controller::{self, READY_WITHOUT_SOME_AFTER, ReadyGate, Watched};
@@ -23,6 +24,8 @@ use imgop_agent::leader_election::{
 use imgop_agent::metrics::Metrics;
 use imgop_agent::notifications::{Notifications, Webhook};
 use imgop_agent::registry_access::status::Reporter;
+use imgop_agent::workload_mirror::workloads::Workloads;
+use imgop_agent::workload_mirror::{Others, WorkloadMirrors, watch_workloads};
 use imgop_agent::{Agent, Config, OF_KINDS, log_writer, probe, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +201,7 @@ async fn work(
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let mirrors = Watched::new(&agent.config.watch_namespaces, &ready_gate);
+    let workload_mirrors = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let namespaces = agent.config.watch_namespaces.clone();
     let jobs = agent.jobs.clone().run(namespaces, ready_gate.clone(), stop.clone());
     let jobs = tokio::spawn(run_until_stop(jobs, stop.clone()));
@@ -218,15 +222,24 @@ async fn work(
     };
     let reports = tokio::spawn(run_until_stop(reports, stop.clone()));
     let image_builders = ImageBuilders::new(agent.clone(), builders.objects(), images.objects());
-    let image_mirrors = ImageMirrors::new(agent.clone(), images.objects());
+    let children = ChildImages::new(images.objects());
+    let image_mirrors = ImageMirrors::new(agent.clone(), children.clone());
+    let others = Others { image_mirrors: mirrors.objects(), workload_mirrors: workload_mirrors.objects() };
+    let workloads = Workloads::default();
+    let seen = (workloads.clone(), agent.clone(), workload_mirrors.objects());
+    let seeing = watch_workloads(seen.0, seen.1, seen.2, stop.clone());
+    let seeing = tokio::spawn(run_until_stop(seeing, stop.clone()));
+    let of_workloads = WorkloadMirrors::new(agent.clone(), children, workloads, others);
     let copied = Images::new(agent, images.objects()).beside(builders.objects());
     let building = controller::run(image_builders, builders, stop.clone());
     let copying = controller::run(copied, images, stop.clone());
     let mirroring = controller::run(image_mirrors, mirrors, stop.clone());
-    let controllers = async { tokio::join!(copying, building, mirroring) };
+    let following = controller::run(of_workloads, workload_mirrors, stop.clone());
+    let controllers = async { tokio::join!(copying, building, mirroring, following) };
     let accepting = tokio::spawn(async move { ready_gate.accept_some(READY_WITHOUT_SOME_AFTER).await });
     Box::pin(run_until_stopped(controllers, stop)).await;
     accepting.abort();
+    seeing.await.context("the watches of workloads")??;
     reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?

@@ -7,7 +7,10 @@ mod registries;
 use std::fmt;
 use std::sync::Arc;
 
+use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_registry::Registries;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -120,6 +123,18 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION")), ("revision", REVISION)]);
         metrics.register("build", "The program: its version, and the commit that it was built from", build);
         metrics
+    }
+
+    /// Counts a sync of an object that has ended with these conditions.
+    pub fn sync_ended<K: Resource<DynamicType = ()>>(&self, conditions: &[Condition], now: Timestamp) {
+        let of_kind = OfKind::of::<K>();
+        if is_true(conditions, READY) {
+            self.last_success.get_or_create(&of_kind).set(now.as_second());
+        }
+        if let Some(ready) = find(conditions, READY) {
+            let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
+            self.syncs.get_or_create(&ended).inc();
+        }
     }
 
     /// Adds a counter. Its name gets the prefix `imgop_`, and counters the suffix `_total`.

@@ -45,6 +45,17 @@ impl Events {
         self.publish(owner, NORMAL, reason, action, note, Some(secondary)).await;
     }
 
+    /// Reports something that no condition says.
+    pub async fn warn(&self, owner: &Owner, reason: &str, action: &str, note: String) {
+        self.publish(owner, WARNING, reason, action, note, None).await;
+    }
+
+    /// Reports what was changed for an object elsewhere, or was not: a repository that is made, a tag that is deleted.
+    pub async fn change(&self, owner: &Owner, reason: &str, action: &str, note: String) {
+        let type_ = if reason == reasons::REPOSITORY_NOT_ADOPTED { WARNING } else { NORMAL };
+        self.publish(owner, type_, reason, action, note, None).await;
+    }
+
     /// Reports a change of status: that the object became ready, with what is new, or a failure that is new.
     pub async fn transition(
         &self,

@@ -7,6 +7,7 @@ mod decode;
 pub mod events;
 #[cfg(test)]
 pub mod fixtures;
+pub mod group_rights;
 mod keep;
 pub mod owner;
 pub mod per_object;

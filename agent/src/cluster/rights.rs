@@ -175,14 +175,16 @@ impl Rights {
         Ok(None)
     }
 
-    /// Returns what an administrator does to grant a right in a namespace: a command.
+    /// Returns what an administrator does to grant a right in a namespace, or in all of them where that is empty: a
+    /// command.
     pub fn how_to_grant(&self, right: Right, namespace: &str) -> String {
         let Role { binding, cluster_role } = right.role;
-        format!(
-            "to allow it: kubectl create rolebinding {binding} -n {namespace} --clusterrole={cluster_role} \
-             --serviceaccount={}",
-            self.service_account
-        )
+        let bind = match namespace {
+            "" => format!("clusterrolebinding {binding}"),
+            namespace => format!("rolebinding {binding} -n {namespace}"),
+        };
+        let account = &self.service_account;
+        format!("to allow it: kubectl create {bind} --clusterrole={cluster_role} --serviceaccount={account}")
     }
 }
 

@@ -21,7 +21,7 @@ use super::pruner::{Part, Pruner, Shape};
 
 /// Objects of a page. However large they are, only what is kept of one at a time is in memory, so pages spare the
 /// API server and not this process.
-const PAGE_SIZE: u32 = 1000;
+const PAGE_SIZE: u32 = 500;
 /// Seconds after which a watch is renewed: one whose connection died unseen is back within this and a little
 /// more.
 const WATCH_SECONDS: u32 = 60;
@@ -37,6 +37,8 @@ pub struct Watch {
     pub namespace: Option<String>,
     /// Only objects with these labels.
     pub label_selector: Option<String>,
+    /// Only objects with these fields.
+    pub field_selector: Option<&'static str>,
     /// What is kept of each object.
     pub keep: Keep,
 }
@@ -127,7 +129,12 @@ impl Reader {
     }
 
     fn selected(&self) -> ListParams {
-        ListParams { label_selector: self.what.label_selector.clone(), ..ListParams::default() }
+        let field_selector = self.what.field_selector.map(str::to_owned);
+        ListParams {
+            label_selector: self.what.label_selector.clone(),
+            field_selector,
+            ..ListParams::default()
+        }
     }
 
     async fn open_list<K>(&mut self, page: ListParams) -> watcher::Result<(Body, Pruner)>
@@ -182,6 +189,7 @@ impl Reader {
     {
         let params = WatchParams {
             label_selector: self.what.label_selector.clone(),
+            field_selector: self.what.field_selector.map(str::to_owned),
             timeout: Some(WATCH_SECONDS),
             bookmarks: true,
             ..WatchParams::default()

@@ -5,6 +5,7 @@ use clap::{ArgAction, Args};
 use super::as_limit;
 
 /// What /metrics shows.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Debug, Clone, Args)]
 pub struct MetricsSettings {
     /// Whether /metrics names the hosts of registries. Whoever reaches it learns which ones all tenants use.
@@ -25,6 +26,11 @@ pub struct MetricsSettings {
     /// that ask for those. Those that name images need `METRICS_NAME_OBJECTS`, too.
     #[arg(long, env = "METRICS_IMAGE_OPERATOR_NAMES", default_value_t = true, action = ArgAction::Set)]
     pub metrics_image_operator_names: bool,
+
+    /// Whether copies are also counted under the names that k8s-copycat gave them, for dashboards that ask for those. They
+    /// name registries only with `METRICS_NAME_REGISTRIES`.
+    #[arg(long, env = "METRICS_COPYCAT_NAMES", default_value_t = true, action = ArgAction::Set)]
+    pub metrics_copycat_names: bool,
 }
 
 impl MetricsSettings {

@@ -13,4 +13,10 @@ pub struct VersionSourceSettings {
     /// Address of GitHub's host for raw files.
     #[arg(long, env = "GITHUB_RAW_URL", default_value = "https://raw.githubusercontent.com/")]
     pub github_raw_url: Url,
+
+    /// Image with helm in its PATH, 3 or 4, for `updates` of ImageMirrors that look for the images in what charts' templates
+    /// make (imagesFrom: Template). It runs in Jobs of the ImageMirror's namespace, beside `BUILDER_IMAGE`. If empty, these
+    /// updates are refused; others need no Helm.
+    #[arg(long, env = "HELM_IMAGE", default_value = "")]
+    pub helm_image: String,
 }

@@ -12,6 +12,7 @@
 mod known_objects;
 mod objects;
 mod reconcile;
+mod slot;
 mod store_bound;
 mod stored;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod worker;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::stream::select_all;
@@ -45,12 +46,12 @@ pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
 use crate::cluster::status::{WithConditions, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
-use crate::notifications::{Completed, Told};
+use crate::notifications::Completed;
 use crate::turns::TurnKey;
 use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, MAX_NAMES, Object, PassResult, Reconcile, Report};
-use store_bound::StoreLimits;
+use slot::{Remembered, Slot};
 pub use stored::{NamespacedName, Stored};
 use worker::{Worker, changed};
 
@@ -75,7 +76,7 @@ pub async fn run<R: Reconcile>(kind: R, watched: Watched<R::Kind>, stop: Cancell
     agent.metrics.objects.add(known_objects::of(&runner));
     let parts = watched.into_parts().into_iter().map(|part| {
         let (agent, runner) = (agent.clone(), runner.clone());
-        let (store, changes) = part.watch(agent.client.clone(), R::KEEP, StoreLimits::of(&agent.config));
+        let (store, changes) = part.watch(agent.client.clone(), R::KEEP, agent.object_room.clone());
         let due = changes.map(move |event| {
             leave_queue(&event, &agent);
             wake_controller(&event, &agent);
@@ -141,54 +142,6 @@ async fn evict_deleted<R: Reconcile>(runner: Arc<Runner<R>>) {
         }
         runner.memories.evict_deleted(exists);
         runner.kind.evict(&exists);
-    }
-}
-
-/// A report whose status could not be written, and the generation of the spec that it is of.
-type Pending<S> = (Option<i64>, Report<S>);
-
-/// What is remembered of one object. There may be ten thousand.
-struct Slot<R: Reconcile> {
-    /// The kind's own.
-    memory: R::Memory,
-    /// What is to be written yet.
-    pending: Option<Box<Pending<R::Status>>>,
-    /// When its status was written last.
-    written: Option<Timestamp>,
-    /// How many times in a row the API server failed a pass.
-    api_failures: u32,
-    /// Why the object could not be decoded, once that is reported.
-    undecodable: Option<String>,
-    /// When the pass that runs came to the end of a look.
-    looked: Option<Timestamp>,
-    /// The trouble that the last notification told of, if it has not ended.
-    told: Option<Box<Told>>,
-}
-
-/// What is remembered of one object, and what metrics show of that without waiting for a pass.
-struct Remembered<R: Reconcile> {
-    slot: tokio::sync::Mutex<Slot<R>>,
-    /// When a look last ended, in seconds since 1970; 0 if none has since this process began.
-    last_look: AtomicI64,
-}
-
-impl<R: Reconcile> Default for Slot<R> {
-    fn default() -> Self {
-        Self {
-            memory: R::Memory::default(),
-            pending: None,
-            written: None,
-            api_failures: 0,
-            undecodable: None,
-            looked: None,
-            told: None,
-        }
-    }
-}
-
-impl<R: Reconcile> Default for Remembered<R> {
-    fn default() -> Self {
-        Self { slot: tokio::sync::Mutex::default(), last_look: AtomicI64::new(0) }
     }
 }
 

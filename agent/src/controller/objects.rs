@@ -13,12 +13,13 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::de::DeserializeOwned;
 
 use super::Object;
-use super::store_bound::{StoreBound, StoreLimits};
+use super::store_bound::StoreBound;
 use super::stored::{NamespacedName, Stored};
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, find, watch};
 use crate::config::Namespaces;
+use crate::object_room::ObjectRoom;
 
 /// What a watch of the agent sends.
 pub type Change<K> = Result<watcher::Event<Stored<K>>, watcher::Error>;
@@ -168,11 +169,11 @@ impl<K: Object> Part<K> {
         self,
         client: Client,
         keep: Keep,
-        limits: StoreLimits,
+        room: ObjectRoom,
     ) -> (Store<Stored<K>>, impl Stream<Item = Change<K>>) {
         let (mut handle, mut is_known, mut writer) = (self.handle, false, self.writer);
-        let what = Watch { namespace: self.namespace, label_selector: None, keep };
-        let bound = StoreBound::new(self.store.clone(), limits);
+        let what = Watch { namespace: self.namespace, label_selector: None, field_selector: None, keep };
+        let bound = StoreBound::new(self.store.clone(), room);
         let changes = bounded(client, what, bound).inspect(move |event| match event {
             Ok(event) => {
                 writer.apply_watcher_event(event);
@@ -198,15 +199,21 @@ fn bounded<K: Object>(client: Client, what: Watch, bound: StoreBound<K>) -> impl
     stream::unfold((events, bound), move |(mut events, mut bound)| {
         let (client, what) = (client.clone(), what.clone());
         async move {
-            let event = match bound.next_with_room() {
-                Some(name) => read_again(client, what, &name).await,
-                None => None,
-            };
-            let event = match event {
-                Some(event) => Ok(event),
-                None => events.next().await?,
-            };
-            Some((event.map(|event| bound.bound(event)), (events, bound)))
+            loop {
+                let event = match bound.next_with_room() {
+                    Some(name) => read_again(client.clone(), what.clone(), &name).await,
+                    None => None,
+                };
+                let event = if let Some(event) = event {
+                    Ok(event)
+                } else {
+                    tokio::select! {
+                        event = events.next() => event?,
+                        () = bound.room_is_freed() => continue,
+                    }
+                };
+                return Some((event.map(|event| bound.bound(event)), (events, bound)));
+            }
         }
     })
 }

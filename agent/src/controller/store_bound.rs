@@ -1,102 +1,23 @@
-//! How much memory the objects of a kind may take: those of one namespace, and all of them. Whoever may create objects
-//! in a namespace could fill the agent otherwise.
+//! What a watch sends, bounded by the room that there is for objects.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
+use tokio::sync::watch;
 
 use super::Object;
 use super::stored::{NamespacedName, Stored};
-use crate::byte_sums::ByteSums;
-use crate::config::{Config, as_limit};
-
-/// The part of a namespace's bound that it has in any case, however much the others take.
-const GUARANTEED_PART: usize = 8;
-/// A mebibyte.
-const MIB: usize = 1 << 20;
-
-/// Bytes of the objects of a kind, as they are kept.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreLimits {
-    /// Of one namespace at most.
-    pub of_namespace: usize,
-    /// Of all together at most. A namespace has an eighth of its bound in any case.
-    pub of_all: usize,
-}
-
-impl StoreLimits {
-    /// Returns those of the agent's settings.
-    pub fn of(config: &Config) -> Self {
-        Self {
-            of_namespace: as_limit(config.max_object_bytes_per_namespace),
-            of_all: as_limit(config.max_object_bytes),
-        }
-    }
-}
-
-/// The bound that an object did not fit into, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreLimit {
-    /// That of its namespace.
-    OfNamespace(usize),
-    /// That of all namespaces.
-    OfAll(usize),
-}
-
-impl fmt::Display for StoreLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (of, bytes, setting) = match self {
-            Self::OfNamespace(bytes) => ("of this namespace", bytes, "MAX_OBJECT_BYTES_PER_NAMESPACE"),
-            Self::OfAll(bytes) => ("of all namespaces", bytes, "MAX_OBJECT_BYTES"),
-        };
-        write!(
-            f,
-            "the objects of its kind {of} fill the {} MiB that the agent keeps of them; delete or shorten some, or an \
-             administrator raises {setting} of the agent, and its limit of memory with it",
-            bytes / MIB
-        )
-    }
-}
-
-/// How many bytes are taken.
-#[derive(Debug, Default)]
-struct Taken {
-    of_namespace: ByteSums<String>,
-    all: usize,
-}
-
-impl Taken {
-    fn add(&mut self, namespace: &str, bytes: usize) {
-        self.of_namespace.add(namespace, bytes);
-        self.all += bytes;
-    }
-
-    fn subtract(&mut self, namespace: &str, bytes: usize) {
-        self.of_namespace.subtract(namespace, bytes);
-        self.all = self.all.saturating_sub(bytes);
-    }
-
-    /// Returns the bound that an object does not fit into.
-    fn exceeded(&self, namespace: &str, bytes: usize, limits: StoreLimits) -> Option<StoreLimit> {
-        let StoreLimits { of_namespace, of_all } = limits;
-        let here = self.of_namespace.of(namespace) + bytes;
-        if here > of_namespace {
-            Some(StoreLimit::OfNamespace(of_namespace))
-        } else if self.all + bytes > of_all && here > of_namespace / GUARANTEED_PART {
-            Some(StoreLimit::OfAll(of_all))
-        } else {
-            None
-        }
-    }
-}
+use crate::object_room::{ObjectRoom, RoomLimit, Taken};
 
 /// What a watch sends, bounded: what does not fit is refused, and is read once more when there is room.
 pub(super) struct StoreBound<K: Object> {
     store: Store<Stored<K>>,
-    limits: StoreLimits,
+    room: ObjectRoom,
+    freed: watch::Receiver<()>,
+    /// What is in the store, of what is taken of the room.
     taken: Taken,
     refused: VecDeque<NamespacedName>,
     /// The same of the list that is being read.
@@ -106,9 +27,9 @@ pub(super) struct StoreBound<K: Object> {
 
 impl<K: Object> StoreBound<K> {
     /// Nothing is in the store yet.
-    pub fn new(store: Store<Stored<K>>, limits: StoreLimits) -> Self {
-        let (taken, refused) = (Taken::default(), VecDeque::new());
-        Self { store, limits, taken, refused, listed: <_>::default(), has_new_room: false }
+    pub fn new(store: Store<Stored<K>>, room: ObjectRoom) -> Self {
+        let (taken, refused, freed) = (Taken::default(), VecDeque::new(), room.freed());
+        Self { store, room, freed, taken, refused, listed: <_>::default(), has_new_room: false }
     }
 
     /// Returns an event with its object refused if that does not fit. The store must have taken all earlier events.
@@ -118,19 +39,19 @@ impl<K: Object> StoreBound<K> {
                 self.listed = <_>::default();
                 Event::Init
             }
-            Event::InitApply(object) => {
-                let (taken, refused) = &mut self.listed;
-                Event::InitApply(fitted(object, taken, refused, self.limits))
-            }
+            Event::InitApply(object) => Event::InitApply(self.listed(object)),
             Event::InitDone => {
-                (self.taken, self.refused) = std::mem::take(&mut self.listed);
+                let (taken, refused) = std::mem::take(&mut self.listed);
+                self.room.replace(&self.taken, &taken);
+                (self.taken, self.refused) = (taken, refused);
                 // What was read again during the list is in the list as it was before.
                 self.has_new_room = !self.refused.is_empty();
                 Event::InitDone
             }
             Event::Apply(object) => {
                 let before = self.remove(object.namespaced_name());
-                let object = fitted(object, &mut self.taken, &mut self.refused, self.limits);
+                let bytes = before.as_ref().map_or(0, |before| before.bytes());
+                let object = self.applied(object, bytes);
                 // Where one fitted that was refused, the next one may fit too.
                 self.has_new_room |= before.is_some_and(|before| {
                     object.bytes() < before.bytes() || before.is_refused() && !object.is_refused()
@@ -138,14 +59,24 @@ impl<K: Object> StoreBound<K> {
                 Event::Apply(object)
             }
             Event::Delete(object) => {
-                let before = self.remove(object.namespaced_name());
-                self.has_new_room |= before.is_some_and(|before| before.bytes() > 0);
+                let name = object.namespaced_name();
+                let bytes = self.remove(name).map_or(0, |before| before.bytes());
+                self.room.give_back(&name.namespace, bytes);
+                self.has_new_room |= bytes > 0;
                 Event::Delete(object)
             }
         }
     }
 
-    /// Takes an object off, and returns it as it was.
+    /// Waits until another store has made room for what was refused here.
+    pub async fn room_is_freed(&mut self) {
+        if self.refused.is_empty() || self.freed.changed().await.is_err() {
+            return pending().await;
+        }
+        self.has_new_room = true;
+    }
+
+    /// Takes an object off what is in the store, and returns it as it was.
     fn remove(&mut self, name: &NamespacedName) -> Option<Arc<Stored<K>>> {
         let before = self.store.get(&ObjectRef::new(&name.name).within(&name.namespace))?;
         if before.is_refused() {
@@ -155,13 +86,39 @@ impl<K: Object> StoreBound<K> {
         Some(before)
     }
 
+    fn applied(&mut self, object: Stored<K>, before: usize) -> Stored<K> {
+        let name = object.namespaced_name().clone();
+        match self.room.take(&name.namespace, before, object.bytes()) {
+            Ok(()) => {
+                self.taken.add(&name.namespace, object.bytes());
+                object
+            }
+            Err(limit) => refuse(object, limit, &mut self.refused),
+        }
+    }
+
+    fn listed(&mut self, object: Stored<K>) -> Stored<K> {
+        let namespace = object.namespaced_name().namespace.clone();
+        let (listed, refused) = &mut self.listed;
+        match self.room.exceeded_by(&namespace, object.bytes(), (&self.taken, listed)) {
+            None => {
+                listed.add(&namespace, object.bytes());
+                object
+            }
+            Some(limit) => refuse(object, limit, refused),
+        }
+    }
+
     /// Returns the name of an object that was refused and that there may be room for by now: it is to be read again, and
     /// its event to be bounded. One is named for each time that there was new room.
     pub fn next_with_room(&mut self) -> Option<NamespacedName> {
         if !std::mem::take(&mut self.has_new_room) {
             return None;
         }
-        let has_room = |name: &NamespacedName| self.taken.exceeded(&name.namespace, 1, self.limits).is_none();
+        // What was freed until now has been noticed.
+        self.freed.mark_unchanged();
+        let nothing = (&Taken::default(), &Taken::default());
+        let has_room = |name: &NamespacedName| self.room.exceeded_by(&name.namespace, 1, nothing).is_none();
         let name = self.refused.iter().position(has_room).and_then(|index| self.refused.remove(index))?;
         // Another one is tried first the next time.
         self.refused.push_back(name.clone());
@@ -169,19 +126,21 @@ impl<K: Object> StoreBound<K> {
     }
 }
 
-fn fitted<K: Object>(
+/// Returns what is kept of an object that does not fit.
+fn refuse<K: Object>(
     object: Stored<K>,
-    taken: &mut Taken,
+    limit: RoomLimit,
     refused: &mut VecDeque<NamespacedName>,
-    limits: StoreLimits,
 ) -> Stored<K> {
-    let namespace = object.namespaced_name().namespace.clone();
-    let Some(limit) = taken.exceeded(&namespace, object.bytes(), limits) else {
-        taken.add(&namespace, object.bytes());
-        return object;
-    };
     refused.push_back(object.namespaced_name().clone());
     object.refused(limit)
+}
+
+/// What is kept of a watch that has ended takes no room.
+impl<K: Object> Drop for StoreBound<K> {
+    fn drop(&mut self) {
+        self.room.replace(&self.taken, &Taken::default());
+    }
 }
 
 #[cfg(test)]
@@ -190,10 +149,13 @@ mod tests {
     use kube::core::DeserializeGuard;
     use kube::runtime::reflector::{self, store::Writer};
 
+    use futures::FutureExt as _;
+
     use super::*;
     use crate::image::tests::fixtures::image;
+    use crate::object_room::RoomLimits;
 
-    const LIMITS: StoreLimits = StoreLimits { of_namespace: 100 * KIB, of_all: 150 * KIB };
+    const LIMITS: RoomLimits = RoomLimits { of_namespace: 100 * KIB, of_all: 150 * KIB };
     const KIB: usize = 1 << 10;
 
     struct Scene {
@@ -204,8 +166,12 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
+            Self::within(ObjectRoom::new(LIMITS))
+        }
+
+        fn within(room: ObjectRoom) -> Self {
             let (store, writer) = reflector::store();
-            Self { bound: StoreBound::new(store.clone(), LIMITS), store, writer }
+            Self { bound: StoreBound::new(store.clone(), room), store, writer }
         }
 
         fn take(&mut self, event: Event<Stored<Image>>) {
@@ -310,6 +276,44 @@ mod tests {
         scene.take(Event::InitDone);
         assert!(!scene.is_refused("one", "b") && scene.bound.refused.is_empty());
         scene.take(Event::Delete(stored("one", "b", 90)));
-        assert_eq!((scene.bound.taken.all, scene.bound.taken.of_namespace.is_empty()), (0, true));
+        assert!(scene.bound.taken.is_empty());
+    }
+
+    #[test]
+    fn kinds_have_one_room_together_and_each_namespace_its_part_of_it() {
+        let room = ObjectRoom::new(LIMITS);
+        let (mut images, mut mirrors) = (Scene::within(room.clone()), Scene::within(room));
+        images.apply("hostile", "a", 60);
+        mirrors.apply("hostile", "a", 60);
+        assert!(mirrors.is_refused("hostile", "a"), "its namespace has 100 KiB");
+        images.apply("one", "a", 80);
+        mirrors.apply("two", "a", 30);
+        mirrors.apply("two", "small", 8);
+        assert!(mirrors.is_refused("two", "a") && !mirrors.is_refused("two", "small"), "all have 150 KiB");
+        images.take(Event::Init);
+        images.take(Event::InitApply(stored("hostile", "a", 60)));
+        images.take(Event::InitApply(stored("one", "a", 80)));
+        images.take(Event::InitDone);
+        assert!(!images.is_refused("one", "a"), "what a list replaces does not count twice");
+    }
+
+    #[test]
+    fn what_one_kind_frees_lets_another_read_again_what_was_refused() {
+        let room = ObjectRoom::new(LIMITS);
+        let (mut images, mut mirrors) = (Scene::within(room.clone()), Scene::within(room.clone()));
+        images.apply("one", "a", 90);
+        mirrors.apply("one", "a", 60);
+        assert!(mirrors.bound.room_is_freed().now_or_never().is_none(), "nothing is free");
+        images.apply("one", "a", 90);
+        assert!(mirrors.bound.room_is_freed().now_or_never().is_none(), "it is as large as before");
+        images.take(Event::Delete(stored("one", "a", 90)));
+        assert!(images.bound.room_is_freed().now_or_never().is_none(), "none of these was refused");
+        assert!(mirrors.bound.room_is_freed().now_or_never().is_some());
+        assert_eq!(mirrors.bound.next_with_room().map(|name| name.name), Some("a".into()));
+        mirrors.apply("one", "a", 60);
+        assert!(!mirrors.is_refused("one", "a"));
+        drop(mirrors);
+        images.apply("one", "a", 90);
+        assert!(!images.is_refused("one", "a"), "a watch that has ended takes nothing");
     }
 }

@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Object;
-use super::store_bound::StoreLimit;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Guarded;
+use crate::object_room::RoomLimit;
 
 /// Namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ enum Content {
 /// An object that there is no room for: there may be many, so that next to nothing is kept of each.
 #[derive(Debug, Clone)]
 struct Refused {
-    limit: StoreLimit,
+    limit: RoomLimit,
     uid: Option<Box<str>>,
     generation: Option<i64>,
 }
@@ -130,7 +130,7 @@ impl<K: Object> Stored<K> {
 
     /// Returns what is kept of it where there is no room for it.
     #[must_use]
-    pub fn refused(self, limit: StoreLimit) -> Self {
+    pub fn refused(self, limit: RoomLimit) -> Self {
         let metadata = self.part::<OfObject<Identity>>().map(|object| object.metadata);
         let Identity { uid, generation } = metadata.unwrap_or_default();
         let uid = uid.map(String::into_boxed_str);

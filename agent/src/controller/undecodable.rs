@@ -112,7 +112,7 @@ impl<R: Reconcile> Runner<R> {
         let _one = self.reading_status.lock().await;
         let namespace = metadata.namespace.clone();
         let name = metadata.name.as_deref().unwrap_or_default();
-        let what = Watch { namespace, label_selector: None, keep: STATUS };
+        let what = Watch { namespace, label_selector: None, field_selector: None, keep: STATUS };
         let client = self.kind.agent().client.clone();
         let found = find::<StatusView<R::Kind, R::Status>>(client, what, name).await.map_err(|error| {
             let what = format!("{} {name:?}", R::Kind::kind(&()));

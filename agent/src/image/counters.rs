@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::{FailureReason, Image};
+use imgop_core::api::{FailureReason, Image, ImageSpec, TagFailure};
 use imgop_core::copy::Outcome;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use super::reloads::{ReloadSeries, Reloads};
 use crate::config::MetricsSettings;
 use crate::controller::Objects;
+use crate::copycat_names::RegistryResults;
 use crate::image_operator_names;
 use crate::metrics::Metrics;
 
@@ -36,6 +37,8 @@ pub(super) struct CopyCounters {
     copy_seconds: CopySeconds,
     /// Jobs by the image that they copy, as image-operator counts them.
     pub reloads: Arc<Reloads>,
+    /// Copies by registry, as k8s-copycat counts them.
+    pub registries: RegistryResults,
 }
 
 /// What became of a copy.
@@ -86,7 +89,8 @@ impl InCooldown {
 impl CopyCounters {
     /// Returns counters that are exported with these metrics.
     pub fn new(metrics: &Metrics, settings: &MetricsSettings, images: &Objects<Image>) -> Self {
-        let counters = Self { reloads: Arc::new(Reloads::new(settings)), ..Self::default() };
+        let registries = RegistryResults::new(metrics, settings);
+        let counters = Self { reloads: Arc::new(Reloads::new(settings)), registries, ..Self::default() };
         let reloads = || ReloadSeries { reloads: counters.reloads.clone(), images: images.clone() };
         image_operator_names::export(metrics, settings, reloads);
         metrics.register("tags_copied", "Tags copied and verified", counters.tags_copied.clone());
@@ -109,15 +113,27 @@ impl CopyCounters {
         counters
     }
 
-    /// Counts a copy that has ended; none is one whose Job has vanished.
-    pub fn ended(&self, outcome: Option<&Outcome>, took: Option<Duration>) {
+    /// Counts the tags that sources of Images do not have, when a sync ends.
+    pub fn not_found(&self, image: &ImageSpec, failures: &[TagFailure]) {
+        let is_absent = |failure: &&TagFailure| failure.reason == FailureReason::TagNotFound;
+        let count = failures.iter().filter(is_absent).count();
+        self.registries.not_found(&image.source.name, u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a copy of an Image that has ended; none is one whose Job has vanished.
+    pub fn ended(&self, image: &ImageSpec, outcome: Option<&Outcome>, took: Option<Duration>) {
         let failed = |reason: FailureReason| OfCopy { result: "Failed", reason: format!("{reason:?}") };
         let of_copy = match outcome {
             Some(Outcome::Failed { reason, .. }) => failed(*reason),
             None => failed(FailureReason::CopyFailed),
             Some(Outcome::Interrupted { .. }) => OfCopy { result: "Interrupted", reason: String::new() },
+            Some(Outcome::Immutable { .. }) => OfCopy { result: "Kept", reason: String::new() },
             Some(_) => OfCopy { result: "Succeeded", reason: String::new() },
         };
+        if of_copy.result != "Interrupted" {
+            let is_done = of_copy.result == "Succeeded";
+            self.registries.copied(&image.source.name, &image.destination.name, is_done);
+        }
         if let Some(took) = took.filter(|_| of_copy.result == "Succeeded") {
             self.copy_seconds.0.observe(took.as_secs_f64());
         }

@@ -150,7 +150,8 @@ impl Pass<'_> {
             let is_running = is_running(runs, copy);
             if !is_running {
                 let run = runs.iter().find(|run| run.copy == *copy);
-                self.images.counters.ended(run.map(|run| &run.outcome), jobs.duration(copy));
+                let (outcome, took) = (run.map(|run| &run.outcome), jobs.duration(copy));
+                self.images.counters.ended(&self.image.spec, outcome, took);
             }
             is_running
         });
@@ -173,6 +174,11 @@ impl Pass<'_> {
         let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
         batches.truncate(granted.places.len());
         let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
+        if !with_place.is_empty() {
+            // What failed before may have failed because the repository is gone.
+            let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
+            self.ensure_repository(state.request, again).await?;
+        }
         let (route, pulls_per_copy) =
             (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));
         let admission = admit(route, with_place, pulls_per_copy, self.uid()).await;

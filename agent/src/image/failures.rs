@@ -7,6 +7,7 @@ use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, SpecError};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
+use imgop_registry::ecr::EcrRepositoryError;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 
 use super::findings::{Conclusion, Findings};
@@ -57,6 +58,9 @@ pub(super) enum Halt {
         /// The Secrets that were read.
         secrets: Vec<String>,
     },
+    /// The repository of the destination is not as the spec says.
+    #[error("destination: {0}")]
+    Repository(#[from] Box<EcrRepositoryError>),
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),
@@ -86,6 +90,14 @@ impl Pass<'_> {
             Halt::Observe { error, secrets } => Ok(self.observe_failed(error, secrets, memory)),
             Halt::Registry { side, error, secrets } => {
                 Ok(self.registry_failed(side, &error, secrets, memory))
+            }
+            Halt::Repository(error) => {
+                let reason = if error.is_transient() {
+                    reasons::REGISTRY_UNREACHABLE
+                } else {
+                    reasons::REPOSITORY_NOT_READY
+                };
+                Ok(self.report_and_retry(Readiness::retrying(reason, message), memory))
             }
             Halt::JobSecret(error) => self.job_secret_failed(error, memory),
             Halt::Job(error) => self.job_failed(error, memory),
@@ -132,7 +144,7 @@ impl Pass<'_> {
             AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {
                 return Ok(self.report_until_changed(reasons::SECRET_UNUSABLE, message, memory));
             }
-            AccessError::DestinationNotAllowed { .. } => {
+            AccessError::DestinationNotAllowed { .. } | AccessError::CreationNotAllowed { .. } => {
                 return Ok(self.report_until_changed(reasons::DESTINATION_NOT_ALLOWED, message, memory));
             }
             AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => {

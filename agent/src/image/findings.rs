@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
-use imgop_core::api::{Counts, DefaultedDestination, FailureReason, Mode, Phase, TagFailure, WaitingTag};
+use imgop_core::api::{
+    Counts, DefaultedDestination, FailureReason, Mode, Phase, PruneStatus, TagFailure, WaitingTag,
+};
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    CopyRequest, FirstSeen, Naming, Observed, Plan, PlannedTag, TagAction, Waiting, readiness,
+    CopyRequest, FirstSeen, Naming, Observed, Outcome, Plan, PlannedTag, TagAction, Waiting, readiness,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
@@ -56,13 +58,15 @@ pub struct Findings {
     pub generation: Option<i64>,
     /// Where tags go, if the spec does not say everything of it.
     pub destination: Option<DefaultedDestination>,
+    /// What became of tags that are no longer selected; none leaves what was known.
+    pub prune: Option<Box<PruneStatus>>,
 }
 
 impl Findings {
     /// Returns the findings of a sync that has ended without any answer about tags.
     pub fn of(readiness: Readiness, handled: Requests) -> Self {
         let ended = Some(Vec::new());
-        Self { readiness, tags: None, handled, ended, generation: None, destination: None }
+        Self { readiness, tags: None, handled, ended, generation: None, destination: None, prune: None }
     }
 }
 
@@ -179,6 +183,7 @@ impl Pass<'_> {
             tags,
             handled: Requests::default(),
             destination: None,
+            prune: None,
         };
         Conclusion { findings: Some(findings), wait: None }
     }
@@ -226,10 +231,13 @@ fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
         let attempt = last.entry((copy.destination_tag.clone(), copy.digest.clone())).or_default();
         *attempt = copy.attempt.max(*attempt);
     }
-    // What became of the last try of a content matters until its tag is there.
-    memory.outcomes.retain(|copy, _| {
+    // What became of the last try of a content matters until its tag is there, and also where it cannot be put there.
+    let kept = contents(state, plan, |action| *action == TagAction::Keep);
+    memory.outcomes.retain(|copy, outcome| {
         let content = (copy.destination_tag.clone(), copy.digest.clone());
-        open.contains(&(&content.0, &content.1)) && last.get(&content) == Some(&copy.attempt)
+        let is_of = |contents: &HashSet<(&Tag, &Digest)>| contents.contains(&(&content.0, &content.1));
+        let is_refused = matches!(outcome, Outcome::Immutable { .. });
+        (is_of(&open) || is_refused && is_of(&kept)) && last.get(&content) == Some(&copy.attempt)
     });
     if state.request.mode != Mode::OneShot {
         memory.keep_answers(&state.observed, state.now);
@@ -240,11 +248,20 @@ fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
 
 /// Returns the contents that tags do not show yet, by tag.
 fn open_copies<'a>(state: &'a PassState<'_>, plan: &'a Plan) -> HashSet<(&'a Tag, &'a Digest)> {
-    let is_open = |tag: &PlannedTag| {
-        !matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
+    let is_done = |action: &TagAction| {
+        matches!(action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
     };
+    contents(state, plan, |action| !is_done(action))
+}
+
+/// Returns the contents of the source for which something like this is done, by tag.
+fn contents<'a>(
+    state: &'a PassState<'_>,
+    plan: &'a Plan,
+    is_such: impl Fn(&TagAction) -> bool,
+) -> HashSet<(&'a Tag, &'a Digest)> {
     let both = state.observed.tags.iter().zip(&plan.tags);
-    both.filter(|(_, planned)| is_open(planned))
+    both.filter(|(_, planned)| is_such(&planned.action))
         .filter_map(|(observed, planned)| Some((&planned.destination_tag, observed.digest()?)))
         .collect()
 }

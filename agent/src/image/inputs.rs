@@ -125,19 +125,22 @@ impl Pass<'_> {
         repository: &Repository,
         freshness: Freshness,
     ) -> Result<Resolved, AccessError> {
-        let action = match side {
-            Side::Source => RegistryAction::Pull,
-            Side::Destination => RegistryAction::Push,
-        };
-        let of = EndpointUse {
+        self.agent().registry_access().resolve(self.endpoint_use(side, repository), freshness).await
+    }
+
+    /// Returns what one side is used for.
+    pub(super) fn endpoint_use<'r>(&'r self, side: Side, repository: &'r Repository) -> EndpointUse<'r> {
+        EndpointUse {
             namespace: self.namespace(),
             field: side.as_str(),
             repository,
             endpoint: self.image.spec.endpoint(side),
-            action,
+            action: match side {
+                Side::Source => RegistryAction::Pull,
+                Side::Destination => RegistryAction::Push,
+            },
             lending: Lending::All,
-        };
-        self.agent().registry_access().resolve(of, freshness).await
+        }
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but

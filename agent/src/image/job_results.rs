@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION, container_name};
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Observed, Outcome, Plan, Run, TagAction};
+use imgop_registry::is_about_immutable_tag;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
@@ -264,6 +265,9 @@ fn of_end(end: &ContainerEnd, expected: &Digest) -> Outcome {
         text if text.is_empty() => format!("Skopeo ended with exit code {}", end.exit_code),
         text => text,
     };
+    if is_about_immutable_tag(&message) {
+        return Outcome::Immutable { shows: None, at: end.at };
+    }
     failed(FailureReason::CopyFailed, message, end.at)
 }
 

@@ -9,6 +9,7 @@
 //! until the next pass stands in [`memory`].
 
 mod counters;
+mod destination_repository;
 mod execute;
 mod failures;
 mod findings;
@@ -19,6 +20,7 @@ mod memory;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
+mod prune;
 mod reloads;
 mod requests;
 mod status;
@@ -26,11 +28,10 @@ mod status;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::conditions::{READY, find, is_true};
 use imgop_core::api::{
     ADOPT_ANNOTATION, Destination, FOUND_TAGS_ANNOTATION, Image, ImageBuilder, ImageSpec, ImageStatus,
-    MIRRORED_SPEC_ANNOTATION, Mode, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
-    Source,
+    MIRRORED_SPEC_ANNOTATION, Mode, ON_THE_FLY_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
+    SUSPENDED_WITH_ANNOTATION, Source, UNUSED_SINCE_ANNOTATION,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -44,7 +45,6 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, MAX_NAMES, Objects, PassResult, Reconcile, Report};
-use crate::metrics::{Ended, OfKind};
 use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
 use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
@@ -121,7 +121,10 @@ impl Reconcile for Images {
             SUSPENDED_WITH_ANNOTATION,
             ADOPT_ANNOTATION,
             FOUND_TAGS_ANNOTATION,
+            // One that a WorkloadMirror reads.
+            UNUSED_SINCE_ANNOTATION,
         ],
+        labels: &[ON_THE_FLY_LABEL],
         ..Keep::OBJECT
     };
 
@@ -202,18 +205,11 @@ impl Reconcile for Images {
         next_status(&image, Findings { destination, ..findings }, None, now)
     }
 
-    fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
+    fn reported(&self, image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
         let Some(copied) = report.completed else { return };
-        let (metrics, conditions) = (&self.agent.metrics, &report.status.conditions);
-        let of_kind = OfKind::of::<Image>();
+        self.counters.not_found(&image.spec, &report.status.failures);
         self.counters.tags_copied.inc_by(copied.into());
-        if is_true(conditions, READY) {
-            metrics.last_success.get_or_create(&of_kind).set(now.as_second());
-        }
-        if let Some(ready) = find(conditions, READY) {
-            let ended = Ended { kind: of_kind.kind, reason: ready.reason.clone() };
-            metrics.syncs.get_or_create(&ended).inc();
-        }
+        self.agent.metrics.sync_ended::<Image>(&report.status.conditions, now);
     }
 
     fn seen(&self, image: &Image) {
@@ -312,7 +308,11 @@ impl<'a> Pass<'a> {
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
-        Ok(self.conclude(&state, &execution, &jobs, memory))
+        let mut conclusion = self.conclude(&state, &execution, &jobs, memory);
+        if let Some(findings) = &mut conclusion.findings {
+            findings.prune = self.prune(&access, &state, &execution.plan, findings.ended.as_deref()).await;
+        }
+        Ok(conclusion)
     }
 
     fn agent(&self) -> &'a Agent {

@@ -1,7 +1,7 @@
 //! What a pass does for tags whose content is at the destination already: it sets them.
 
 use imgop_core::api::Side;
-use imgop_core::copy::{Copy, CopyRequest, Plan, Publications, in_order, learn, probe, publish};
+use imgop_core::copy::{Copy, CopyRequest, Outcome, Plan, Publications, in_order, learn, probe, publish};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Reason, RegistryError};
 use tokio::time::Instant;
@@ -99,6 +99,9 @@ impl Pass<'_> {
             }
         }
         for (copy, outcome) in failed {
+            if let Outcome::Immutable { shows: Some(shows), .. } = &outcome {
+                state.observed.record(&copy.destination_tag, shows);
+            }
             let outcome = state.counted(&copy, outcome);
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);

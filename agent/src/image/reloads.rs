@@ -124,6 +124,7 @@ mod tests {
             metrics_name_objects: names_objects,
             metrics_max_series: 2,
             metrics_image_operator_names: true,
+            metrics_copycat_names: false,
         }
     }
 

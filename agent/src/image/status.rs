@@ -69,12 +69,16 @@ pub fn next_status(
         last_handled_requested_at: handled.sync.clone().or_else(|| old.last_handled_requested_at.clone()),
         last_handled_reset: handled.reset_token.clone().or_else(|| old.last_handled_reset.clone()),
         destination: findings.destination,
+        prune: findings
+            .prune
+            .or_else(|| old.prune.clone())
+            .filter(|_| image.spec.destination.prune.is_some()),
         ..old.clone()
     };
     if let Some(tags) = findings.tags {
         new.counts = Some(tags.counts);
         let mut left = MAX_STATUS_BYTES - OTHER_BYTES;
-        left = left.saturating_sub(bytes(&new.conditions) + bytes(&new.history));
+        left = left.saturating_sub(bytes(&new.conditions) + bytes(&new.history) + bytes(&new.prune));
         new.failures = failures(tags.failures, &mut left);
         new.waiting = within(oldest(tags.waiting), MAX_WAITING_BYTES, &mut left);
         // Those beyond are remembered until this process ends, and then compared.

@@ -2,11 +2,13 @@
 
 mod cooldown;
 mod counted_copies;
+mod created_repository;
 mod fixed_tag;
 pub mod fixtures;
 mod obsolete_jobs;
 mod open_destination;
 mod pods;
+mod pruned_tags;
 mod reported_failures;
 mod schedules;
 mod secrets;
@@ -16,7 +18,7 @@ pub mod stage;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use imgop_core::api::conditions::{RECONCILING, reasons};
+use imgop_core::api::conditions::{READY, RECONCILING, find, reasons};
 use imgop_core::api::{FailureReason, Publish, TagFailure};
 use imgop_core::copy::{Content, Copy, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Outcome, Seen};
 use imgop_fakes::{ApiServer, IMAGE, INDEX};

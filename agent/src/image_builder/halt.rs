@@ -201,7 +201,9 @@ impl Pass<'_> {
             | AccessError::Unusable { .. }
             | AccessError::LentUnusable { .. }
             | AccessError::TlsOfLent { .. } => BuildFailure::SecretUnusable,
-            AccessError::DestinationNotAllowed { .. } => BuildFailure::DestinationNotAllowed,
+            AccessError::DestinationNotAllowed { .. } | AccessError::CreationNotAllowed { .. } => {
+                BuildFailure::DestinationNotAllowed
+            }
             AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
             AccessError::Policy(_) => BuildFailure::AccessUnknown,
         };

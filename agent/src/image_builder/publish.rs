@@ -99,6 +99,7 @@ impl Pass<'_> {
         let what = Watch {
             namespace: Some(self.namespace().to_owned()),
             label_selector: None,
+            field_selector: None,
             keep: Keep { fields: &["status"], ..Keep::OBJECT },
         };
         let object = || format!("ImageBuilder \"{}/{}\"", self.namespace(), self.owner.name);

@@ -8,7 +8,8 @@ use imgop_core::inventory::InventoryError;
 use imgop_core::readiness::Readiness;
 
 use super::findings::{Conclusion, Findings};
-use super::{CORRECTION_INTERVAL, Memory, Pass};
+use super::{Memory, Pass};
+use crate::children::CORRECTION_INTERVAL;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 
@@ -42,10 +43,10 @@ pub(super) enum Halt {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     /// There is no such ConfigMap.
-    #[error("spec.from: there is no ConfigMap {0} in this namespace")]
+    #[error("spec.from: there is no ConfigMap {0} in this namespace; create it, or name another one")]
     Missing(String),
     /// It lacks the key.
-    #[error("spec.from: {file}: there is no such key; its keys: {keys}")]
+    #[error("spec.from: {file}: there is no such key; add it, or name one that is there: {keys}")]
     MissingKey {
         /// Which file.
         file: String,
@@ -53,7 +54,7 @@ pub(super) enum Unreadable {
         keys: String,
     },
     /// It is no text.
-    #[error("spec.from: {0}: this is no text in UTF-8")]
+    #[error("spec.from: {0}: this is no text in UTF-8; save the file as UTF-8, without compression")]
     NoText(String),
     /// It is not of its format.
     #[error("{file}, {error}")]
@@ -67,7 +68,7 @@ pub(super) enum Unreadable {
     #[error("{0}")]
     Inventory(InventoryError),
     /// The spec cannot be written as it was read.
-    #[error("the spec: {0}")]
+    #[error("the spec cannot be written as JSON: {0}; this is a fault of the agent, please report it")]
     Spec(String),
 }
 
@@ -80,7 +81,7 @@ impl Pass<'_> {
     pub(super) fn halted(&self, halt: Halt, memory: &mut Memory) -> Result<Conclusion, ApiError> {
         let message = halt.to_string();
         if !matches!(halt, Halt::Postponed(_) | Halt::Api(_)) {
-            (memory.inventory, memory.is_busy) = (None, false);
+            (memory.inventory, memory.looks.is_busy) = (None, false);
         }
         match halt {
             Halt::Api(error) => Err(error),
@@ -91,7 +92,7 @@ impl Pass<'_> {
                 Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }
             Halt::Unreadable(_) => {
-                let wait = memory.schedule.retry_later(self.now);
+                let wait = memory.looks.schedule.retry_later(self.now);
                 let message = format!("{message}; {NOTHING_CHANGED}");
                 let readiness = Readiness::stalled(reasons::INVENTORY_UNREADABLE, message);
                 Ok(self.report(readiness, Some(wait)))
@@ -100,7 +101,7 @@ impl Pass<'_> {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");
                 let readiness = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-                let wait = memory.schedule.wait(CORRECTION_INTERVAL, self.now);
+                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
                 Ok(self.report(readiness, Some(wait)))
             }
         }

@@ -1,5 +1,7 @@
 //! What a pass reads: rights, and the files of the inventory.
 
+use std::sync::Arc;
+
 use imgop_core::api::ConfigMapFile;
 use imgop_core::formats;
 use imgop_core::inventory::{FilePart, Inventory, InventoryError};
@@ -7,20 +9,17 @@ use imgop_core::schedule::Due;
 use imgop_registry::reference::Digest;
 
 use super::halt::{Halt, Unreadable};
+use super::kept::ReadInventory;
 use super::{Memory, Pass};
-use crate::cluster::Freshness;
 use crate::cluster::config_maps::{ConfigMapFiles, is_forbidden};
 use crate::cluster::rights::{Right, Role};
 
-/// To create Images, to change them, and to delete those whose entries are gone.
-const WRITE_IMAGES: [Right; 3] = [of_images("create"), of_images("patch"), of_images("delete")];
 /// To read the files of an inventory.
 const GET_CONFIG_MAPS: Right =
     Right { verb: "get", group: "", resource: "configmaps", done_to: None, role: Role::JOBS };
 
-const fn of_images(verb: &'static str) -> Right {
-    Right { verb, group: "skopeo.io", resource: "images", done_to: None, role: Role::JOBS }
-}
+/// Keys of a ConfigMap that a message names.
+const MAX_KEYS: usize = 5;
 
 /// The `ConfigMaps` that a spec names, each read once.
 pub(super) type InventoryFiles = std::collections::BTreeMap<String, ConfigMapFiles>;
@@ -28,35 +27,47 @@ pub(super) type InventoryFiles = std::collections::BTreeMap<String, ConfigMapFil
 impl Pass<'_> {
     /// Returns an error unless the agent may write the Images now.
     pub(super) async fn may_work(&self, due: Option<Due>) -> Result<(), Halt> {
-        let agent = self.agent();
-        let freshness = if due.is_some_and(Due::is_asked_for) { Freshness::Now } else { Freshness::Cached };
-        let missing = agent.rights.missing(&WRITE_IMAGES, self.namespace(), freshness).await?;
-        match missing {
+        match self.children().missing_right(due).await? {
             None => Ok(()),
             Some(right) => Err(Halt::MissingRight(right)),
         }
     }
 
-    /// Returns the whole inventory, with a hash of all that was read for it: what was read before, while that is being
-    /// written. Where a part of it cannot be used, none of it is.
-    pub(super) async fn inventory(&self, memory: &mut Memory) -> Result<(Inventory, String), Halt> {
-        if let Some(known) = memory.inventory.take() {
-            return Ok(known);
+    /// Returns the whole inventory: the one that is kept, unless it is time to look at the files again. They are parsed
+    /// only where they say something else. Where a part of the inventory cannot be used, none of it is.
+    pub(super) async fn inventory(&self, is_due: bool, memory: &mut Memory) -> Result<ReadInventory, Halt> {
+        let generation = self.mirror.metadata.generation;
+        let kept = memory.inventory.take().filter(|kept| kept.generation == generation);
+        if !is_due && let Some(kept) = kept {
+            return Ok(memory.inventory.insert(kept).read.clone());
         }
         let files = self.config_maps().await?;
+        let hash = self.hash(&files)?;
+        if let Some(kept) = kept.filter(|kept| kept.read.hash == hash) {
+            return Ok(memory.inventory.insert(kept).read.clone());
+        }
         let mut parts = Vec::new();
-        let mut read =
-            serde_json::to_vec(&self.mirror.spec).map_err(|error| Unreadable::Spec(error.to_string()))?;
         for file in &self.mirror.spec.from {
             let of = &file.config_map;
-            let text = text(&files, of)?;
-            read.extend(text.as_bytes());
             let failed = |error| Unreadable::Format { file: name_of(of), error };
-            parts.push(formats::read(text, file.format.into()).map_err(failed)?.into_part(name_of(of)));
+            let read = formats::read(text(&files, of)?, file.format.into()).map_err(failed)?;
+            parts.push(read.into_part(name_of(of)));
         }
         let inventory =
             Inventory::read(&self.mirror.spec, &parts).map_err(|error| unusable(error, &parts))?;
-        Ok((inventory, Digest::of(&read).hex().to_owned()))
+        let read = ReadInventory { inventory: Arc::new(inventory), hash };
+        memory.inventory = self.mirrors.room.keep(&read, generation);
+        Ok(read)
+    }
+
+    /// Returns a hash of all that an inventory is read from.
+    fn hash(&self, files: &InventoryFiles) -> Result<String, Halt> {
+        let spec = &self.mirror.spec;
+        let mut read = serde_json::to_vec(spec).map_err(|error| Unreadable::Spec(error.to_string()))?;
+        for file in &spec.from {
+            read.extend(text(files, &file.config_map)?.as_bytes());
+        }
+        Ok(Digest::of(&read).hex().to_owned())
     }
 
     async fn config_maps(&self) -> Result<InventoryFiles, Halt> {
@@ -81,7 +92,8 @@ impl Pass<'_> {
 fn text<'f>(files: &'f InventoryFiles, of: &ConfigMapFile) -> Result<&'f str, Unreadable> {
     let config_map = files.get(&of.name).ok_or_else(|| Unreadable::Missing(of.name.clone()))?;
     let Some(bytes) = config_map.get(&of.key) else {
-        let keys = config_map.keys().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let keys = config_map.keys().take(MAX_KEYS).cloned().collect::<Vec<_>>().join(", ");
+        let keys = if keys.is_empty() { "it has none".to_owned() } else { keys };
         return Err(Unreadable::MissingKey { file: name_of(of), keys });
     };
     std::str::from_utf8(bytes).map_err(|_| Unreadable::NoText(name_of(of)))

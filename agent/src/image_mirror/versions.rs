@@ -3,47 +3,69 @@
 //! What was added once stays: the Image that has the tag says so, so that a restart, a source that is down and one that
 //! announces less lose nothing.
 
-use std::collections::{BTreeSet, HashMap};
+mod charts;
+mod outside;
+mod report;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
-use imgop_core::api::{FailedUpdate, MirrorProposals, RegistryAction, UpdateMode};
-use imgop_core::inventory::{Inventory, MirrorUpdateRequest, MissingTags, source_endpoint};
-use imgop_core::sources::github::{GithubMemory, GithubUrls};
-use imgop_core::sources::{Answer, ChartRun, Fetch, FetchError, Finder, FoundImage, Get, VersionSource};
-use imgop_core::text::shorten;
-use imgop_core::time::{remaining, saturating_add};
-use imgop_registry::reference::{Digest, Repository, Tag};
-use imgop_registry::{Access, RegistryError};
+use imgop_core::api::{FailedUpdate, MirrorProposals};
+use imgop_core::inventory::{Inventory, KeptTags, MirrorUpdateRequest};
+use imgop_core::sources::github::{GithubError, GithubLimits, GithubMemory};
+use imgop_core::sources::{FindError, Found, Note, VersionSource};
+use imgop_core::time::saturating_add;
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use super::desired::found;
 use super::halt::Halt;
-use super::mirrored::Mirrored;
 use super::{Memory, Pass};
-use crate::agent::Agent;
-use crate::cluster::Freshness;
-use crate::cluster::secrets::TOKEN_KEY;
-use crate::registry_access::{EndpointUse, Lending};
+use crate::children::Mirrored;
+use crate::jobs::report::JobReport;
+use charts::Rendered;
 
-/// Tags that one update may add in one step: more are a filter that selects too much, as a rule.
-const MAX_ADDED: usize = 100;
-/// Proposals and failures that are named.
-const MAX_PROPOSALS: usize = 50;
-const MAX_FAILED: usize = 20;
-/// Bytes of a reason.
-const MAX_REASON_BYTES: usize = 300;
+/// Sources that one pass looks at: each takes its time, and a pass holds one of few turns.
+const LOOKS_PER_PASS: usize = 2;
+/// How long one look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_mins(1);
+/// When the next pass looks at the sources that are left.
+const NEXT_LOOKS: Duration = Duration::from_secs(1);
 /// When a source is asked again that was of no use.
 const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+/// The same where that takes a Job.
+const CHART_RETRY_INTERVAL: Duration = Duration::from_hours(1);
+/// When it is looked at again what Jobs wait for; their end wakes the mirror.
+const JOB_INTERVAL: Duration = Duration::from_secs(30);
+/// Tags that a source may announce.
+const MAX_FOUND: usize = 20_000;
+/// Images without an entry that are remembered.
+const MAX_NOTES: usize = 200;
 
-/// Specs name no charts.
-const NO_HELM: &str = "the agent runs no Helm";
+/// What all mirrors share of version sources.
+#[derive(Debug)]
+pub(super) struct SharedSources {
+    /// GitHub counts by credential, whichever mirror asks.
+    github: GithubLimits,
+    /// Charts take memory while they are read: one at a time.
+    charts: Semaphore,
+}
+
+impl Default for SharedSources {
+    fn default() -> Self {
+        Self { github: GithubLimits::default(), charts: Semaphore::new(1) }
+    }
+}
 
 /// What is remembered of version sources. All of it may be lost.
 #[derive(Debug, Default)]
 pub(super) struct VersionMemory {
     looks: HashMap<String, Look>,
-    /// By the Secret with the token: each account has a limit of its own.
+    /// By the Secret with the token, whose account may see what others may not.
     github: HashMap<Option<String>, GithubMemory>,
+    rendered: Rendered,
 }
 
 /// The last look at a version source.
@@ -51,8 +73,20 @@ pub(super) struct VersionMemory {
 struct Look {
     request: MirrorUpdateRequest,
     next: Timestamp,
-    found: Vec<FoundImage>,
+    found: Found,
     failed: Option<String>,
+    /// The Jobs that render its charts.
+    jobs: Vec<String>,
+    /// Whether it goes on when these have ended.
+    is_waiting: bool,
+}
+
+/// Why it is not known what a source announces.
+#[derive(Debug)]
+struct Unknown {
+    why: String,
+    /// When it can be known again, if that is said.
+    until: Option<Timestamp>,
 }
 
 /// What is reported of version sources.
@@ -78,178 +112,115 @@ impl Pass<'_> {
         let memory = &mut memory.versions;
         memory.looks.retain(|name, _| requests.iter().any(|request| request.update.name == *name));
         memory.github.retain(|secret, _| requests.iter().any(|request| request.token_secret == *secret));
-        for image in mirrored.iter().filter(|image| !image.found.is_empty()) {
-            inventory.restore(&image.spec.source.name, &image.spec.destination.name, &image.found, &requests);
+        let found: Vec<(&Mirrored, Vec<Tag>)> = mirrored.iter().map(|image| (image, found(image))).collect();
+        let kept = found.iter().filter(|(_, tags)| !tags.is_empty()).map(|(image, tags)| KeptTags {
+            source: &image.spec.source.name,
+            destination: &image.spec.destination.name,
+            tags,
+        });
+        let without_room = inventory.restore(&kept.collect::<Vec<_>>(), &requests);
+        if is_asked_for {
+            memory.looks.values_mut().for_each(|look| look.next = look.next.min(self.now));
         }
-        for request in &requests {
-            let known = memory.looks.get(&request.update.name).filter(|look| look.request == *request);
-            if known.is_none_or(|look| is_asked_for || look.next <= self.now) {
-                self.look(request, memory).await;
-            }
+        let jobs = self.chart_jobs(&mut memory.rendered).await;
+        let due = memory.due(&requests, self.now);
+        for request in due.iter().take(LOOKS_PER_PASS) {
+            self.look(request, &jobs, memory).await;
         }
-        Ok(self.report_versions(&requests, inventory, memory))
+        let looks = &memory.looks;
+        memory.rendered.retain(|job| looks.values().any(|look| look.jobs.iter().any(|name| name == job)));
+        let mut versions = self.report_versions(&requests, &without_room, inventory, memory);
+        if due.len() > LOOKS_PER_PASS {
+            versions.wait = Some(NEXT_LOOKS);
+        }
+        Ok(versions)
     }
 
-    async fn look(&self, request: &MirrorUpdateRequest, memory: &mut VersionMemory) {
+    async fn look(&self, request: &MirrorUpdateRequest, jobs: &[JobReport], memory: &mut VersionMemory) {
         let name = &request.update.name;
-        let before = memory.looks.remove(name).filter(|look| look.request.update == request.update);
-        let github = memory.github.entry(request.token_secret.clone()).or_default();
-        let (found, failed) = match self.find(request, github).await {
-            Ok(found) => (found, None),
+        let is_of_charts = matches!(request.update.source, VersionSource::HelmChart(_));
+        let Ok(permit) = is_of_charts.then(|| self.mirrors.sources.charts.try_acquire()).transpose() else {
+            // It stays due.
+            return;
+        };
+        let VersionMemory { looks, github, rendered } = memory;
+        let before = looks.remove(name).filter(|look| look.request.update == request.update);
+        if let Some(look) = before.as_ref().filter(|look| !look.is_waiting) {
+            self.forget_failed(&look.jobs, jobs, rendered).await;
+        }
+        let charts = self.charts(rendered);
+        let github = github.entry(request.token_secret.clone()).or_default();
+        let found = timeout(LOOK_TIMEOUT, self.find(request, github, &charts)).await;
+        let found =
+            found.unwrap_or_else(|_| Err(Unknown::because("it takes longer than a minute; narrow it")));
+        drop(permit);
+        let (used, wanted) = charts.into_jobs();
+        let looked = match found {
+            Ok(_) if !wanted.is_empty() => self.create_jobs(wanted, jobs).await.map(|()| None),
+            found => found.and_then(bounded).map(Some),
+        };
+        let is_waiting = matches!(looked, Ok(None));
+        let wait = match &looked {
+            Ok(None) => JOB_INTERVAL,
+            Ok(Some(_)) => request.period,
+            Err(_) if used.is_empty() => request.period.min(RETRY_INTERVAL),
+            Err(_) => request.period.min(CHART_RETRY_INTERVAL),
+        };
+        let (known, known_failure) = before.map(|look| (look.found, look.failed)).unwrap_or_default();
+        let (found, failed, until) = match looked {
+            Ok(Some(found)) => (found, None, None),
             // What was known stays.
-            Err(why) => (before.map(|look| look.found).unwrap_or_default(), Some(why)),
+            Ok(None) => (known, known_failure, None),
+            Err(Unknown { why, until }) => (known, Some(why), until),
         };
-        let wait = if failed.is_some() { request.period.min(RETRY_INTERVAL) } else { request.period };
-        let limited = github.limited_until(self.now);
-        let next = saturating_add(self.now, wait).max(limited.unwrap_or(self.now));
-        memory.looks.insert(name.clone(), Look { request: request.clone(), next, found, failed });
+        let next = saturating_add(self.now, wait).max(until.unwrap_or(self.now));
+        let look = Look { request: request.clone(), next, found, failed, jobs: used, is_waiting };
+        looks.insert(name.clone(), look);
     }
+}
 
-    /// Returns what a version source announces, or why that is not known.
-    async fn find(
-        &self,
-        request: &MirrorUpdateRequest,
-        memory: &GithubMemory,
-    ) -> Result<Vec<FoundImage>, String> {
-        let config = &self.agent().config.version_sources;
-        let github = GithubUrls { api: config.github_api_url.clone(), raw: config.github_raw_url.clone() };
-        let outside = Outside {
-            agent: self.agent(),
-            access: self.access_of(request).await?,
-            token: self.github_token(request).await?,
-            now: self.now,
+impl VersionMemory {
+    /// Returns what is to be looked at now, what has waited longest first.
+    fn due<'r>(&self, requests: &'r [MirrorUpdateRequest], now: Timestamp) -> Vec<&'r MirrorUpdateRequest> {
+        let has_news = |look: &Look| look.is_waiting && look.jobs.iter().all(|job| self.rendered.knows(job));
+        let mut due: Vec<_> = requests
+            .iter()
+            .filter_map(|request| {
+                let look = self.looks.get(&request.update.name).filter(|look| look.request == *request);
+                let is_due = look.is_none_or(|look| look.next <= now || has_news(look));
+                is_due.then(|| (look.map(|look| look.next), request))
+            })
+            .collect();
+        due.sort_by_key(|(next, _)| *next);
+        due.into_iter().map(|(_, request)| request).collect()
+    }
+}
+
+impl Unknown {
+    #[expect(clippy::needless_pass_by_value, reason = "as map_err hands it on")]
+    fn because(why: impl ToString) -> Self {
+        Self { why: why.to_string(), until: None }
+    }
+}
+
+impl From<FindError> for Unknown {
+    fn from(error: FindError) -> Self {
+        let until = match &error {
+            FindError::Github(GithubError::RateLimited { until }) => Some(*until),
+            _ => None,
         };
-        let finder = Finder { fetch: &outside, github: &github, memory };
-        match finder.find(&request.update).await {
-            Ok(found) => Ok(found.images),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Returns how the repositories are reached whose tags an update asks for: as the mirror's `sources` say, with what
-    /// is lent to the namespace.
-    async fn access_of(&self, request: &MirrorUpdateRequest) -> Result<HashMap<Repository, Access>, String> {
-        let mut all = HashMap::new();
-        if !matches!(request.update.source, VersionSource::Registry(_)) {
-            return Ok(all);
-        }
-        for entry in request.update.entries.iter().flatten() {
-            let name = entry.source.as_str();
-            let repository: Repository = name.parse().map_err(|error| format!("{name}: {error}"))?;
-            let of = EndpointUse {
-                namespace: self.namespace(),
-                field: "sources",
-                repository: &repository,
-                endpoint: source_endpoint(&self.mirror.spec, name),
-                action: RegistryAction::Pull,
-                lending: Lending::All,
-            };
-            let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await;
-            let resolved = resolved.map_err(|error| error.to_string())?;
-            all.insert(repository, resolved.access);
-        }
-        Ok(all)
-    }
-
-    async fn github_token(&self, request: &MirrorUpdateRequest) -> Result<Option<SecretString>, String> {
-        let Some(name) = &request.token_secret else { return Ok(None) };
-        let content = self.agent().secrets.get(self.namespace(), name, Freshness::Cached).await;
-        let content = content.map_err(|error| error.to_string())?;
-        let token = content.value(TOKEN_KEY).and_then(|value| std::str::from_utf8(value).ok());
-        let token = token.map(str::trim).filter(|token| !token.is_empty());
-        let token = token.ok_or_else(|| format!("Secret {name:?} has no key {TOKEN_KEY} with a token"))?;
-        Ok(Some(token.to_owned().into()))
-    }
-
-    fn report_versions(
-        &self,
-        requests: &[MirrorUpdateRequest],
-        inventory: &mut Inventory,
-        memory: &VersionMemory,
-    ) -> Versions {
-        let mut proposed = BTreeSet::new();
-        let mut failed = Vec::new();
-        for request in requests {
-            let Some(look) = memory.looks.get(&request.update.name) else { continue };
-            let mut report = |message: &str| {
-                let message = shorten(message, MAX_REASON_BYTES).into_owned();
-                failed.push(FailedUpdate { name: request.update.name.clone(), message });
-            };
-            if let Some(why) = &look.failed {
-                report(why);
-            }
-            let missing = inventory.missing(&look.found);
-            let count: usize = missing.iter().map(|missing| missing.tags.len()).sum();
-            match request.mode {
-                UpdateMode::Apply if count <= MAX_ADDED => inventory.add(&missing),
-                UpdateMode::Apply => {
-                    report(&format!(
-                        "it has {count} new tags, and adds {MAX_ADDED} at most in one step: narrow it, or add those that \
-                         are wanted to the entries"
-                    ));
-                    proposed.extend(missing.iter().flat_map(MissingTags::references));
-                }
-                UpdateMode::Propose => proposed.extend(missing.iter().flat_map(MissingTags::references)),
-            }
-        }
-        failed.truncate(MAX_FAILED);
-        let next = memory.looks.values().map(|look| remaining(look.next, self.now)).min();
-        Versions { proposals: proposals(&proposed), failed, wait: next }
+        Self { why: error.to_string(), until }
     }
 }
 
-fn proposals(all: &BTreeSet<String>) -> Option<MirrorProposals> {
-    let list = all.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    (!all.is_empty()).then(|| MirrorProposals {
-        count: u32::try_from(all.len()).unwrap_or(u32::MAX),
-        tags: all.iter().take(MAX_PROPOSALS).cloned().collect(),
-        hash: Digest::of(list.as_bytes()).hex().to_owned(),
-    })
-}
-
-/// The world outside, as a namespace may see it.
-struct Outside<'a> {
-    agent: &'a Agent,
-    access: HashMap<Repository, Access>,
-    token: Option<SecretString>,
-    now: Timestamp,
-}
-
-impl Outside<'_> {
-    fn client(&self, repository: &Repository) -> imgop_registry::RepositoryClient {
-        let access = self.access.get(repository).cloned().unwrap_or_default();
-        self.agent.registries.repository(repository, &access)
+/// Returns what is remembered of what was found.
+fn bounded(mut found: Found) -> Result<Found, Unknown> {
+    let tags: usize = found.images.iter().map(|image| image.tags.len()).sum();
+    if tags > MAX_FOUND {
+        let why = format!("it announces {tags} tags, and {MAX_FOUND} is the most; narrow it");
+        return Err(Unknown::because(why));
     }
-}
-
-impl Fetch for Outside<'_> {
-    async fn get(&self, request: &Get) -> Result<Answer, FetchError> {
-        request.send(&self.agent.registries, self.token.as_ref()).await
-    }
-
-    async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
-        self.client(repository).tags().await
-    }
-
-    async fn pushed(
-        &self,
-        repository: &Repository,
-        tags: &[Tag],
-    ) -> Result<HashMap<Tag, Timestamp>, RegistryError> {
-        let wanted = tags.iter().cloned().collect();
-        let pushes = self.client(repository).pushes_in_bulk(&wanted, tags).await;
-        Ok(pushes.into_iter().filter_map(|(tag, push)| Some((tag, push.pushed?))).collect())
-    }
-
-    async fn render(&self, _: &ChartRun) -> Result<String, FetchError> {
-        Err(FetchError(NO_HELM.to_owned()))
-    }
-
-    async fn chart(&self, _: &ChartRun) -> Result<Vec<u8>, FetchError> {
-        Err(FetchError(NO_HELM.to_owned()))
-    }
-
-    fn now(&self) -> Timestamp {
-        self.now
-    }
+    found.notes.retain(Note::is_problem);
+    found.notes.truncate(MAX_NOTES);
+    Ok(found)
 }

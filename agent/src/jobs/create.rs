@@ -120,7 +120,12 @@ impl Jobs {
     }
 
     async fn find(&self, namespace: &str, name: &str) -> Result<Option<JobView>, ApiError> {
-        let what = Watch { namespace: Some(namespace.to_owned()), label_selector: None, keep: self.0.keep };
+        let what = Watch {
+            namespace: Some(namespace.to_owned()),
+            label_selector: None,
+            field_selector: None,
+            keep: self.0.keep,
+        };
         let found = find::<JobView>(self.0.client.clone(), what, name).await;
         let found = found.map_err(|error| ApiError {
             verb: "list",

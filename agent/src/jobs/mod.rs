@@ -135,7 +135,12 @@ impl Jobs {
     }
 
     async fn watch_jobs(self, scope: Scope, mut handle: WatchHandle) {
-        let what = Watch { namespace: scope.clone(), label_selector: Some(own()), keep: self.0.keep };
+        let what = Watch {
+            namespace: scope.clone(),
+            label_selector: Some(own()),
+            field_selector: None,
+            keep: self.0.keep,
+        };
         let mut events = pin!(watch::<JobView>(self.0.client.clone(), what).default_backoff());
         while let Some(event) = events.next().await {
             match event {

@@ -81,6 +81,7 @@ async fn watch_pods(jobs: Jobs, namespace: String) {
     let what = Watch {
         namespace: Some(namespace.clone()),
         label_selector: Some(own()),
+        field_selector: None,
         keep: Keep { fields: &["status"], labels: &[], annotations: &[], max_bytes: MAX_POD_BYTES },
     };
     let events = watch::<PodView>(jobs.0.client.clone(), what).default_backoff();

@@ -138,6 +138,14 @@ pub enum AccessError {
         /// The repositories that are decided about.
         scope: String,
     },
+    /// Administrators let the namespace create no repository there, or not with this role.
+    #[error("spec.{field}.create: {problem}")]
+    CreationNotAllowed {
+        /// Where the spec has the endpoint.
+        field: String,
+        /// What is not allowed, and what to do.
+        problem: String,
+    },
     /// How lent credentials are sent is not a tenant's decision.
     #[error(
         "spec.{field}.tls: an administrator lends the credentials for this registry and says how it is reached; leave tls \

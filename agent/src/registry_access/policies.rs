@@ -121,7 +121,7 @@ impl Policies {
         let _ = self.0.handle.set(handle.clone());
         let keep =
             Keep { fields: &["spec", "status"], labels: &[], annotations: &[], max_bytes: MAX_OBJECT_BYTES };
-        let what = Watch { namespace: None, label_selector: None, keep };
+        let what = Watch { namespace: None, label_selector: None, field_selector: None, keep };
         let mut events = pin!(watch::<RegistryAccess>(self.0.client.clone(), what).default_backoff());
         loop {
             let event = tokio::select! {

@@ -92,6 +92,34 @@ impl AccessResolver<'_> {
         self.grant(&policy, of, freshness).await.map(|_| ())
     }
 
+    /// Returns an error unless an administrator lets a namespace have a repository created, by the AWS identity that is lent
+    /// for it, or by this role of it. A right to use the identity is not enough: it creates nothing.
+    pub async fn may_create(
+        &self,
+        of: EndpointUse<'_>,
+        role_arn: Option<&str>,
+        freshness: Freshness,
+    ) -> Result<(), AccessError> {
+        let policy = self.policies.current()?;
+        let grant = self.grant(&policy, of, freshness).await?;
+        let lent = grant.and_then(|grant| grant.aws.as_ref()).filter(|aws| aws.create_repositories);
+        let (repository, or) = (of.repository, "leave create out and create the repository by hand");
+        let problem = match (lent, role_arn) {
+            (Some(aws), Some(role)) if !aws.roles.iter().any(|lent| lent == role) => {
+                format!(
+                    "no administrator lends the role {role} for {repository} to this namespace; ask for a \
+                     RegistryAccess that names it in aws.roles, or {or}"
+                )
+            }
+            (Some(_), _) => return Ok(()),
+            (None, _) => format!(
+                "no administrator lets this namespace create {repository}; ask for a RegistryAccess that lends the AWS \
+                 identity for it with aws.createRepositories, or {or}"
+            ),
+        };
+        Err(AccessError::CreationNotAllowed { field: of.field.to_owned(), problem })
+    }
+
     /// Returns what lends to an endpoint.
     async fn grant<'p>(
         &self,

@@ -1,7 +1,7 @@
 //! `ImageBuilders` that put what they build under the tags of an Image: the oldest object of a namespace keeps a tag, of
 //! whichever kind it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Image, ImageBuilder};
@@ -19,6 +19,22 @@ impl BuilderClaims {
     /// Returns the claims of these `ImageBuilders`.
     pub fn new(builders: Objects<ImageBuilder>) -> Self {
         Self(builders)
+    }
+
+    /// Returns which of these tags any of them puts, in whichever namespace; all where it cannot be read what one builds.
+    pub fn claimed(&self, request: &CopyRequest, tags: &[&Tag], policy: &AccessPolicy) -> BTreeSet<Tag> {
+        let may_meet = |builder: &BuilderDestination| builder.may_be(request.destination.base_name());
+        let mut claimed = BTreeSet::new();
+        for builder in self.0.having(None, may_meet) {
+            let Ok(theirs) = BuildRequest::parse(&builder.spec) else {
+                return tags.iter().map(|tag| (*tag).clone()).collect();
+            };
+            let here = theirs.destination.tags.into_iter().filter(|(repository, tag)| {
+                policy.is_one_repository(repository, &request.destination) && tags.contains(&tag)
+            });
+            claimed.extend(here.map(|(_, tag)| tag));
+        }
+        claimed
     }
 
     /// Returns which of these tags belong to older `ImageBuilders` of the namespace, with the message for their failures.

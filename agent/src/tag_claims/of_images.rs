@@ -140,6 +140,31 @@ impl Conflicts {
         conflicts
     }
 
+    /// Returns which of these tags other Images may put at the same destination, in whichever namespace, suspended ones
+    /// included; all of them where it cannot be read what one asks for.
+    pub fn claimed(
+        &self,
+        uid: &str,
+        request: &CopyRequest,
+        tags: &[&Tag],
+        policy: &AccessPolicy,
+    ) -> BTreeSet<Tag> {
+        let others = self.of_path(request.destination.path());
+        let others = others.iter().filter(|other| other.metadata.uid.as_deref() != Some(uid));
+        let mut claimed = BTreeSet::new();
+        for other in others {
+            let theirs = CopyRequest::parse(&other.spec).ok();
+            let is_elsewhere = theirs
+                .as_ref()
+                .is_some_and(|theirs| !policy.is_one_repository(&theirs.destination, &request.destination));
+            let is_claimed = |tag: &&&Tag| {
+                !is_elsewhere && theirs.as_ref().is_none_or(|theirs| theirs.claim(tag).is_some())
+            };
+            claimed.extend(tags.iter().filter(is_claimed).map(|tag| (*tag).clone()));
+        }
+        claimed
+    }
+
     /// Returns which of the tags that were observed Images of other namespaces give other content. Those of a namespace
     /// that administrators keep from writing there give it none.
     pub fn disputed(

@@ -12,7 +12,15 @@ const KEEP: Keep = Keep { fields: &["status"], labels: &["l"], annotations: &["a
 
 fn jobs(client: Client) -> impl Stream<Item = watcher::Result<Event<Guarded<Job>>>> + Send {
     let selector = Some("l=x".to_owned());
-    watch(client, Watch { namespace: Some("team-a".into()), label_selector: selector, keep: KEEP })
+    watch(
+        client,
+        Watch {
+            namespace: Some("team-a".into()),
+            label_selector: selector,
+            field_selector: None,
+            keep: KEEP,
+        },
+    )
 }
 
 fn job(name: &str) -> Value {
@@ -135,7 +143,8 @@ async fn a_watch_goes_on_where_it_ended_and_lists_again_only_when_that_is_too_ol
 #[tokio::test]
 async fn an_object_is_found_by_its_name_in_a_list() {
     let (client, asked) = api_server(|_| list(&[job("a")], ""));
-    let what = Watch { namespace: Some("team-a".into()), label_selector: None, keep: KEEP };
+    let what =
+        Watch { namespace: Some("team-a".into()), label_selector: None, field_selector: None, keep: KEEP };
     let found = find::<Job>(client, what, "a").await.unwrap().unwrap();
     assert_eq!(found.meta().uid.as_deref(), Some("uid of a"));
     assert!(asked.lock().unwrap()[0].contains("fieldSelector=metadata.name%3Da"));

@@ -37,6 +37,7 @@ fn success(copied: u32) -> Findings {
         generation: None,
         ended: Some((0..copied).map(|n| n.to_string().parse().unwrap()).collect()),
         destination: None,
+        prune: None,
     }
 }
 

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use imgop_core::api::{
-    Image, ImageMirrorSpec, MIRRORED_SPEC_ANNOTATION, MirrorEntry, MirrorPrune, MirrorTarget,
-};
+use imgop_core::api::{Image, ImageMirrorSpec, MIRRORED_SPEC_ANNOTATION, MirrorEntry, MirrorTarget};
 use imgop_core::inventory::Inventory;
 
-use crate::image_mirror::changes::{Changes, Desired, Occupant, Situation, desired};
-use crate::image_mirror::mirrored::Mirrored;
-use crate::image_mirror::requests::Requests;
+use crate::children::{Changes, Desired, Gone, Mirrored, Occupant, Requests, Situation};
+use crate::image_mirror::desired::desired;
 
 /// A mirror of this number of repositories, each with these tags.
 fn mirror(repositories: usize, tags: &[&str]) -> ImageMirrorSpec {
@@ -53,20 +50,18 @@ struct Case {
     mirrored: Vec<Mirrored>,
     occupants: HashMap<String, Occupant>,
     requests: Requests,
-    prune: MirrorPrune,
-    is_released: bool,
+    gone: Gone,
 }
 
 impl Case {
     fn new(desired: Vec<Desired>, mirrored: Vec<Mirrored>) -> Self {
         let (occupants, requests) = (HashMap::new(), Requests::default());
-        Self { desired, mirrored, occupants, requests, prune: MirrorPrune::Children, is_released: false }
+        Self { desired, mirrored, occupants, requests, gone: Gone::DeletedUnlessMany }
     }
 
     fn changes(&self) -> Changes<'_> {
-        let Self { desired, mirrored, occupants, requests, prune, is_released } = self;
-        let (prune, is_released) = (*prune, *is_released);
-        Situation { desired, mirrored, occupants, requests, prune, is_released }.changes()
+        let Self { desired, mirrored, occupants, requests, gone } = self;
+        Situation { desired, mirrored, occupants, requests, gone: *gone }.changes()
     }
 }
 
@@ -99,7 +94,7 @@ fn an_entry_that_is_gone_takes_its_image_with_it_and_prune_never_keeps_it() {
     let changes = case.changes();
     assert_eq!((changes.prune.len(), changes.held, changes.writes.len()), (1, 0, 0));
     assert!(changes.prune[0].0.contains("widget19"), "{:?}", changes.prune);
-    case.prune = MirrorPrune::Never;
+    case.gone = Gone::Kept;
     assert_eq!(case.changes(), Changes::default());
 }
 
@@ -114,7 +109,7 @@ fn many_that_would_go_in_one_step_are_held_until_a_user_lets_them_go() {
             (held, if held > 0 { 0 } else { 100 - left }),
             "{left}"
         );
-        case.is_released = true;
+        case.gone = Gone::Deleted;
         assert_eq!((case.changes().held, case.changes().prune.len()), (0, 100 - left));
     }
     let ten = Case::new(of(&mirror(2, &["1.0"])), there(&of(&mirror(12, &["1.0"]))));
@@ -168,4 +163,25 @@ fn a_request_is_handed_to_every_image_that_does_not_have_it() {
     assert_eq!(case.changes().writes.len(), 2);
     case.requests = Requests { sync: None, reset: Some("again".into()) };
     assert_eq!(case.changes().writes.len(), 3);
+}
+
+#[test]
+fn images_of_one_destination_are_written_one_after_the_other() {
+    let mut spec = mirror(6, &["1.0"]);
+    for (n, entry) in spec.entries.iter_mut().enumerate() {
+        entry.target_name = Some(format!("app{}", n % 2));
+        entry.tags = vec![format!("1.{n}")];
+    }
+    let all = of(&spec);
+    let destinations = |changes: &Changes<'_>| {
+        let mut names: Vec<String> =
+            changes.writes.iter().map(|one| one.desired.spec.destination.name.clone()).collect();
+        names.dedup();
+        names
+    };
+    let wanted = ["r.example.com/acme/app0", "r.example.com/acme/app1"];
+    let mut case = Case::new(all.clone(), Vec::new());
+    assert_eq!(destinations(&case.changes()), wanted);
+    (case.mirrored, case.requests.sync) = (there(&all), Some("now".into()));
+    assert_eq!(destinations(&case.changes()), wanted);
 }

@@ -1,44 +1,15 @@
 //! Whole passes.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 
 use imgop_core::api::conditions::{CHILDREN_READY, READY, STALLED, reasons};
-use imgop_core::api::{
-    ADOPT_ANNOTATION, ConfigMapFile, Image, InventoryFile, InventoryFormat, PRUNE_ANNOTATION,
-    REQUESTED_AT_ANNOTATION, prune_release,
-};
+use imgop_core::api::{ADOPT_ANNOTATION, Image, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, prune_release};
+use imgop_core::inventory::Inventory;
 use serde_json::json;
 
 use super::stage::{Stage, entry};
-
-const CONFIG_MAP: &str = "/api/v1/namespaces/team-a/configmaps/inventory";
-
-fn of_config_map(stage: &mut Stage, text: &str) {
-    stage
-        .api
-        .hold(CONFIG_MAP, json!({ "metadata": { "name": "inventory" }, "data": { "config.yaml": text } }));
-    stage.change(|spec| {
-        spec.entries.clear();
-        spec.from = vec![InventoryFile {
-            config_map: ConfigMapFile { name: "inventory".into(), key: "config.yaml".into() },
-            format: InventoryFormat::Rancher,
-        }];
-    });
-}
-
-fn file(repositories: usize) -> String {
-    let mut text = "Images:\n".to_owned();
-    for n in 0..repositories {
-        let _ = writeln!(text, "- SourceImage: quay.io/tools/widget{n}\n  Tags:\n  - v1.0");
-    }
-    text
-}
-
-/// Where its entries go.
-fn with_repositories(images: &str) -> String {
-    let repository = "- BaseUrl: r.example.com/acme\n  DefaultTarget: true\n  Registry: r.example.com\n";
-    format!("{images}Repositories:\n{repository}")
-}
+use crate::image_mirror::Pass;
+use crate::image_mirror::desired::desired;
 
 #[tokio::test(start_paused = true)]
 async fn an_inventory_becomes_images_and_a_second_look_writes_nothing() {
@@ -104,26 +75,6 @@ async fn an_inventory_that_was_emptied_deletes_nothing_until_a_user_says_so() {
     stage.annotate(REQUESTED_AT_ANNOTATION, "second");
     assert_eq!(stage.settle().await, 12);
     assert!(stage.images().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_read_changes_nothing_at_all_and_says_where_it_is_wrong() {
-    let mut stage = Stage::new(1);
-    of_config_map(&mut stage, &with_repositories(&file(3)));
-    assert_eq!(stage.settle().await, 3, "{:?}", stage.status().conditions);
-    stage.images_say(true, reasons::SUCCEEDED);
-    let broken = file(1) + "- SourceImage: quay.io/tools/other\n  Tagz: [v1]\n";
-    of_config_map(&mut stage, &with_repositories(&broken));
-    assert_eq!(stage.settle().await, 0);
-    let stalled = stage.condition(STALLED).clone();
-    assert_eq!(stalled.reason, reasons::INVENTORY_UNREADABLE);
-    for part in ["ConfigMap inventory, key config.yaml, line 6", "Tagz", "no Image is changed"] {
-        assert!(stalled.message.contains(part), "{part}: {}", stalled.message);
-    }
-    stage.api.hold(CONFIG_MAP, json!({ "metadata": { "name": "inventory" }, "data": {} }));
-    stage.annotate(REQUESTED_AT_ANNOTATION, "again");
-    assert_eq!(stage.settle().await, 0);
-    assert!(stage.condition(STALLED).message.contains("there is no such key"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,17 +172,27 @@ async fn an_image_that_the_api_server_refuses_keeps_no_other_one_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_images_of_a_suspended_mirror_are_suspended_and_resumed_with_it() {
+async fn an_entry_of_more_tags_than_the_agent_copies_of_an_image_becomes_several_images() {
+    let mut stage = Stage::with(1, &["--max-tags-per-image=50"]);
+    stage.change(|spec| spec.entries[0].tags = (0..120).map(|n| format!("1.{n}")).collect());
+    stage.settle().await;
+    let images = stage.images();
+    let tags: BTreeSet<&String> = images.iter().flat_map(|image| &image.spec.source.tags).collect();
+    assert_eq!(tags.len(), 120);
+    assert!(images.iter().all(|image| image.spec.source.tags.len() <= 50));
+    assert_eq!(stage.settle().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_of_the_mirror_that_the_watch_shows_during_a_pass_has_no_name_of_another() {
     let mut stage = Stage::new(2);
     stage.settle().await;
-    stage.change(|spec| {
-        spec.suspend = true;
-        spec.entries.clear();
-    });
-    stage.pass(11).await;
-    let bodies = stage.api.bodies("PATCH");
-    let suspended = &bodies[bodies.len() - 1];
-    assert_eq!(suspended["spec"], json!({ "suspend": true }), "and nothing else");
-    assert_eq!(stage.writes().len(), 4, "none is deleted");
-    assert_eq!(stage.condition(READY).reason, reasons::SUSPENDED);
+    let pass = Pass::new(&stage.mirrors, &stage.mirror, &stage.memory, stage.now);
+    let children = pass.children();
+    let mirrored = children.mirrored();
+    let inventory = Inventory::read(&stage.mirror.spec, &[]).unwrap();
+    let expansion = inventory.expand().unwrap();
+    let desired = desired("acme", &stage.mirror.spec, &inventory, &expansion);
+    // The other one came after they were looked for.
+    assert!(children.occupants(&desired, &mirrored[..1]).is_empty());
 }

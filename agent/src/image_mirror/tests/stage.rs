@@ -4,14 +4,10 @@ use imgop_core::api::conditions::find;
 use imgop_core::api::{Image, ImageMirror, ImageMirrorSpec, ImageMirrorStatus, MirrorEntry, MirrorTarget};
 use imgop_fakes::ApiServer;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::Event;
-use serde_json::{Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::controller::{Objects, PassResult, Reconcile as _, Stored};
+use crate::children::testing::WatchedImages;
+use crate::controller::{PassResult, Reconcile as _};
 use crate::image::tests::fixtures::{agent_with, now};
 use crate::image_mirror::{ImageMirrors, Memory};
 
@@ -22,8 +18,7 @@ pub struct Stage {
     pub api: ApiServer,
     pub memory: Memory,
     pub now: Timestamp,
-    writer: Writer<Stored<Image>>,
-    seen: usize,
+    images: WatchedImages,
 }
 
 impl Stage {
@@ -35,10 +30,8 @@ impl Stage {
     /// The same with an agent of these settings besides.
     pub fn with(repositories: usize, settings: &[&str]) -> Self {
         let api = ApiServer::default();
-        let (store, mut writer) = reflector::store();
-        writer.apply_watcher_event(&Event::Init);
-        writer.apply_watcher_event(&Event::InitDone);
-        let mirrors = ImageMirrors::new(agent_with(api.client(), settings), Objects::new([store]));
+        let images = WatchedImages::new(&api);
+        let mirrors = ImageMirrors::new(agent_with(api.client(), settings), images.children());
         let spec = ImageMirrorSpec {
             targets: vec![MirrorTarget {
                 repository: "r.example.com/acme".into(),
@@ -53,7 +46,7 @@ impl Stage {
         mirror.metadata.uid = Some("6f1d9a52-0000-4000-8000-0000000000aa".into());
         mirror.metadata.generation = Some(1);
         let memory = Memory::default();
-        Self { mirrors, mirror, api, memory, now: now(), writer, seen: 0 }
+        Self { mirrors, mirror, api, memory, now: now(), images }
     }
 
     /// The mirror has another spec.
@@ -85,7 +78,7 @@ impl Stage {
             let count = self.writes().len();
             self.pass(11).await;
             self.watch();
-            if self.writes().len() == count && !self.memory.is_busy {
+            if self.writes().len() == count && !self.memory.looks.is_busy {
                 return count - before;
             }
         }
@@ -94,68 +87,27 @@ impl Stage {
 
     /// The requests that write Images.
     pub fn writes(&self) -> Vec<String> {
-        let is_write = |line: &String| line.starts_with("PATCH ") || line.starts_with("DELETE ");
-        self.api.requests().into_iter().filter(|line| is_write(line) && line.contains("/images/")).collect()
+        self.images.writes()
     }
 
     /// The watch shows what was written since the last time.
     pub fn watch(&mut self) {
-        let bodies = self.api.bodies("PATCH");
-        let applied: Vec<Value> = bodies[self.seen..].to_vec();
-        self.seen = bodies.len();
-        // What goes before an Image is taken over is no Image.
-        let applied = applied.into_iter().filter(|body| body.get("kind").is_some());
-        for (n, body) in applied.enumerate() {
-            let mut image: Image = serde_json::from_value(body).unwrap();
-            let name = image.metadata.name.clone().unwrap();
-            image.metadata.uid.get_or_insert_with(|| format!("uid of {name}"));
-            image.metadata.generation = Some(1);
-            image.metadata.creation_timestamp =
-                Some(Time(self.now + jiff::SignedDuration::from_millis(n.try_into().unwrap())));
-            self.show(image);
-        }
-        for line in self.writes().iter().filter(|line| line.starts_with("DELETE ")) {
-            let name = line.rsplit('/').next().unwrap().split('?').next().unwrap();
-            let found = self.mirrors.images.get("team-a", name).and_then(|image| image.0.ok());
-            if let Some(image) = found {
-                self.writer.apply_watcher_event(&Event::Delete(stored(image)));
-            }
-        }
+        self.images.watch(self.now);
     }
 
     /// The watch shows this Image.
-    pub fn show(&mut self, mut image: Image) {
-        image.metadata.namespace = Some("team-a".into());
-        self.writer.apply_watcher_event(&Event::Apply(stored(image)));
+    pub fn show(&mut self, image: Image) {
+        self.images.show(image);
     }
 
     /// The Images that there are.
     pub fn images(&self) -> Vec<Image> {
-        let mut all: Vec<Image> = self.mirrors.images.all().collect();
-        all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        all
+        self.images.all()
     }
 
     /// All Images say this of themselves.
     pub fn images_say(&mut self, is_ready: bool, reason: &str) {
-        for mut image in self.images() {
-            image.status = Some(
-                serde_json::from_value(json!({
-                    "observedGeneration": 1,
-                    "lastHandledRequestedAt": image.metadata.annotations.as_ref()
-                        .and_then(|a| a.get("imgop.skopeo.io/requested-at")),
-                    "conditions": [{ "type": "Ready", "status": if is_ready { "True" } else { "False" },
-                        "reason": reason, "message": "of an Image", "observedGeneration": 1,
-                        "lastTransitionTime": self.now }],
-                    "counts": { "matched": 2, "synced": if is_ready { 2 } else { 1 }, "copying": 0,
-                        "failed": i32::from(!is_ready), "kept": 0, "excluded": 0 },
-                    "failures": if is_ready { json!([]) } else {
-                        json!([{ "tag": "1.1", "reason": "TagNotFound", "message": "no such tag" }]) },
-                }))
-                .unwrap(),
-            );
-            self.show(image);
-        }
+        self.images.say(is_ready, reason, self.now);
     }
 
     pub fn status(&self) -> &ImageMirrorStatus {
@@ -165,10 +117,6 @@ impl Stage {
     pub fn condition(&self, type_: &str) -> &Condition {
         find(&self.status().conditions, type_).unwrap()
     }
-}
-
-fn stored(image: Image) -> Stored<Image> {
-    Stored::of(&DeserializeGuard(Ok(image)))
 }
 
 pub fn entry(n: usize) -> MirrorEntry {

@@ -1,7 +1,8 @@
 //! What version sources announce, in whole passes.
 
 use imgop_core::api::{
-    FOUND_TAGS_ANNOTATION, GithubReleaseSource, MirrorUpdate, UpdateMode, UpdateSource, UpdatedEntry,
+    FOUND_TAGS_ANNOTATION, GithubReleaseSource, GithubReleases, MirrorUpdate, UpdateMode, UpdateSource,
+    UpdatedEntry,
 };
 use imgop_fakes::GitHub;
 
@@ -19,24 +20,22 @@ async fn stage(mode: UpdateMode, releases: &[&str]) -> (Stage, GitHub) {
     let settings =
         [format!("--github-api-url={}", url(&github.api)), format!("--github-raw-url={}", url(&github.raw))];
     let mut stage = Stage::with(1, &[&settings[0], &settings[1]]);
-    stage.mirror.spec.updates = vec![MirrorUpdate {
-        name: "widget".into(),
-        from: UpdateSource {
-            github_release: Some(GithubReleaseSource {
-                owner: "tools".into(),
-                repository: "widget".into(),
-                latest_only: false,
-                version_regex: None,
-                version_constraint: None,
-                token_secret_name: None,
-            }),
-            ..UpdateSource::default()
-        },
+    stage.mirror.spec.updates = vec![update("widget", mode)];
+    (stage, github)
+}
+
+/// An update of the entry from releases of this repository.
+fn update(repository: &str, mode: UpdateMode) -> MirrorUpdate {
+    let releases =
+        GithubReleases { owner: "tools".into(), repository: repository.into(), ..GithubReleases::default() };
+    let github_release = Some(GithubReleaseSource { releases, latest_only: false });
+    MirrorUpdate {
+        name: repository.into(),
+        from: UpdateSource { github_release, ..UpdateSource::default() },
         entries: vec![UpdatedEntry { source: "quay.io/tools/widget0".into(), target_name: None }],
         mode,
         frequency: "6h".into(),
-    }];
-    (stage, github)
+    }
 }
 
 fn tags(stage: &Stage) -> Vec<String> {
@@ -90,7 +89,73 @@ async fn more_than_a_hundred_new_tags_are_not_added_in_one_step() {
     let (mut stage, _github) = stage(UpdateMode::Apply, &many).await;
     stage.settle().await;
     assert_eq!(tags(&stage), ["1.0", "1.1"]);
-    assert!(stage.status().failed_updates[0].message.contains("101 new tags"));
+    let message = &stage.status().failed_updates[0].message;
+    assert!(message.starts_with("TooManyTags: it has 101 new tags, and 100 are added"), "{message}");
     let proposals = stage.status().proposals.clone().unwrap();
     assert_eq!((proposals.count, proposals.tags.len()), (101, 50));
+
+    // As the message says, a pattern of the entry accepts them.
+    stage.change(|spec| spec.entries[0].tags.push("2.x".into()));
+    stage.settle().await;
+    assert_eq!((stage.status().proposals.clone(), stage.status().failed_updates.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn what_the_inventory_has_no_room_for_is_proposed_and_stops_nothing() {
+    let long: Vec<String> = (0..60).map(|n| format!("{n}-{}", "x".repeat(100))).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let (mut stage, _github) = stage(UpdateMode::Apply, &long).await;
+    let name = Some("tools/widget".to_owned());
+    stage.mirror.spec.entries[0].target_name.clone_from(&name);
+    let mut star = stage.mirror.spec.entries[0].clone();
+    star.tags = vec!["*".into()];
+    stage.mirror.spec.entries.push(star);
+    // The star copies in another way, and can leave out only so many.
+    stage.mirror.spec.follow = vec!["*".into()];
+    stage.mirror.spec.updates[0].entries[0].target_name = name;
+    stage.settle().await;
+    assert_eq!(stage.images().len(), 2);
+    assert_eq!(stage.status().proposals.as_ref().map(|proposals| proposals.count), Some(60));
+    let message = &stage.status().failed_updates[0].message;
+    assert!(message.starts_with("TooManyTags: 60 tags are proposed and not added"), "{message}");
+    assert_ne!(stage.condition("Ready").reason, "InvalidSpec");
+}
+
+#[tokio::test]
+async fn an_update_whose_entry_is_not_there_says_so() {
+    let (mut stage, _github) = stage(UpdateMode::Apply, &["1.2"]).await;
+    stage.mirror.spec.updates[0].entries[0].target_name = Some("other".into());
+    stage.settle().await;
+    assert_eq!(tags(&stage), ["1.0", "1.1"]);
+    assert_eq!(
+        stage.status().failed_updates[0].message,
+        "no entry is quay.io/tools/widget0 (targetName other), or it is excluded: correct entries of the update"
+    );
+}
+
+#[tokio::test]
+async fn a_limit_of_github_holds_for_all_mirrors_and_no_other_one_asks() {
+    let (mut stage, github) = stage(UpdateMode::Propose, &["1.2"]).await;
+    github.leave(0);
+    stage.settle().await;
+    assert_eq!(github.api.seen().len(), 1);
+    // Another mirror knows nothing but what all share.
+    github.leave(60);
+    stage.memory = crate::image_mirror::Memory::default();
+    stage.settle().await;
+    assert_eq!(github.api.seen().len(), 1);
+    assert!(stage.status().failed_updates[0].message.contains("no more requests until 2026-12-01"));
+}
+
+#[tokio::test]
+async fn a_pass_looks_at_two_sources_and_later_ones_at_the_others() {
+    let (mut stage, github) = stage(UpdateMode::Propose, &[]).await;
+    stage.mirror.spec.updates =
+        ["a", "b", "c", "d", "e"].map(|name| update(name, UpdateMode::Propose)).to_vec();
+    for (passes, looks) in [(1, 2), (2, 4), (3, 5), (4, 5)] {
+        let result = stage.pass(11).await;
+        assert_eq!(github.api.seen().len(), looks, "after {passes} passes");
+        let wait = result.next.unwrap();
+        assert!(looks == 5 || wait.as_secs() <= 1, "{wait:?}");
+    }
 }

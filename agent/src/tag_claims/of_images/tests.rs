@@ -283,3 +283,21 @@ fn names_of_one_registry_that_administrators_gave_are_one_destination() {
     let disputed = elsewhere.disputed(&image, &request(&image), &observed(), &policy, |_| false);
     assert!(!disputed.is_empty());
 }
+
+#[test]
+fn every_other_image_of_a_destination_claims_its_tags_be_it_suspended_or_of_another_namespace() {
+    let image = younger();
+    let tags: [Tag; 2] = ["v2.13.1", "v2.12.9"].map(|tag| tag.parse().unwrap());
+    let claimed = |other: Image| {
+        let (conflicts, policy) = (conflicts(other), AccessPolicy::default());
+        let uid = image.metadata.uid.as_deref().unwrap();
+        let claimed = conflicts.claimed(uid, &request(&image), &tags.each_ref(), &policy);
+        claimed.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed(older(|other| other.spec.suspend = true)), ["v2.13.1"]);
+    assert_eq!(claimed(older(|other| other.metadata.namespace = Some("team-b".into()))), ["v2.13.1"]);
+    assert_eq!(claimed(older(|other| other.spec.source.version = "[".into())), ["v2.12.9", "v2.13.1"]);
+    let elsewhere = |other: &mut Image| other.spec.destination.name = "quay.io/mirror/argocd".into();
+    assert!(claimed(older(elsewhere)).is_empty());
+    assert!(claimed(younger()).is_empty(), "it is the Image itself");
+}

@@ -1,39 +1,40 @@
-//! The Images of a mirror that there are.
+//! The Images of an object that there are.
+
+use std::collections::BTreeMap;
 
 use imgop_core::api::conditions::{READY, RECONCILING, find, is_true, reasons};
 use imgop_core::api::{
-    Counts, FOUND_TAGS_ANNOTATION, FailureReason, Image, ImageSpec, MIRRORED_SPEC_ANNOTATION,
-    REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
+    Counts, FailureReason, Image, ImageSpec, MIRRORED_SPEC_ANNOTATION, REQUESTED_AT_ANNOTATION,
+    RESET_ANNOTATION, SUSPENDED_WITH_ANNOTATION,
 };
 use imgop_core::schedule::Candidate;
-use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Pass;
+use super::Children;
 
-/// An Image of a mirror that there is.
+/// An Image of an object that there is.
 #[derive(Debug, Clone)]
-pub(super) struct Mirrored {
+pub(crate) struct Mirrored {
     pub name: String,
     pub uid: String,
     pub created: Option<Timestamp>,
     pub spec: ImageSpec,
     /// The hash of what was last written of it.
     pub written: Option<String>,
-    /// The mirror with which it was suspended.
+    /// The object with which it was suspended, by a mark that others may have copied.
     pub suspended_with: Option<String>,
     pub requested_at: Option<String>,
     pub reset: Option<String>,
     pub state: State,
     pub counts: Counts,
-    /// Which of its tags version sources have added.
-    pub found: Vec<Tag>,
+    /// All annotations that are read of Images.
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What an Image says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Ready,
     /// It works, or has not begun.
     Progressing,
@@ -60,31 +61,46 @@ struct OwnedMetadata {
     owner_references: Vec<OwnerPart>,
 }
 
+/// One of an Image's owners.
 #[derive(Deserialize)]
-struct OwnerPart {
+pub(super) struct OwnerPart {
     uid: String,
     #[serde(default)]
     controller: bool,
 }
 
-impl Pass<'_> {
-    /// Returns the Images that this mirror controls, by their names.
-    pub(super) fn mirrored(&self) -> Vec<Mirrored> {
-        let is_ours = |owned: &Owned| {
-            owned.metadata.owner_references.iter().any(|owner| owner.controller && owner.uid == self.uid())
-        };
-        let images = self.mirrors.images.having(Some(self.namespace()), is_ours);
-        let mut all: Vec<Mirrored> = images
-            .filter(|image| image.metadata.deletion_timestamp.is_none())
-            .map(|image| Mirrored::of(&image))
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+impl OwnerPart {
+    /// Returns whether it is the controller, and has this UID.
+    pub(super) fn controls(&self, uid: &str) -> bool {
+        self.controller && self.uid == uid
+    }
+}
+
+impl Children<'_> {
+    /// Returns the Images that the object controls, by their names.
+    pub(crate) fn owned(&self) -> Vec<Image> {
+        let uid = self.owner.uid.as_str();
+        let is_ours = |owned: &Owned| owned.metadata.owner_references.iter().any(|owner| owner.controls(uid));
+        let images = self.all.images.having(Some(&self.owner.namespace), is_ours);
+        let mut all: Vec<Image> =
+            images.filter(|image| image.metadata.deletion_timestamp.is_none()).collect();
+        all.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         all
+    }
+
+    /// Returns what matters of them.
+    pub(crate) fn mirrored(&self) -> Vec<Mirrored> {
+        self.owned().iter().map(Mirrored::of).collect()
     }
 }
 
 impl Mirrored {
-    pub(super) fn of(image: &Image) -> Self {
+    /// Returns whether it was suspended with this object.
+    pub(super) fn is_suspended_with(&self, owner: &str) -> bool {
+        self.suspended_with.as_deref() == Some(owner)
+    }
+
+    pub(crate) fn of(image: &Image) -> Self {
         let annotation = |name: &str| image.metadata.annotations.as_ref()?.get(name).cloned();
         Self {
             name: image.metadata.name.clone().unwrap_or_default(),
@@ -96,9 +112,7 @@ impl Mirrored {
             reset: annotation(RESET_ANNOTATION),
             state: state(image),
             counts: image.status.as_ref().and_then(|status| status.counts).unwrap_or_default(),
-            found: annotation(FOUND_TAGS_ANNOTATION)
-                .map(|tags| tags.split(',').filter_map(|tag| tag.parse().ok()).collect())
-                .unwrap_or_default(),
+            annotations: image.metadata.annotations.clone().unwrap_or_default(),
             spec: image.spec.clone(),
         }
     }

@@ -1,10 +1,9 @@
-//! What is to be done to the Images of a mirror. Pure.
+//! What is to be done to the Images of an object. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use imgop_core::api::{ImageMirrorSpec, ImageSpec, MirrorPrune};
-use imgop_core::inventory::{Expansion, Inventory};
-use imgop_registry::reference::{Digest, Tag};
+use imgop_core::api::ImageSpec;
+use imgop_registry::reference::Digest;
 use serde_json::Value;
 
 use super::mirrored::Mirrored;
@@ -14,20 +13,22 @@ use super::requests::Requests;
 const HELD_BEYOND: usize = 10;
 const HELD_BEYOND_PERCENT: usize = 30;
 
-/// An Image as the inventory asks for it.
+/// An Image as its owner asks for it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Desired {
+pub(crate) struct Desired {
     pub name: String,
     pub spec: ImageSpec,
-    /// Which of its tags version sources have added, with commas.
-    pub found: String,
-    /// A hash of the spec: with another one, what was written is to be written again.
+    /// Annotations that it has beside those that all have.
+    pub annotations: BTreeMap<&'static str, String>,
+    /// Labels likewise.
+    pub labels: BTreeMap<&'static str, String>,
+    /// A hash of all that: with another one, what was written is to be written again.
     pub hash: String,
 }
 
 /// An Image that is to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Written<'a> {
+pub(crate) struct Written<'a> {
     pub desired: &'a Desired,
     /// The UID of the one that is there.
     pub uid: Option<String>,
@@ -35,9 +36,9 @@ pub(super) struct Written<'a> {
     pub replaced: Option<Value>,
 }
 
-/// What is to be done to the Images of a mirror.
+/// What is to be done to the Images of an object.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Changes<'a> {
+pub(crate) struct Changes<'a> {
     /// Those to be written: the oldest first, then those that are to be created.
     pub writes: Vec<Written<'a>>,
     /// Names and UIDs of those to be deleted.
@@ -48,9 +49,9 @@ pub(super) struct Changes<'a> {
     pub taken: Vec<String>,
 }
 
-/// What another Image is that has a name which one of the mirror should have.
+/// What another Image is that has a name which one of the object should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Occupant {
+pub(crate) enum Occupant {
     /// It may be taken over.
     Adoptable {
         /// Its UID.
@@ -62,34 +63,42 @@ pub(super) enum Occupant {
     Foreign,
 }
 
-/// Returns the Images that an inventory asks for.
-pub(super) fn desired(
-    mirror: &str,
-    spec: &ImageMirrorSpec,
-    inventory: &Inventory,
-    expansion: &Expansion,
-) -> Vec<Desired> {
-    let image = |child| {
-        let mut of_child = inventory.image_spec(child, spec);
-        // Suspended with the mirror, it has a manager of its own (see `suspend`).
-        of_child.suspend = false;
-        // A spec that was read can be written.
-        let mut json = serde_json::to_vec(&of_child).unwrap_or_default();
-        let found = child.found.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
-        json.extend(found.as_bytes());
-        let hash = Digest::of(&json).hex()[..HASH_DIGITS].to_owned();
-        Desired { name: child.name(mirror), spec: of_child, found, hash }
-    };
-    expansion.children.iter().map(image).collect()
-}
-
 /// Hexadecimal digits of a hash of a spec.
 const HASH_DIGITS: usize = 16;
 
+impl Desired {
+    /// Returns an Image of this name, spec and marks. The spec says nothing of suspension: with its owner it is suspended
+    /// by a manager of its own.
+    pub fn new(
+        name: String,
+        mut spec: ImageSpec,
+        annotations: BTreeMap<&'static str, String>,
+        labels: BTreeMap<&'static str, String>,
+    ) -> Self {
+        spec.suspend = false;
+        // A spec that was read can be written.
+        let mut json = serde_json::to_vec(&spec).unwrap_or_default();
+        annotations.values().chain(labels.values()).for_each(|value| json.extend(value.as_bytes()));
+        let hash = Digest::of(&json).hex()[..HASH_DIGITS].to_owned();
+        Self { name, spec, annotations, labels, hash }
+    }
+}
+
+/// What becomes of Images that are not asked for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gone {
+    /// They stay.
+    Kept,
+    /// They are deleted, unless they are so many that it may be a mistake.
+    DeletedUnlessMany,
+    /// They are deleted.
+    Deleted,
+}
+
 /// Everything that the changes are worked out from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Situation<'a> {
-    /// What the inventory asks for.
+pub(crate) struct Situation<'a> {
+    /// What is asked for.
     pub desired: &'a [Desired],
     /// What there is.
     pub mirrored: &'a [Mirrored],
@@ -97,14 +106,13 @@ pub(super) struct Situation<'a> {
     pub occupants: &'a HashMap<String, Occupant>,
     /// What is handed on.
     pub requests: &'a Requests,
-    pub prune: MirrorPrune,
-    /// Whether a user has let go what is held.
-    pub is_released: bool,
+    /// What becomes of those that are not asked for.
+    pub gone: Gone,
 }
 
 impl<'a> Situation<'a> {
     /// Works out what is to be done.
-    pub(super) fn changes(self) -> Changes<'a> {
+    pub(crate) fn changes(self) -> Changes<'a> {
         let there: BTreeMap<&str, &Mirrored> =
             self.mirrored.iter().map(|mirrored| (mirrored.name.as_str(), mirrored)).collect();
         let mut changes = Changes::default();
@@ -127,7 +135,12 @@ impl<'a> Situation<'a> {
                 (None, None) => new.push(Written { desired, uid: None, replaced: None }),
             }
         }
-        older.sort_by_key(|(created, _)| *created);
+        // Those of one destination follow each other, so that one list of its tags serves all of them.
+        let destination = |written: &Written<'a>| written.desired.spec.destination.name.as_str();
+        older.sort_by(|(created, one), (then, other)| {
+            created.cmp(then).then_with(|| destination(one).cmp(destination(other)))
+        });
+        new.sort_by(|one, other| destination(one).cmp(destination(other)));
         changes.writes = older.into_iter().map(|(_, written)| written).chain(new).collect();
         self.prune(&mut changes);
         changes
@@ -140,7 +153,7 @@ impl<'a> Situation<'a> {
     }
 
     fn prune(&self, changes: &mut Changes<'_>) {
-        if self.prune == MirrorPrune::Never {
+        if self.gone == Gone::Kept {
             return;
         }
         let names: HashSet<&str> = self.desired.iter().map(|desired| desired.name.as_str()).collect();
@@ -149,7 +162,7 @@ impl<'a> Situation<'a> {
         let is_many =
             gone.len() > HELD_BEYOND && gone.len() * 100 > self.mirrored.len() * HELD_BEYOND_PERCENT;
         let is_all = self.desired.is_empty() && !gone.is_empty();
-        if (is_many || is_all) && !self.is_released {
+        if (is_many || is_all) && self.gone != Gone::Deleted {
             changes.held = gone.len();
         } else {
             changes.prune = gone.iter().map(|gone| (gone.name.clone(), gone.uid.clone())).collect();
@@ -158,7 +171,7 @@ impl<'a> Situation<'a> {
 }
 
 /// Returns whether an Image is not as it should be: what was written is something else, or others have changed a field
-/// of it. Fields that the mirror does not write are theirs.
+/// of it. Fields that the owner does not write are theirs.
 fn differs(desired: &Desired, mirrored: &Mirrored) -> bool {
     if mirrored.written.as_ref() != Some(&desired.hash) {
         return true;

@@ -1,0 +1,202 @@
+//! Repositories of ECR that are created before something is copied there.
+
+use aws_credential_types::Credentials;
+use imgop_core::api::{CreationPolicy, RegistryAccess, RepositoryCreation};
+use imgop_fakes::FakeAws;
+use imgop_fakes::aws::EcrRepository;
+use imgop_registry::ecr::EcrSettings;
+use serde_json::{Value, json};
+
+use super::*;
+
+const REPOSITORY: &str = "222222222222.dkr.ecr.ap-southeast-2.amazonaws.com/mirror/argocd";
+
+/// An Image with a tag that is yet to be copied to ECR, and whose namespace is lent an identity that may do this there.
+struct Ecr {
+    stage: Stage,
+    aws: FakeAws,
+    copy: Copy,
+}
+
+impl Ecr {
+    async fn lending(aws: &Value, create: RepositoryCreation) -> Self {
+        let mut stage = Stage::of_a_synced_image().await;
+        stage.is_reconciling(reasons::PROGRESSING);
+        let fake = FakeAws::start(Timestamp::now() + Duration::from_hours(12)).await;
+        let settings = EcrSettings {
+            system_proxy: false,
+            endpoint: Some(fake.address()),
+            chain: Arc::new(|loader| {
+                loader.credentials_provider(Credentials::new(
+                    "AKIASTATIC",
+                    "static-secret",
+                    None,
+                    None,
+                    "test",
+                ))
+            }),
+            ..EcrSettings::of_environment("test", |_| None)
+        };
+        let agent = Arc::into_inner(fixtures::agent(stage.api.client())).unwrap().at_aws(settings);
+        stage.images = Images::new(Arc::new(agent), Objects::new([]));
+        let spec = json!({ "hosts": ["222222222222.dkr.ecr.ap-southeast-2.amazonaws.com"],
+            "repositories": ["mirror/"], "actions": ["Push"], "aws": aws,
+            "namespaceSelector": { "matchLabels": { "team": "a" } } });
+        let lent = RegistryAccess::new("ecr", serde_json::from_value(spec).unwrap());
+        stage.images.agent.policies.show(&[lent]);
+        let namespace = json!({ "metadata": { "name": "team-a", "labels": { "team": "a" } } });
+        stage.api.hold("/api/v1/namespaces/team-a", namespace);
+        let destination = &mut stage.image.spec.destination;
+        (destination.name, destination.tls, destination.use_aws_irsa) = (REPOSITORY.to_owned(), None, true);
+        destination.create = Some(Box::new(create));
+        Self { stage, aws: fake, copy: copy_of("v2.13.1", "{}") }
+    }
+
+    /// A pass that begins the copy; whether ECR has its content is known.
+    async fn pass(&self) -> PassResult<ImageStatus> {
+        let mut memory = memory(&[], (now(), observed(&[&self.copy])));
+        memory.sync().probed.insert(self.copy.clone());
+        self.stage.pass(&mut memory, now()).await.unwrap()
+    }
+
+    fn jobs(&self) -> usize {
+        self.stage.api.bodies("POST").iter().filter(|body| body["kind"] == "Job").count()
+    }
+
+    /// The notes of events with this reason.
+    fn events(&self, reason: &str) -> Vec<String> {
+        let bodies = self.stage.api.bodies("POST");
+        let notes = bodies.iter().filter(|body| body["reason"] == reason);
+        notes.map(|body| body["note"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn creating() -> Value {
+    json!({ "identity": "Agent", "createRepositories": true })
+}
+
+fn create() -> RepositoryCreation {
+    RepositoryCreation {
+        policy: CreationPolicy::IfMissing,
+        lifecycle_policy: Some(r#"{"rules":[]}"#.to_owned()),
+        ..RepositoryCreation::default()
+    }
+}
+
+fn message(result: &PassResult<ImageStatus>) -> String {
+    let conditions = &result.report.as_ref().unwrap().status.conditions;
+    find(conditions, READY).unwrap().message.clone()
+}
+
+#[tokio::test]
+async fn a_missing_repository_is_created_before_the_first_job_and_an_event_says_so() {
+    let ecr = Ecr::lending(&creating(), create()).await;
+    let result = ecr.pass().await;
+    assert_eq!((reason(&result), ecr.jobs()), (reasons::PROGRESSING, 1), "{}", message(&result));
+    let made = ecr.aws.repository("mirror/argocd").unwrap();
+    assert_eq!(made.tags.get("imgop.io/managed").map(String::as_str), Some("true"));
+    assert_eq!(made.lifecycle.as_deref(), Some(r#"{"rules":[]}"#));
+    let note = format!("repository {REPOSITORY} is created with its lifecycle policy");
+    assert_eq!(ecr.events(reasons::REPOSITORY_CREATED), [note]);
+}
+
+#[tokio::test]
+async fn nothing_is_created_where_the_identity_is_lent_without_that_or_without_the_role() {
+    let role = "arn:aws:iam::222222222222:role/create";
+    let with_role = RepositoryCreation { role_arn: Some(role.to_owned()), ..create() };
+    let lending = json!({ "identity": "Agent" });
+    for (aws, create, words) in [
+        (lending, create(), "aws.createRepositories"),
+        (creating(), with_role, "arn:aws:iam::222222222222:role/create"),
+    ] {
+        let ecr = Ecr::lending(&aws, create).await;
+        let result = ecr.pass().await;
+        assert_eq!((reason(&result), ecr.jobs()), (reasons::DESTINATION_NOT_ALLOWED, 0));
+        let said = message(&result);
+        assert!(said.starts_with("spec.destination.create: ") && said.contains(words), "{said}");
+        assert!(ecr.aws.repository("mirror/argocd").is_none());
+        assert_eq!(ecr.aws.operations(), ["GetAuthorizationToken"], "a token to look what is there");
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_aws_refuses_to_create_begins_no_job_and_is_tried_again_in_its_words() {
+    let ecr = Ecr::lending(&creating(), create()).await;
+    ecr.aws.deny("CreateRepository", Some("AccessDeniedException"));
+    let result = ecr.pass().await;
+    assert_eq!((reason(&result), ecr.jobs()), (reasons::REPOSITORY_NOT_READY, 0));
+    assert!(message(&result).contains("ecr:CreateRepository"), "{}", message(&result));
+    assert!(result.next.is_some());
+    ecr.aws.deny("CreateRepository", None);
+    assert_eq!((reason(&ecr.pass().await), ecr.jobs()), (reasons::PROGRESSING, 1));
+}
+
+#[tokio::test]
+async fn a_repository_of_others_keeps_its_policies_which_an_event_says_once_and_is_copied_to() {
+    let ecr = Ecr::lending(&creating(), create()).await;
+    ecr.aws.hold("mirror/argocd", EcrRepository::default());
+    assert_eq!((reason(&ecr.pass().await), ecr.jobs()), (reasons::PROGRESSING, 1));
+    ecr.pass().await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle, None);
+    let notes = ecr.events(reasons::REPOSITORY_NOT_ADOPTED);
+    assert!(notes.len() == 1 && notes[0].ends_with("set adopt there"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_repository_that_was_deleted_is_created_again_before_a_copy_that_failed_is_tried_again() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    ecr.pass().await;
+    let asked = ecr.aws.operations().len();
+    ecr.stage.images.agent.jobs.delete_lent::<Image>(|_| true).await;
+    ecr.aws.forget("mirror/argocd");
+    ecr.copy.attempt = 2;
+    let mut memory = memory(&[], (now(), observed(&[&ecr.copy])));
+    let failed = Outcome::Failed {
+        reason: FailureReason::CopyFailed,
+        message: "name unknown".to_owned(),
+        at: now() - Duration::from_hours(1),
+    };
+    memory.outcomes.insert(Copy { attempt: 1, ..ecr.copy.clone() }, failed);
+    memory.sync().probed.insert(ecr.copy.clone());
+    ecr.stage.pass(&mut memory, now()).await.unwrap();
+    assert!(ecr.aws.repository("mirror/argocd").is_some(), "{:?}", &ecr.aws.operations()[asked..]);
+}
+
+#[tokio::test]
+async fn where_nothing_is_to_be_copied_aws_is_not_asked_about_the_repository() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    ecr.stage.image.spec.suspend = true;
+    ecr.pass().await;
+    assert!(!ecr.aws.operations().iter().any(|operation| operation != "GetAuthorizationToken"));
+}
+
+#[tokio::test]
+async fn an_immutable_tag_is_kept_and_not_tried_again() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    // A Job has pushed the content that the source has by now.
+    let copy = copy_of("v2.13.1", "{ }");
+    stage.has_job(&copy);
+    stage.end_job();
+    stage.registry.hold_content("target", "{ }");
+    stage.registry.hold_manifest("source", "v2.13.1", "{ }");
+    stage.registry.hold_manifest("target", "v2.13.1", "{}");
+    for repository in ["source", "target"] {
+        stage.registry.hold(&format!("/v2/{repository}/tags/list"), r#"{"tags":["v2.13.1"]}"#);
+    }
+    let words = "The image tag 'v2.13.1' already exists in the 'target' repository and cannot be overwritten because \
+                 the tag is immutable.";
+    stage.registry.refuse_put_to("/v2/target/manifests/v2.13.1", Some(("TAG_INVALID", words)));
+    let mut memory = memory(&[], (now(), observed(&[&copy])));
+    for minutes in [0, 5, 10] {
+        let at = now() + Duration::from_mins(minutes);
+        memory.schedule.next = Some(at);
+        let Some(report) = stage.pass(&mut memory, at).await.unwrap().report else { continue };
+        assert_eq!((report.status.counts.unwrap().kept, report.status.failures.len()), (1, 0), "{minutes}");
+        let said = &find(&report.status.conditions, READY).unwrap().message;
+        assert!(said.contains("1 kept with other content (its registry's tags are immutable)"), "{said}");
+        stage.image.status = Some(report.status);
+    }
+    assert_eq!(stage.registry.count("PUT"), 1, "{:?}", stage.registry.requests());
+    assert!(stage.api.bodies("POST").iter().all(|body| body["kind"] != "Job"));
+}

@@ -1,0 +1,128 @@
+//! Tags that an Image has put and no longer selects.
+
+use std::collections::BTreeMap;
+
+use imgop_core::api::{Prune, PrunePolicy, PruneStatus};
+
+use super::*;
+
+const OLD: [&str; 2] = ["v2.12.8", "v2.12.9"];
+
+/// An Image of `v2.13.x` that has put `v2.12.8` and `v2.12.9` two hours before, which both sides have; `v2.11.0` is only at
+/// the destination.
+async fn with(policy: PrunePolicy) -> Stage {
+    let mut stage = Stage::of_a_synced_image().await;
+    let lists = [("source", ""), ("target", r#","v2.11.0""#)];
+    for (repository, more) in lists {
+        let tags = format!(r#"{{"tags":["v2.12.8","v2.12.9","v2.13.1"{more}]}}"#);
+        stage.registry.hold(&format!("/v2/{repository}/tags/list"), &tags);
+        stage.registry.hold_manifest(repository, "v2.13.1", "{}");
+        for tag in OLD {
+            stage.registry.hold_manifest(repository, tag, &content(tag));
+        }
+    }
+    let min_age = Some("1h".to_owned());
+    stage.image.spec.destination.prune = Some(Box::new(Prune { policy, min_age, keep: None }));
+    let made = ["v2.11.0", "v2.12.8", "v2.12.9"];
+    let digits = |tag: &str| Digest::of(content(tag).as_bytes()).hex()[..12].to_owned();
+    let since = Time(now() - Duration::from_hours(2));
+    stage.image.status.as_mut().unwrap().prune = Some(Box::new(PruneStatus {
+        destination: stage.image.spec.destination.name.clone(),
+        made: made.iter().map(|tag| ((*tag).to_owned(), digits(tag))).collect(),
+        unselected: made.iter().map(|tag| ((*tag).to_owned(), since.clone())).collect(),
+        ..PruneStatus::default()
+    }));
+    stage
+}
+
+/// A manifest of its own for each tag.
+fn content(tag: &str) -> String {
+    format!(r#"{{"of":"{tag}"}}"#)
+}
+
+async fn prune(stage: &Stage) -> PruneStatus {
+    let result = stage.pass(&mut due_now(), now()).await.unwrap();
+    *result.report.unwrap().status.prune.unwrap()
+}
+
+fn deleted(stage: &Stage) -> Vec<String> {
+    stage.registry.requests().into_iter().filter(|line| line.starts_with("DELETE")).collect()
+}
+
+fn names<T>(tags: &BTreeMap<String, T>) -> Vec<&str> {
+    tags.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn what_the_image_put_and_no_longer_selects_is_deleted_by_its_tag_and_each_has_an_event() {
+    let stage = with(PrunePolicy::Delete).await;
+    let status = prune(&stage).await;
+    assert_eq!(deleted(&stage), OLD.map(|tag| format!("DELETE /v2/target/manifests/{tag}")));
+    assert_eq!((names(&status.made), status.due, status.message), (vec!["v2.11.0"], 0, None));
+    let bodies = stage.api.bodies("POST");
+    let notes: Vec<&str> = bodies
+        .iter()
+        .filter(|body| body["reason"] == reasons::TAG_DELETED)
+        .map(|body| body["note"].as_str().unwrap())
+        .collect();
+    assert!(notes.len() == 2 && notes[0].contains("/target:v2.12.8 is deleted"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_deleted_and_deletes_nothing() {
+    let stage = with(PrunePolicy::DryRun).await;
+    let status = prune(&stage).await;
+    assert_eq!((status.due, status.next, status.made.len()), (2, OLD.map(str::to_owned).to_vec(), 3));
+    assert!(deleted(&stage).is_empty());
+}
+
+#[tokio::test]
+async fn where_a_registry_deletes_no_tags_nothing_is_deleted_by_its_digest_and_the_status_says_so() {
+    let stage = with(PrunePolicy::Delete).await;
+    stage.registry.refuse_deletions();
+    let status = prune(&stage).await;
+    assert_eq!(deleted(&stage).len(), 1, "{:?}", deleted(&stage));
+    assert_eq!((status.due, status.made.len()), (2, 3));
+    assert!(status.message.unwrap().starts_with("the registry deletes no tags"));
+}
+
+#[tokio::test]
+async fn a_tag_that_others_have_overwritten_or_that_shows_what_a_selected_one_shows_stays() {
+    let stage = with(PrunePolicy::Delete).await;
+    stage.registry.hold_manifest("target", "v2.12.8", r#"{"of":"others"}"#);
+    prune(&stage).await;
+    assert_eq!(deleted(&stage), ["DELETE /v2/target/manifests/v2.12.9"]);
+
+    let mut stage = with(PrunePolicy::Delete).await;
+    for repository in ["source", "target"] {
+        stage.registry.hold_manifest(repository, "v2.12.9", "{}");
+    }
+    let made = &mut stage.image.status.as_mut().unwrap().prune.as_mut().unwrap().made;
+    made.insert("v2.12.9".to_owned(), Digest::of(b"{}").hex()[..12].to_owned());
+    prune(&stage).await;
+    assert_eq!(deleted(&stage), ["DELETE /v2/target/manifests/v2.12.8"]);
+}
+
+#[tokio::test]
+async fn a_sync_in_which_a_tag_failed_or_that_selects_nothing_deletes_nothing() {
+    let stage = with(PrunePolicy::Delete).await;
+    stage.registry.refuse_one("/v2/source/manifests/v2.13.1", 500);
+    stage.pass(&mut due_now(), now()).await.unwrap();
+    let mut other = with(PrunePolicy::Delete).await;
+    other.image.spec.source.version = "v3.x".to_owned();
+    other.pass(&mut due_now(), now()).await.unwrap();
+    assert!(deleted(&stage).is_empty() && deleted(&other).is_empty());
+}
+
+#[tokio::test]
+async fn a_tag_that_a_sync_puts_is_recorded_and_one_that_was_there_before_is_not() {
+    let mut stage = with(PrunePolicy::Delete).await;
+    stage.image.status.as_mut().unwrap().prune = None;
+    let tags = r#"{"tags":["v2.12.9","v2.13.1","v2.13.2"]}"#;
+    stage.registry.hold("/v2/source/tags/list", tags);
+    stage.registry.hold_manifest("source", "v2.13.2", "{ }");
+    stage.registry.hold_content("target", "{ }");
+    let status = prune(&stage).await;
+    assert_eq!(names(&status.made), ["v2.13.2"]);
+    assert!(status.unselected.is_empty() && deleted(&stage).is_empty());
+}

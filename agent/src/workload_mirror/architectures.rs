@@ -1,0 +1,81 @@
+//! The architectures of images, where `destination.prefix` asks for them: read once for each image, from its source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use imgop_core::build::ImageReference;
+use imgop_core::time::saturating_add;
+use imgop_core::workloads::{UsedImage, WorkloadRequest};
+use imgop_registry::oci::Platform;
+use jiff::Timestamp;
+
+use super::Pass;
+use super::halt::Halt;
+
+/// What stands in a prefix for the architectures.
+const WORD: &str = "$arch";
+/// What an image without an architecture has.
+const NONE: &str = "multiarch";
+/// Images that are read in one pass: each counts as a pull.
+const MAX_READS: usize = 20;
+/// When an image is asked for again that could not be read, and one that may have moved.
+const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+const TTL: Duration = Duration::from_hours(24);
+
+/// The architectures of images. All of it may be lost.
+#[derive(Debug, Default)]
+pub(super) struct Architectures(BTreeMap<ImageReference, Read>);
+
+#[derive(Debug)]
+struct Read {
+    architectures: Option<String>,
+    until: Timestamp,
+}
+
+impl Pass<'_> {
+    /// Returns the architectures of used images, and reads some that are not known.
+    pub(super) async fn architectures(
+        &self,
+        request: &WorkloadRequest,
+        used: &[UsedImage],
+        memory: &mut Architectures,
+    ) -> Result<BTreeMap<ImageReference, String>, Halt> {
+        if !self.mirror.spec.destination.prefix.contains(WORD) {
+            return Ok(BTreeMap::new());
+        }
+        let all: BTreeSet<&ImageReference> = used.iter().map(|image| &image.reference).collect();
+        memory.0.retain(|reference, _| all.contains(reference));
+        let is_open = |reference: &&&ImageReference| {
+            memory.0.get(**reference).is_none_or(|read| read.until <= self.now)
+        };
+        let open: Vec<&ImageReference> = all.iter().filter(is_open).take(MAX_READS).copied().collect();
+        for reference in open {
+            let read = self.read_architectures(request, reference).await;
+            let ttl = if read.is_some() { TTL } else { RETRY_INTERVAL };
+            // What moved an image once to another repository does so only where it is known.
+            let known = memory.0.remove(reference).and_then(|read| read.architectures);
+            let read = Read { architectures: read.or(known), until: saturating_add(self.now, ttl) };
+            memory.0.insert(reference.clone(), read);
+        }
+        let known = memory.0.iter();
+        Ok(known.filter_map(|(one, read)| Some((one.clone(), read.architectures.clone()?))).collect())
+    }
+
+    async fn read_architectures(
+        &self,
+        request: &WorkloadRequest,
+        reference: &ImageReference,
+    ) -> Option<String> {
+        let what = reference.manifest_ref()?;
+        let client = self.source_client(request, &reference.repository).await.ok()?;
+        let manifest = client.manifest(&what).await.ok()??;
+        let platforms: Vec<Platform> = if manifest.is_index() {
+            manifest.platforms().ok()?.into_iter().map(|part| part.platform).collect()
+        } else {
+            client.platform(&manifest).await.ok()?.into_iter().collect()
+        };
+        let architectures: BTreeSet<String> = platforms.into_iter().map(|one| one.architecture).collect();
+        let known: Vec<String> = architectures.into_iter().filter(|one| one != "unknown").collect();
+        Some(if known.is_empty() { NONE.to_owned() } else { known.join("-") })
+    }
+}

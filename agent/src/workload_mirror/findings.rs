@@ -1,0 +1,303 @@
+//! What a pass found out about a mirror and its Images, and what follows for its conditions. Pure but for the writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::api::{
+    MirrorConflict, MirrorFailure, ON_THE_FLY_LABEL, UNUSED_SINCE_ANNOTATION, WorkloadCounts, WorkloadMode,
+    WorkloadPlatformMode,
+};
+use imgop_core::readiness::Readiness;
+use imgop_core::workloads::{ChildImage, Finding, Plan, PlannedChild, Situation, WorkloadRequest, plan};
+use imgop_registry::oci::PlatformSelector;
+
+use super::gather::Gathered;
+use super::halt::Halt;
+use super::on_the_fly::Pulls;
+use super::{LOOK_INTERVAL, Memory, Pass};
+use crate::children::{
+    self, CORRECTION_INTERVAL, Desired, Gone, Mirrored, Requests, Standing, WRITE_INTERVAL,
+};
+
+/// Conflicts that are named.
+const MAX_NAMED: usize = 20;
+/// What labels hold that say yes.
+const TRUE: &str = "true";
+
+/// How a pass ends: with what is reported, and when the next one is.
+pub(super) struct Conclusion {
+    /// What is reported; none leaves the status as it is.
+    pub findings: Option<Findings>,
+    /// When the next pass is; none waits for a change.
+    pub wait: Option<Duration>,
+    /// Whether what runs was looked at.
+    pub has_looked: bool,
+}
+
+impl Conclusion {
+    /// Leaves the status as it is.
+    pub fn unchanged(wait: Duration) -> Self {
+        Self { findings: None, wait: Some(wait), has_looked: false }
+    }
+}
+
+/// What a pass found out.
+#[derive(Debug, Clone)]
+pub(super) struct Findings {
+    /// Conditions, phase and progress.
+    pub readiness: Readiness,
+    /// What is known of what runs.
+    pub observed: Option<Observed>,
+    /// What was handed on.
+    pub handled: Requests,
+    /// Whether what made the mirror due has come to its end.
+    pub has_ended: bool,
+    /// The generation that the conditions are of, if it is another one than the spec's.
+    pub generation: Option<i64>,
+}
+
+impl Findings {
+    /// Returns what is reported where nothing was looked at.
+    pub fn of(readiness: Readiness, handled: Requests) -> Self {
+        Self { readiness, observed: None, handled, has_ended: false, generation: None }
+    }
+}
+
+/// What is known of what runs, and of the Images.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Observed {
+    pub counts: WorkloadCounts,
+    pub conflicts: Vec<MirrorConflict>,
+    pub conflict_count: u32,
+    pub failing: Vec<MirrorFailure>,
+}
+
+impl Pass<'_> {
+    /// Works out what is to be mirrored, writes what differs, and returns what is reported.
+    pub(super) async fn follow(
+        &self,
+        request: &WorkloadRequest,
+        mut gathered: Gathered,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        let is_active = self.mirror.spec.mode == WorkloadMode::Active;
+        let pulls = if is_active {
+            self.look_for(request, &gathered, &mut memory.on_the_fly).await?
+        } else {
+            Pulls::default()
+        };
+        let used = std::mem::take(&mut gathered.usage).into_images();
+        let architectures = if is_active {
+            self.architectures(request, &used, &mut memory.architectures).await?
+        } else {
+            BTreeMap::new()
+        };
+        let owned = self.children().owned();
+        let children: Vec<ChildImage> = owned.iter().filter_map(ChildImage::read).collect();
+        let (targets, node_platforms) = (self.targets(&gathered.namespaces), self.node_platforms().await?);
+        let situation = Situation {
+            mirror: self.name(),
+            used: &used,
+            is_complete: gathered.is_complete,
+            children: &children,
+            found: &pulls.found,
+            targets: &targets,
+            node_platforms: &node_platforms,
+            architectures: &architectures,
+            now: self.now,
+        };
+        let plan = plan(request, &situation);
+        let mirrored: Vec<Mirrored> = owned.iter().map(Mirrored::of).collect();
+        let mut conclusion = match self.mirror.spec.mode {
+            WorkloadMode::Active => self.write(request, &gathered, (&plan, &pulls), mirrored, memory).await?,
+            mode => self.only_look(request, mode, (&gathered, &plan), &mirrored, memory).await?,
+        };
+        let open = gathered.is_open.then_some(WRITE_INTERVAL);
+        // A right that was given, and a watch that works again, are seen soon.
+        let unknown = (!gathered.is_complete).then_some(CORRECTION_INTERVAL);
+        conclusion.wait = conclusion.wait.into_iter().chain(pulls.wait).chain(open).chain(unknown).min();
+        Ok(conclusion)
+    }
+
+    /// Returns the platforms of all nodes, where they matter.
+    async fn node_platforms(&self) -> Result<BTreeSet<PlatformSelector>, Halt> {
+        if self.mirror.spec.platforms.mode != WorkloadPlatformMode::Nodes {
+            return Ok(BTreeSet::new());
+        }
+        let platforms = self.mirrors.owners.platforms().await?;
+        Ok(platforms.values().filter_map(|text| text.parse().ok()).collect())
+    }
+
+    /// Compares the Images with a plan, and writes what differs.
+    async fn write(
+        &self,
+        request: &WorkloadRequest,
+        gathered: &Gathered,
+        (plan, pulls): (&Plan<'_>, &Pulls),
+        mirrored: Vec<Mirrored>,
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        let children = self.children();
+        children.forget_shown(&mirrored, &mut memory.children);
+        let is_resuming = children.resume(&mirrored, &mut memory.children).await?;
+        let desired: Vec<Desired> = plan.children.iter().map(|child| desired(request, child)).collect();
+        let occupants = children.occupants(&desired, &mirrored);
+        let situation = children::Situation {
+            desired: &desired,
+            mirrored: &mirrored,
+            occupants: &occupants,
+            requests: &self.requests,
+            // What is not asked for was kept for long enough; while not everything is known, nothing was.
+            gone: if gathered.is_complete { Gone::Deleted } else { Gone::Kept },
+        };
+        let changes = situation.changes();
+        let has_written = children.write(&changes, &mut memory.children).await?;
+        memory.looks.is_busy = has_written || is_resuming;
+        let is_open = |desired: &Desired| !children.is_refused(desired, &memory.children);
+        let writes = changes.writes.iter().filter(|one| is_open(one.desired)).count();
+        let open = writes + changes.prune.len() + usize::from(is_resuming);
+        let refused = memory.children.refused();
+        let standing = Standing::of(&desired, &mirrored, &changes, &refused);
+        let (tags, failing) = (standing.tags(), standing.failing());
+        let mut readiness = readiness(&standing, plan, gathered, open);
+        if pulls.limited > 0 {
+            let note = format!(
+                "; {} images that pods cannot pull wait, as no more are copied for a namespace in an hour \
+                 (spec.limits.perNamespacePerHour)",
+                pulls.limited
+            );
+            readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&note));
+        }
+        readiness.conditions.push(standing.condition());
+        readiness.progress = Some(format!("{}/{}", tags.synced, plan.counts.tags));
+        let mut observed = Observed { failing, ..observed(plan, gathered) };
+        observed.counts.synced = tags.synced;
+        observed.counts.failed = tags.failed;
+        observed.counts.origin_not_found = as_u32(pulls.not_found);
+        let mut findings =
+            Findings { observed: Some(observed), ..Findings::of(readiness, Requests::default()) };
+        if open == 0 {
+            findings.handled = self.requests.clone();
+            findings.has_ended = std::mem::take(&mut memory.looks.is_syncing);
+        }
+        let is_soon = memory.looks.is_reported(LOOK_INTERVAL, self.now);
+        let is_left_out = open > 0 && is_soon && !self.candidate.is_spec_new();
+        let again = memory.children.suspension_wait();
+        Ok(Conclusion { findings: (!is_left_out).then_some(findings), wait: again, has_looked: true })
+    }
+
+    /// Reports what would be mirrored. Images that an earlier spec has made are suspended.
+    async fn only_look(
+        &self,
+        request: &WorkloadRequest,
+        mode: WorkloadMode,
+        (gathered, plan): (&Gathered, &Plan<'_>),
+        mirrored: &[Mirrored],
+        memory: &mut Memory,
+    ) -> Result<Conclusion, Halt> {
+        self.suspend_images(mirrored, memory).await?;
+        let tags = plan.counts.tags;
+        let mut observed = observed(plan, gathered);
+        let (summary, progress) = if mode == WorkloadMode::Observe {
+            let seen = self.observe(request, &plan.children, memory).await?;
+            observed.counts.synced = as_u32(seen.same);
+            observed.failing = seen.failing;
+            let summary =
+                format!("{} of {tags} tags are at the destination; mode Observe makes nothing", seen.same);
+            (summary, format!("{}/{tags}", seen.same))
+        } else {
+            (format!("{tags} tags would be mirrored; mode Plan makes nothing"), format!("0/{tags}"))
+        };
+        let mut readiness = match plan.findings.first() {
+            Some(finding) => stalled(finding, &summary),
+            None => Readiness::ready(summary),
+        };
+        readiness.progress = Some(progress);
+        add_note(&mut readiness, gathered);
+        let has_ended = !memory.looks.is_busy && std::mem::take(&mut memory.looks.is_syncing);
+        let handled = if memory.looks.is_busy { Requests::default() } else { self.requests.clone() };
+        let findings = Findings { observed: Some(observed), has_ended, ..Findings::of(readiness, handled) };
+        Ok(Conclusion { findings: Some(findings), wait: None, has_looked: true })
+    }
+}
+
+/// Returns an Image that a plan asks for.
+fn desired(request: &WorkloadRequest, child: &PlannedChild) -> Desired {
+    let unused = child.unused_since.annotation();
+    let annotations = unused.map(|unused| (UNUSED_SINCE_ANNOTATION, unused)).into_iter().collect();
+    let labels = child.is_on_the_fly.then(|| (ON_THE_FLY_LABEL, TRUE.to_owned())).into_iter().collect();
+    Desired::new(child.name.clone(), request.image_spec(child), annotations, labels)
+}
+
+fn readiness(standing: &Standing<'_>, plan: &Plan<'_>, gathered: &Gathered, open: usize) -> Readiness {
+    let summary = standing.summary();
+    let mut readiness = if open > 0 {
+        Readiness::progressing(format!("{summary}; {open} are being written"))
+    } else if let Some(absent) = standing.absent("WorkloadMirror") {
+        absent
+    } else if let Some(finding) = plan.findings.first() {
+        stalled(finding, &summary)
+    } else if !gathered.is_complete && gathered.hidden == 0 {
+        Readiness::progressing(format!("{summary}; not everything that runs is known"))
+    } else {
+        standing.readiness()
+    };
+    add_note(&mut readiness, gathered);
+    readiness
+}
+
+/// Returns what is reported of what only a user can help.
+fn stalled(finding: &Finding, summary: &str) -> Readiness {
+    let reason = match finding {
+        Finding::Contested { .. } => reasons::ENTRIES_CONFLICT,
+        Finding::Unplaced { .. } => reasons::INVALID_SPEC,
+        Finding::TooManyImages { .. } | Finding::TooManyTags { .. } => reasons::TOO_MANY_TAGS,
+    };
+    Readiness::stalled(reason, format!("{finding}; {summary}"))
+}
+
+/// Says how many namespaces are not seen. Which ones they are is not the mirror's business.
+fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
+    let note = match gathered.hidden {
+        0 => return,
+        hidden => format!(
+            "; {hidden} namespaces that spec.namespaces selects do not let this one mirror their pods (ClusterRole \
+             imgop-workload-mirror): until they do, or are excluded, no image counts as unused"
+        ),
+    };
+    for condition in &mut readiness.conditions {
+        condition.message.push_str(&note);
+    }
+}
+
+fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
+    let counts = &plan.counts;
+    let contested = plan.findings.iter().filter_map(|finding| match finding {
+        Finding::Contested { destination, kept, left_out } => {
+            let sources = [kept.clone()].into_iter().chain(left_out.iter().take(1).cloned()).collect();
+            Some(MirrorConflict { destination: destination.clone(), sources })
+        }
+        _ => None,
+    });
+    Observed {
+        counts: WorkloadCounts {
+            workloads: as_u32(counts.workloads),
+            pods: gathered.pods,
+            images: as_u32(counts.images),
+            repositories: as_u32(counts.repositories),
+            pinned: as_u32(counts.pinned),
+            excluded: as_u32(counts.excluded),
+            waiting_for_digest: as_u32(counts.waiting_for_digest),
+            retained: as_u32(counts.retained),
+            ..WorkloadCounts::default()
+        },
+        conflict_count: as_u32(contested.clone().count()),
+        conflicts: contested.take(MAX_NAMED).collect(),
+        failing: Vec::new(),
+    }
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

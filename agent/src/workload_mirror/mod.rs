@@ -1,0 +1,300 @@
+//! Workload mirrors: what runs is seen, and kept as Images.
+//!
+//! ```text
+//! watches of pods and workloads ─▶ groups ─▶ usage ─▶ plan (pure, in core) ─▶ Images, a few a second ─▶ findings ─▶ status
+//!                                    │                  ▲        ▲
+//!                                    └ cannot be pulled ┴ origins   Images that are there
+//! ```
+//!
+//! A pass works out everything again from the spec, from what runs and from the Images that there are. Copying is the
+//! Images' own: a registry is asked only for what pods cannot pull, for the mode Observe, and for `$arch`.
+
+mod architectures;
+mod findings;
+mod gather;
+mod halt;
+mod observe;
+mod on_the_fly;
+mod owners;
+mod registries;
+mod status;
+mod suspension;
+mod targets;
+pub mod workloads;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgop_core::api::{
+    ImageMirror, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, WORKLOAD_MIRROR_LABEL, WorkloadDestination,
+    WorkloadKind, WorkloadMirror, WorkloadMirrorSpec, WorkloadMirrorStatus, WorkloadMode, WorkloadTrigger,
+};
+use imgop_core::readiness::Readiness;
+use imgop_core::schedule::{Candidate, Due, Recurrence};
+use imgop_core::workloads::WorkloadRequest;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Agent;
+use crate::children::{ChildImages, ChildMemory, Children, Keeper, Looks, Requests};
+use crate::cluster::api_error::ApiError;
+use crate::cluster::group_rights::GroupRights;
+use crate::cluster::owner::Owner;
+use crate::cluster::watch::Keep;
+use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
+use findings::{Conclusion, Findings};
+use halt::Halt;
+use on_the_fly::OnTheFly;
+use owners::Owners;
+use status::{is_news, next_status};
+use workloads::{Asking, Workloads};
+
+/// Who writes the Images of these mirrors.
+const KEEPER: Keeper = Keeper {
+    manager: "imgop-workload-mirror",
+    suspender: "imgop-workload-mirror-suspend",
+    label: WORKLOAD_MIRROR_LABEL,
+};
+/// How long lies between two looks at what runs and at the Images, unless a user waits for one: each status of an Image
+/// calls for one, and each change of what runs.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long is waited for what ends by itself within moments.
+const SHORT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long lies between two statuses in which nothing is new but how much runs.
+const NUMBERS_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The kind `WorkloadMirror`, with what its passes share.
+pub struct WorkloadMirrors {
+    agent: Arc<Agent>,
+    images: ChildImages,
+    workloads: Workloads,
+    others: Others,
+    owners: Owners,
+    group_rights: GroupRights,
+}
+
+/// All mirrors, whose targets are no sources.
+#[derive(Debug, Clone)]
+pub struct Others {
+    /// Those of inventories.
+    pub image_mirrors: Objects<ImageMirror>,
+    /// Those of workloads.
+    pub workload_mirrors: Objects<WorkloadMirror>,
+}
+
+impl WorkloadMirrors {
+    /// Returns the kind, which sees these workloads and keeps Images among these.
+    pub fn new(agent: Arc<Agent>, images: ChildImages, workloads: Workloads, others: Others) -> Self {
+        let (owners, group_rights) =
+            (Owners::new(agent.client.clone()), GroupRights::new(agent.client.clone()));
+        Self { agent, images, workloads, others, owners, group_rights }
+    }
+}
+
+/// Watches what runs for all `WorkloadMirrors`, while there are any, until `stop`.
+pub async fn watch_workloads(
+    workloads: Workloads,
+    agent: Arc<Agent>,
+    mirrors: Objects<WorkloadMirror>,
+    stop: CancellationToken,
+) {
+    let asking = Mirrors { agent: agent.clone(), mirrors };
+    workloads.run(agent, asking, stop).await;
+}
+
+/// What all `WorkloadMirrors` ask of the watches.
+struct Mirrors {
+    agent: Arc<Agent>,
+    mirrors: Objects<WorkloadMirror>,
+}
+
+impl Asking for Mirrors {
+    fn kinds(&self) -> HashSet<WorkloadKind> {
+        let active = self.mirrors.all().filter(|mirror| !mirror.spec.suspend);
+        active.flat_map(|mirror| all_kinds(&mirror.spec)).collect()
+    }
+
+    fn wake(&self) {
+        self.mirrors.all().for_each(|mirror| self.agent.jobs.wake(&Owner::of(&mirror)));
+    }
+}
+
+/// Returns the kinds that are to be watched for a mirror. What only copies what pods cannot pull needs no templates.
+fn all_kinds(spec: &WorkloadMirrorSpec) -> HashSet<WorkloadKind> {
+    let all = [
+        WorkloadKind::Deployment,
+        WorkloadKind::StatefulSet,
+        WorkloadKind::DaemonSet,
+        WorkloadKind::Job,
+        WorkloadKind::CronJob,
+        WorkloadKind::Pod,
+    ];
+    if !spec.triggers.contains(&WorkloadTrigger::Running) {
+        return [WorkloadKind::Pod].into();
+    }
+    let kinds = if spec.kinds.is_empty() { all.as_slice() } else { &spec.kinds };
+    kinds.iter().copied().chain([WorkloadKind::Pod]).collect()
+}
+
+/// What is remembered of a WorkloadMirror between two passes.
+#[derive(Debug, Default)]
+pub struct Memory {
+    looks: Looks,
+    children: ChildMemory,
+    on_the_fly: OnTheFly,
+    observed: observe::Observations,
+    architectures: architectures::Architectures,
+}
+
+impl Reconcile for WorkloadMirrors {
+    type Kind = WorkloadMirror;
+    type Status = WorkloadMirrorStatus;
+    type Memory = Memory;
+
+    const KEEP: Keep = Keep { annotations: &[REQUESTED_AT_ANNOTATION, RESET_ANNOTATION], ..Keep::OBJECT };
+
+    fn agent(&self) -> &Arc<Agent> {
+        &self.agent
+    }
+
+    fn status(mirror: &WorkloadMirror) -> Option<&WorkloadMirrorStatus> {
+        mirror.status.as_ref()
+    }
+
+    async fn pass(
+        &self,
+        mirror: &WorkloadMirror,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<PassResult<WorkloadMirrorStatus>, ApiError> {
+        let pass = Pass::new(self, mirror, memory, now);
+        let Conclusion { findings, wait, has_looked } = match Box::pin(pass.run(memory)).await {
+            Ok(conclusion) => conclusion,
+            Err(halt) => pass.halted(halt, memory)?,
+        };
+        let mut wait = wait.into_iter().chain(pass.request_delay(memory)).min();
+        let report = findings.and_then(|findings| {
+            let completed = findings.has_ended.then_some(0);
+            let status = next_status(mirror, findings, memory.children.take_has_written(), now);
+            if !is_news(mirror.status.as_ref(), &status) && memory.looks.is_reported(NUMBERS_INTERVAL, now) {
+                wait = wait.into_iter().chain([NUMBERS_INTERVAL]).min();
+                return None;
+            }
+            memory.looks.reported = Some(now);
+            Some(Report { status, completed, names: Vec::new(), is_progress: false })
+        });
+        Ok(PassResult { report, next: wait, has_looked })
+    }
+
+    fn stalled(
+        old: Option<&WorkloadMirrorStatus>,
+        failure: Failure<'_>,
+        now: Timestamp,
+    ) -> WorkloadMirrorStatus {
+        // The spec is not known: it may be what cannot be decoded.
+        let mut mirror = WorkloadMirror::new("", WorkloadMirrorSpec::new(WorkloadDestination::default()));
+        (mirror.status, mirror.metadata.generation) = (old.cloned(), failure.generation);
+        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
+        next_status(&mirror, findings, false, now)
+    }
+
+    fn reported(&self, _mirror: &WorkloadMirror, report: &Report<WorkloadMirrorStatus>, now: Timestamp) {
+        if report.completed.is_some() {
+            self.agent.metrics.sync_ended::<WorkloadMirror>(&report.status.conditions, now);
+        }
+    }
+}
+
+/// One pass over one WorkloadMirror.
+struct Pass<'a> {
+    mirrors: &'a WorkloadMirrors,
+    mirror: &'a WorkloadMirror,
+    owner: Owner,
+    candidate: Candidate<'a>,
+    requests: Requests,
+    now: Timestamp,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        mirrors: &'a WorkloadMirrors,
+        mirror: &'a WorkloadMirror,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Self {
+        let candidate = Candidate::from(mirror);
+        let requests = memory.looks.requests(&candidate, mirror.spec.suspend, now);
+        Self { mirrors, mirror, owner: Owner::of(mirror), candidate, requests, now }
+    }
+
+    /// Looks at what runs and at the Images, if that is due, and writes what is missing.
+    async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
+        // What is not listed yet would be taken for missing.
+        if !self.mirrors.images.are_known() || !self.mirrors.others.are_known() {
+            return Err(Halt::Postponed(SHORT_INTERVAL));
+        }
+        let spec = &self.mirror.spec;
+        let request = WorkloadRequest::parse(spec, self.namespace())?;
+        // A spec that was read has a frequency.
+        let recurrence = Recurrence::parse(spec.recurrence()).ok_or(Halt::Postponed(SHORT_INTERVAL))?;
+        let uptime = self.agent().uptime();
+        memory.looks.schedule.next(&self.candidate, &recurrence, &uptime, self.now);
+        let due = memory.looks.due(&self.candidate, &self.requests, self.now);
+        if let Some(wait) = memory.looks.too_early(due, LOOK_INTERVAL, self.now) {
+            return Err(Halt::Postponed(wait));
+        }
+        memory.looks.looked = Some(self.now);
+        if spec.suspend {
+            return self.suspend(memory).await;
+        }
+        if due.is_some() {
+            memory.looks.is_syncing = true;
+            memory.children.forget_refusals();
+        }
+        self.may_work(due).await?;
+        let gathered = self.gather(&request).await?;
+        let conclusion = self.follow(&request, gathered, memory).await?;
+        if due.is_some() {
+            memory.looks.ended(self.candidate.uid, &recurrence, self.now);
+        }
+        Ok(Conclusion { wait: memory.looks.next(conclusion.wait, self.now), ..conclusion })
+    }
+
+    /// Returns an error unless the agent may write the Images now, where it is to.
+    async fn may_work(&self, due: Option<Due>) -> Result<(), Halt> {
+        if self.mirror.spec.mode != WorkloadMode::Active {
+            return Ok(());
+        }
+        match self.children().missing_right(due).await? {
+            None => Ok(()),
+            Some(right) => Err(Halt::MissingRight(right, self.namespace().to_owned())),
+        }
+    }
+
+    fn agent(&self) -> &'a Agent {
+        &self.mirrors.agent
+    }
+
+    fn namespace(&self) -> &'a str {
+        self.mirror.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    fn name(&self) -> &'a str {
+        self.mirror.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Returns how long a request that was made must wait.
+    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
+        let is_suspended = self.mirror.spec.suspend;
+        self.requests.delay(&self.candidate, is_suspended, &memory.looks.schedule, self.now)
+    }
+
+    fn children(&self) -> Children<'_> {
+        let Self { mirrors, owner, requests, now, .. } = self;
+        Children { agent: self.agent(), all: &mirrors.images, owner, keeper: KEEPER, requests, now: *now }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The mode Observe: both registries are asked for each tag, by HEAD alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt as _};
+use imgop_core::api::MirrorFailure;
+use imgop_core::api::conditions::reasons;
+use imgop_core::selection::SourceRef;
+use imgop_core::workloads::{PlannedChild, WorkloadRequest};
+use imgop_registry::reference::{ManifestRef, Repository, Tag};
+use imgop_registry::{Descriptor, RegistryError};
+
+use super::halt::Halt;
+use super::{Memory, Pass};
+use crate::registry_access::AccessError;
+
+/// Tags that are asked for in one pass, which holds one of few turns, and at once.
+const MAX_TAGS: usize = 200;
+const CONCURRENCY: usize = 8;
+/// Tags that are named.
+const MAX_NAMED: usize = 20;
+
+/// What registries said of tags since the look began.
+#[derive(Debug, Default)]
+pub(super) struct Observations {
+    answers: BTreeMap<Key, Compared>,
+    /// Whether the look that is due has begun.
+    has_begun: bool,
+}
+
+/// Source, destination, and what of the source.
+type Key = (Repository, Repository, String);
+
+/// How both sides of a tag compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Same,
+    /// The destination lacks it, or has other content.
+    Different,
+    /// The source lacks it.
+    Absent,
+    /// A registry did not say.
+    Unknown,
+}
+
+/// What registries have of a plan.
+#[derive(Debug, Default)]
+pub(super) struct Sides {
+    /// How many tags are the same on both sides.
+    pub same: usize,
+    pub failing: Vec<MirrorFailure>,
+}
+
+impl Pass<'_> {
+    /// Asks both registries for the tags of a plan, some in each pass, and all anew when the mirror is due.
+    pub(super) async fn observe(
+        &self,
+        request: &WorkloadRequest,
+        children: &[PlannedChild],
+        memory: &mut Memory,
+    ) -> Result<Sides, Halt> {
+        let Observations { answers: known, has_begun } = &mut memory.observed;
+        if memory.looks.is_syncing && !std::mem::replace(has_begun, true) {
+            known.clear();
+        }
+        let all: BTreeSet<Key> = tags_of(children).map(|(child, what)| key(child, what)).collect();
+        known.retain(|key, _| all.contains(key));
+        let is_open = |(child, what): &(&PlannedChild, &SourceRef)| !known.contains_key(&key(child, what));
+        let mut open: Vec<(&PlannedChild, &SourceRef)> = tags_of(children).filter(is_open).collect();
+        memory.looks.is_busy |= open.len() > MAX_TAGS;
+        *has_begun &= memory.looks.is_busy;
+        open.truncate(MAX_TAGS);
+        let asked = open
+            .into_iter()
+            .map(|(child, what)| async move { (key(child, what), self.compare(request, child, what).await) });
+        let asked: Vec<_> = asked.collect();
+        let asked: Vec<_> = stream::iter(asked).buffer_unordered(CONCURRENCY).collect().await;
+        known.extend(asked);
+        Ok(sides(children, known))
+    }
+
+    async fn compare(&self, request: &WorkloadRequest, child: &PlannedChild, what: &SourceRef) -> Compared {
+        let Some(tag) = what.name() else { return Compared::Unknown };
+        match self.digests(request, child, what, tag).await {
+            Ok((None, _)) => Compared::Absent,
+            Ok((Some(_), None)) => Compared::Different,
+            // Some platforms alone are another content.
+            Ok((Some(source), Some(destination))) if child.platforms.is_empty() && source != destination => {
+                Compared::Different
+            }
+            Ok((Some(_), Some(_))) => Compared::Same,
+            Err(NotKnown) => Compared::Unknown,
+        }
+    }
+
+    /// Returns what both sides have of a tag.
+    async fn digests(
+        &self,
+        request: &WorkloadRequest,
+        child: &PlannedChild,
+        what: &SourceRef,
+        tag: &Tag,
+    ) -> Result<(Option<String>, Option<String>), NotKnown> {
+        let source = self.source_client(request, &child.source).await?.head(&what.asked_for()).await?;
+        let destination = self.destination_client(request, &child.destination).await?;
+        let destination = destination.head(&ManifestRef::Tag(tag.clone())).await?;
+        let digest = |found: Option<Descriptor>| found.map(|found| found.digest.to_string());
+        Ok((digest(source), digest(destination)))
+    }
+}
+
+/// A registry did not say, or may not be asked.
+struct NotKnown;
+
+impl From<AccessError> for NotKnown {
+    fn from(_: AccessError) -> Self {
+        Self
+    }
+}
+
+impl From<RegistryError> for NotKnown {
+    fn from(_: RegistryError) -> Self {
+        Self
+    }
+}
+
+fn tags_of(children: &[PlannedChild]) -> impl Iterator<Item = (&PlannedChild, &SourceRef)> {
+    children.iter().flat_map(|child| child.tags.iter().map(move |what| (child, what)))
+}
+
+fn key(child: &PlannedChild, what: &SourceRef) -> Key {
+    (child.source.clone(), child.destination.clone(), what.to_string())
+}
+
+fn sides(children: &[PlannedChild], known: &BTreeMap<Key, Compared>) -> Sides {
+    let mut sides = Sides::default();
+    for (child, what) in tags_of(children) {
+        let reason = match known.get(&key(child, what)) {
+            Some(Compared::Same) => {
+                sides.same += 1;
+                continue;
+            }
+            Some(Compared::Absent) => reasons::TAG_NOT_FOUND,
+            Some(Compared::Unknown) => reasons::REGISTRY_UNREACHABLE,
+            Some(Compared::Different) | None => continue,
+        };
+        if sides.failing.len() < MAX_NAMED {
+            let (image, tag) = (child.name.clone(), what.name().map(Tag::to_string));
+            sides.failing.push(MirrorFailure { image, reason: reason.to_owned(), tag });
+        }
+    }
+    sides
+}

@@ -1,0 +1,148 @@
+//! What made the ReplicaSets and Jobs that pods name as their controllers, and the platforms of nodes: read when they are
+//! needed, by their metadata alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt as _};
+use imgop_registry::cache::Bounded;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+
+use crate::cluster::api_error::ApiError;
+use crate::cluster::owner::controller_of;
+
+/// Owners that are cached.
+const MAX_OWNERS: usize = 50_000;
+/// How long an owner is remembered: its own controller changes only where somebody adopts it.
+const OWNER_TTL: Duration = Duration::from_hours(6);
+/// How long it is remembered that there is none of a name.
+const ABSENT_TTL: Duration = Duration::from_mins(5);
+/// Owners that are read at once, and in one pass: a pass holds one of few turns.
+const CONCURRENT_READS: usize = 4;
+const MAX_READS: usize = 400;
+/// How long the platforms of nodes are remembered.
+const NODES_TTL: Duration = Duration::from_mins(10);
+/// What a label of a node says of its platform.
+const OS_LABEL: &str = "kubernetes.io/os";
+const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
+
+/// What makes pods and is made by something else itself, as a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Between {
+    ReplicaSet,
+    Job,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Link {
+    pub kind: Between,
+    pub namespace: Arc<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
+}
+
+/// Kind and name of what made it; none if it was made by hand, or is gone.
+pub(super) type Maker = Option<(Box<str>, Box<str>)>;
+
+/// Reads owners and nodes.
+pub(super) struct Owners {
+    client: Client,
+    /// By UID.
+    makers: Mutex<Bounded<Box<str>, Maker>>,
+    nodes: Mutex<Bounded<(), Arc<BTreeMap<String, String>>>>,
+}
+
+/// Who made what, as far as that is known.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// By UID.
+    pub makers: HashMap<Box<str>, Maker>,
+    /// How many are to be read yet.
+    pub open: usize,
+}
+
+impl Owners {
+    pub fn new(client: Client) -> Self {
+        Self { client, makers: Mutex::new(Bounded::new(MAX_OWNERS)), nodes: Mutex::new(Bounded::new(1)) }
+    }
+
+    /// Returns what made these, and reads as many as a pass may.
+    ///
+    /// # Errors
+    /// Where one cannot be read: it is not known then what it is part of.
+    pub async fn of(&self, links: Vec<Link>) -> Result<Known, ApiError> {
+        let mut known = Known::default();
+        let mut open = Vec::new();
+        {
+            let cached = self.makers.lock();
+            for link in links {
+                match cached.get(&link.uid) {
+                    Some(maker) => drop(known.makers.insert(link.uid, maker.clone())),
+                    None => open.push(link),
+                }
+            }
+        }
+        known.open = open.len().saturating_sub(MAX_READS);
+        open.truncate(MAX_READS);
+        let reads = open.into_iter().map(|link| async move {
+            let maker = match link.kind {
+                Between::ReplicaSet => self.read::<ReplicaSet>(&link).await,
+                Between::Job => self.read::<Job>(&link).await,
+            };
+            maker.map(|maker| (link.uid, maker))
+        });
+        let reads: Vec<_> = reads.collect();
+        let read: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENT_READS).collect().await;
+        for one in read {
+            let (uid, maker) = one?;
+            known.makers.insert(uid, maker);
+        }
+        Ok(known)
+    }
+
+    async fn read<K>(&self, link: &Link) -> Result<Maker, ApiError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), &link.namespace);
+        let found = api.get_metadata_opt(&link.name).await.map_err(|error| {
+            ApiError::new("get", format!("{} \"{}/{}\"", K::kind(&()), link.namespace, link.name), &error)
+        })?;
+        // Another one may have got the name.
+        let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&*link.uid));
+        let maker = found.as_ref().and_then(|found: &PartialObjectMeta<K>| controller_of(found));
+        let maker = maker.map(|maker| (maker.kind.as_str().into(), maker.name.as_str().into()));
+        let ttl = if found.is_some() { OWNER_TTL } else { ABSENT_TTL };
+        self.makers.lock().insert(link.uid.clone(), maker.clone(), ttl);
+        Ok(maker)
+    }
+
+    /// Returns the platforms of all nodes, as `os/architecture`, by their names.
+    pub async fn platforms(&self) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
+        if let Some(known) = self.nodes.lock().get(&()) {
+            return Ok(known.clone());
+        }
+        let nodes = Api::<Node>::all(self.client.clone());
+        let nodes = nodes.list_metadata(&ListParams::default()).await;
+        let nodes = nodes.map_err(|error| ApiError::new("list", "nodes", &error))?;
+        let platform = |node: PartialObjectMeta<Node>| {
+            let labels = node.metadata.labels.as_ref()?;
+            let platform = format!("{}/{}", labels.get(OS_LABEL)?, labels.get(ARCHITECTURE_LABEL)?);
+            Some((node.metadata.name?, platform))
+        };
+        let platforms = Arc::new(nodes.items.into_iter().filter_map(platform).collect::<BTreeMap<_, _>>());
+        self.nodes.lock().insert((), platforms.clone(), NODES_TTL);
+        Ok(platforms)
+    }
+}

@@ -1,0 +1,60 @@
+//! How a mirror reaches the registries of its images.
+
+use imgop_core::api::{EndpointRef, RegistryAction, Tls};
+use imgop_core::workloads::WorkloadRequest;
+use imgop_registry::RepositoryClient;
+use imgop_registry::reference::Repository;
+
+use super::Pass;
+use crate::cluster::Freshness;
+use crate::registry_access::{AccessError, EndpointUse, Lending};
+
+impl Pass<'_> {
+    /// Returns the client of a repository that images come from.
+    pub(super) async fn source_client(
+        &self,
+        request: &WorkloadRequest,
+        repository: &Repository,
+    ) -> Result<RepositoryClient, AccessError> {
+        let name = repository.to_string();
+        let endpoint = request.source_endpoint(&name);
+        self.client(repository, "sources", endpoint, RegistryAction::Pull).await
+    }
+
+    /// Returns the client of a repository that images go to. What the spec says of its destination holds for that registry
+    /// alone.
+    pub(super) async fn destination_client(
+        &self,
+        request: &WorkloadRequest,
+        repository: &Repository,
+    ) -> Result<RepositoryClient, AccessError> {
+        let given = &self.mirror.spec.destination;
+        let is_of_spec = request.destination.has_host(repository.host());
+        let endpoint = EndpointRef {
+            name: &given.repository,
+            credentials: given.credentials.as_ref().filter(|_| is_of_spec),
+            use_aws_irsa: given.use_aws_irsa && is_of_spec,
+            tls: given.tls.as_ref().filter(|_| is_of_spec).unwrap_or(&Tls::DEFAULT),
+        };
+        self.client(repository, "destination", endpoint, RegistryAction::Push).await
+    }
+
+    async fn client(
+        &self,
+        repository: &Repository,
+        field: &str,
+        endpoint: EndpointRef<'_>,
+        action: RegistryAction,
+    ) -> Result<RepositoryClient, AccessError> {
+        let of = EndpointUse {
+            namespace: self.namespace(),
+            field,
+            repository,
+            endpoint,
+            action,
+            lending: Lending::All,
+        };
+        let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await?;
+        Ok(self.agent().registries.repository(repository, &resolved.access))
+    }
+}

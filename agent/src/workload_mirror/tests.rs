@@ -1,0 +1,7 @@
+//! Passes over WorkloadMirrors, with a fake API server and no watch.
+
+mod modes;
+mod on_the_fly;
+mod passes;
+mod stage;
+mod tenancy;

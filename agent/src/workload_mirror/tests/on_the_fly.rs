@@ -1,0 +1,173 @@
+//! What pods cannot pull from the destination.
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::api::{
+    Destination, Image, ImageSpec, MirrorSource, Mode, ON_THE_FLY_LABEL, Overwrite, REQUESTED_AT_ANNOTATION,
+    Source, Tls, TlsMode, WorkloadOrigin, WorkloadTrigger,
+};
+use imgop_fakes::{Catalog, CatalogRegistry};
+use serde_json::Value;
+
+use super::stage::Stage;
+use crate::workload_mirror::workloads::testing::{pod, waiting};
+
+struct Place {
+    stage: Stage,
+    destination: CatalogRegistry,
+    first: CatalogRegistry,
+    second: CatalogRegistry,
+}
+
+fn plain() -> Tls {
+    Tls { mode: TlsMode::PlainHttp, ca_secret_name: None }
+}
+
+impl Place {
+    /// A destination and two origins with these contents.
+    async fn new(destination: Catalog, first: Catalog, second: Catalog) -> Self {
+        let (destination, first, second) =
+            (destination.start().await, first.start().await, second.start().await);
+        let mut stage = Stage::to(&destination.address, &[]);
+        let source = |at: &CatalogRegistry| MirrorSource {
+            registry: at.address.clone(),
+            tls: plain(),
+            ..MirrorSource::default()
+        };
+        stage.change(|spec| {
+            spec.triggers = vec![WorkloadTrigger::PullFailure];
+            spec.destination.tls = Some(plain());
+            spec.sources = vec![source(&first), source(&second)];
+            spec.origins = vec![WorkloadOrigin {
+                from: destination.address.clone(),
+                to: vec![first.address.clone(), second.address.clone()],
+            }];
+        });
+        Self { stage, destination, first, second }
+    }
+
+    fn waits_for(&self, image: &str) -> Value {
+        waiting(pod("team-a", "web", &format!("{}/{image}", self.destination.address), ""))
+    }
+}
+
+#[tokio::test]
+async fn what_the_destination_lacks_comes_from_the_first_origin_that_has_it() {
+    let has = Catalog::default().with("team/app", &[("v1_2", "content")]);
+    let mut place = Place::new(Catalog::default(), Catalog::default(), has).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:v1_2")]);
+    assert_eq!(place.stage.settle().await, 1);
+    let image = place.stage.images.all().remove(0);
+    assert_eq!(image.spec.source.name, format!("{}/team/app", place.second.address));
+    assert_eq!(image.spec.destination.name, format!("{}/team/app", place.destination.address));
+    assert_eq!(image.spec.source.tags, ["v1_2"]);
+    assert_eq!((image.spec.mode, image.spec.destination.overwrite), (Mode::OneShot, Overwrite::IfMissing));
+    assert!(image.metadata.labels.unwrap().contains_key(ON_THE_FLY_LABEL));
+    for registry in [&place.destination, &place.first, &place.second] {
+        let lines = registry.http.lines();
+        assert!(lines.iter().all(|line| line.starts_with("HEAD ") || *line == "GET /v2/"), "{lines:?}");
+        assert_eq!(registry.http.count("HEAD /v2/team/app/manifests/v1_2"), 1, "{lines:?}");
+    }
+    // The pod runs: the Image stays as it is.
+    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    let running = pod("team-a", "web", &format!("{}/team/app:v1_2", place.destination.address), "");
+    place.stage.workloads.lists_pods(&[running]);
+    assert_eq!(place.stage.settle().await, 0);
+    assert_eq!(place.stage.images.all().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_destination_has_and_what_lies_elsewhere_is_left_alone() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(has.clone(), has.clone(), has).await;
+    let elsewhere = waiting(pod("team-a", "other", "elsewhere.example.com/team/app:1", ""));
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1"), elsewhere]);
+    assert_eq!(place.stage.settle().await, 0);
+    assert_eq!(place.stage.events(), [reasons::IMAGE_IS_THERE]);
+    assert_eq!(place.first.http.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_no_origin_has_is_said_once_and_looked_for_after_1_2_4_minutes() {
+    let mut place = Place::new(Catalog::default(), Catalog::default(), Catalog::default()).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    place.stage.settle().await;
+    let began = place.stage.now;
+    let mut asked_at = Vec::new();
+    let mut count = place.destination.http.count("HEAD ");
+    for _ in 0..90 {
+        place.stage.pass(10).await;
+        let now = place.destination.http.count("HEAD ");
+        if now > count {
+            asked_at.push((place.stage.now.as_second() - began.as_second()) / 60);
+        }
+        count = now;
+    }
+    assert_eq!(asked_at, [1, 3, 7, 15], "minutes after the first look");
+    assert_eq!(place.stage.events(), [reasons::ORIGIN_NOT_FOUND]);
+    assert_eq!(place.stage.status().counts.unwrap().origin_not_found, 1);
+    assert!(place.stage.images.writes().is_empty());
+}
+
+#[tokio::test]
+async fn an_origin_that_does_not_answer_is_not_passed_over_for_the_next() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let fails = has.clone().failing("1", 400);
+    let mut place = Place::new(Catalog::default(), fails, has).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    assert_eq!(place.stage.settle().await, 0);
+    assert_eq!(place.second.http.lines(), Vec::<String>::new());
+    assert_eq!(place.stage.events(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn more_than_an_hour_of_a_namespace_may_have_waits() {
+    let tags = [("1", "a"), ("2", "b"), ("3", "c")];
+    let has = Catalog::default().with("team/app", &tags);
+    let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    place.stage.change(|spec| spec.limits.per_namespace_per_hour = 2);
+    let pods = tags.map(|(tag, _)| {
+        let image = format!("{}/team/app:{tag}", place.destination.address);
+        waiting(pod("team-a", tag, &image, ""))
+    });
+    place.stage.workloads.lists_pods(&pods);
+    place.stage.settle().await;
+    assert_eq!(place.stage.images.all()[0].spec.source.tags, ["1", "2"]);
+    assert_eq!(place.stage.events(), [reasons::ORIGIN_LIMIT_REACHED]);
+}
+
+#[tokio::test]
+async fn an_image_that_copies_it_already_is_asked_to_look_at_once() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    place.stage.settle().await;
+    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    place.stage.pass(70).await;
+    let patch = place.stage.api.bodies("PATCH").pop().unwrap();
+    let token = patch["metadata"]["annotations"][REQUESTED_AT_ANNOTATION].as_str().unwrap_or_default();
+    assert!(token.starts_with("pull-failure-"), "{patch}");
+    let writes = place.stage.images.writes().len();
+    place.stage.pass(20).await;
+    assert_eq!(place.stage.images.writes().len(), writes, "not again at once");
+}
+
+#[tokio::test]
+async fn a_mirror_of_what_runs_has_an_image_look_whose_tag_has_vanished_and_makes_none() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    place.stage.change(|spec| spec.triggers = vec![WorkloadTrigger::Running]);
+    assert_eq!(place.stage.settle().await, 0, "nothing copies it");
+    assert_eq!(place.destination.http.lines(), Vec::<String>::new());
+    let source = Source::new("quay.io/team/app", "1");
+    let destination = Destination::new(format!("{}/team/app", place.destination.address));
+    let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
+    image.metadata.uid = Some("own".into());
+    image.metadata.generation = Some(1);
+    place.stage.images.show(image);
+    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    assert_eq!(place.stage.settle().await, 1);
+    let patch = place.stage.api.bodies("PATCH").pop().unwrap();
+    assert!(patch["metadata"]["annotations"][REQUESTED_AT_ANNOTATION].is_string(), "{patch}");
+    assert_eq!(place.first.http.lines(), Vec::<String>::new());
+}

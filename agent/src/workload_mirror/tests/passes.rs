@@ -1,0 +1,195 @@
+//! What runs becomes Images, and stays as long as it should.
+
+use imgop_core::api::conditions::{CHILDREN_READY, READY, STALLED, reasons};
+use imgop_core::api::{
+    DigestUse, ExcludedWorkload, ImageMirror, ImageMirrorSpec, MirrorTarget, REQUESTED_AT_ANNOTATION,
+    UNUSED_SINCE_ANNOTATION, WorkloadKind,
+};
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::workload_mirror::workloads::testing::{made_by, pod};
+
+pub fn digest(letter: &str) -> String {
+    format!("sha256:{}", letter.repeat(64))
+}
+
+fn deployment(name: &str, image: &str) -> Value {
+    json!({ "metadata": { "name": name, "namespace": "team-a", "uid": format!("uid of {name}") },
+        "spec": { "template": { "spec": { "containers": [{ "name": "app", "image": image }] } } } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_image_that_runs_becomes_a_tag_of_one_image_and_a_second_look_writes_nothing() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_workloads(WorkloadKind::Deployment, &[deployment("web", "quay.io/acme/app:1")]);
+    stage.workloads.lists_pods(&[
+        pod("team-a", "one", "quay.io/acme/app:1", &digest("a")),
+        pod("team-a", "two", "quay.io/acme/app:2", &digest("b")),
+        pod("team-a", "three", "nginx:1.27", ""),
+        pod("team-b", "other", "quay.io/acme/other:1", ""),
+    ]);
+    assert_eq!(stage.settle().await, 2);
+    assert_eq!(
+        stage.copied(),
+        [
+            "docker.io/library/nginx > r.example.com/mirror/library/nginx 1.27",
+            "quay.io/acme/app > r.example.com/mirror/acme/app 1 2",
+        ]
+    );
+    let counts = stage.status().counts.unwrap();
+    assert_eq!((counts.pods, counts.images, counts.repositories), (3, 3, 2), "{counts:?}");
+    stage.images.say(true, reasons::SUCCEEDED, stage.now);
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.condition(READY).status, "True");
+    assert_eq!(stage.condition(CHILDREN_READY).status, "True");
+    let before = stage.status().clone();
+    for _ in 0..3 {
+        stage.pass(400).await;
+    }
+    assert_eq!(*stage.status(), before, "an idle mirror says the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_of_500_pods_of_one_image_is_one_patch() {
+    let mut stage = Stage::new();
+    let replica_set = json!({ "metadata": { "name": "web-1", "namespace": "team-a", "uid": "uid of web-1",
+        "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d",
+            "controller": true }] } });
+    stage.api.hold("/apis/apps/v1/namespaces/team-a/replicasets/web-1", replica_set);
+    let of = |n: usize| {
+        made_by(pod("team-a", &format!("web-{n}"), "quay.io/acme/app:2", &digest("a")), "ReplicaSet", "web-1")
+    };
+    let mut writes = 0;
+    for count in [1, 50, 200, 500] {
+        let pods: Vec<Value> = (0..count).map(of).collect();
+        stage.workloads.lists_pods(&pods);
+        writes += stage.settle().await;
+    }
+    assert_eq!(writes, 1);
+    stage.pass(70).await;
+    assert_eq!(stage.status().counts.unwrap().pods, 500);
+    let asked = stage.api.requests();
+    assert_eq!(asked.iter().filter(|line| line.contains("/replicasets/")).count(), 1, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_contents_of_one_tag_the_newest_pod_has_the_tag_and_the_other_stays_under_its_pin_tag() {
+    let mut stage = Stage::new();
+    stage.change(|spec| spec.digests.taken = DigestUse::Running);
+    let old = pod("team-a", "old", "quay.io/acme/app:stable", &digest("a"));
+    let mut new = pod("team-a", "new", "quay.io/acme/app:stable", &digest("b"));
+    new["status"]["startTime"] = "2026-11-21T12:30:00Z".into();
+    stage.workloads.lists_pods(&[old, new.clone()]);
+    stage.settle().await;
+    let tags = stage.images.all()[0].spec.source.tags.clone();
+    assert_eq!(tags, [digest("a"), format!("stable@{}", digest("b"))]);
+    stage.workloads.lists_pods(&[new]);
+    assert_eq!(stage.settle().await, 1, "it says since when nothing uses the other");
+    assert_eq!(stage.images.all()[0].spec.source.tags, tags);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nothing_uses_any_more_leaves_after_the_retention_and_a_gap_in_the_watch_lengthens_it() {
+    let mut stage = Stage::new();
+    stage.change(|spec| spec.retention = "1h".into());
+    let (one, two) =
+        (pod("team-a", "one", "quay.io/acme/app:1", ""), pod("team-a", "two", "quay.io/acme/app:2", ""));
+    stage.workloads.lists_pods(&[one.clone(), two]);
+    stage.settle().await;
+    let unused = |stage: &Stage| {
+        let annotations = stage.images.all()[0].metadata.annotations.clone().unwrap();
+        annotations.get(UNUSED_SINCE_ANNOTATION).cloned()
+    };
+    stage.workloads.lists_pods(&[one]);
+    stage.workloads.pods_have_failed();
+    assert_eq!(stage.settle().await, 0, "a watch that fails makes nothing unused");
+    assert_eq!(unused(&stage), None);
+    tokio::time::advance(std::time::Duration::from_secs(76)).await;
+    assert_eq!(stage.settle().await, 1);
+    assert!(unused(&stage).unwrap().contains("\"2\""), "{:?}", unused(&stage));
+    assert_eq!(stage.status().counts.unwrap().retained, 1);
+    stage.pass(3500).await;
+    assert_eq!(stage.settle().await, 0, "not yet");
+    stage.pass(100).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    assert_eq!(stage.copied(), ["quay.io/acme/app > r.example.com/mirror/acme/app 1"]);
+    stage.workloads.lists_pods(&[]);
+    stage.settle().await;
+    stage.pass(3700).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    assert_eq!(stage.copied(), Vec::<String>::new(), "an Image without a tag is deleted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn workloads_that_are_excluded_and_what_mirrors_bring_are_left_alone() {
+    let spec = ImageMirrorSpec {
+        targets: vec![MirrorTarget { repository: "target.example.com/x".into(), ..MirrorTarget::default() }],
+        ..ImageMirrorSpec::default()
+    };
+    let mut inventory = ImageMirror::new("acme", spec);
+    inventory.metadata.namespace = Some("team-a".into());
+    let mut stage = Stage::to("r.example.com/mirror", &[inventory]);
+    stage.change(|spec| {
+        let kind = Some(WorkloadKind::Pod);
+        spec.exclude.workloads = vec![ExcludedWorkload { kind, namespace: None, name: "skipped".into() }];
+    });
+    let mut opted_out = pod("team-a", "opted-out", "quay.io/acme/b:1", "");
+    opted_out["metadata"]["annotations"] = json!({ "imgop.skopeo.io/mirror": "false" });
+    stage.workloads.lists_pods(&[
+        pod("team-a", "skipped", "quay.io/acme/a:1", ""),
+        opted_out,
+        pod("team-a", "own", "r.example.com/mirror/acme/c:1", ""),
+        pod("team-a", "target", "target.example.com/x/d:1", ""),
+    ]);
+    assert_eq!(stage.settle().await, 0);
+    assert_eq!(stage.status().counts.unwrap().excluded, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sources_of_one_tag_are_said_and_the_rest_is_mirrored() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[
+        pod("team-a", "one", "quay.io/acme/app:1", ""),
+        pod("team-a", "two", "ghcr.io/acme/app:1", ""),
+        pod("team-a", "three", "ghcr.io/acme/other:1", ""),
+    ]);
+    assert_eq!(stage.settle().await, 2);
+    assert_eq!(stage.condition(STALLED).reason, reasons::ENTRIES_CONFLICT);
+    assert!(stage.condition(STALLED).message.contains("add $registry"));
+    assert_eq!((stage.status().conflict_count, stage.status().conflicts.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_handed_to_all_images_and_suspension_too() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:1", "")]);
+    stage.settle().await;
+    stage.images.say(true, reasons::SUCCEEDED, stage.now);
+    stage.settle().await;
+    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
+    assert_eq!(stage.settle().await, 1);
+    assert_eq!(stage.status().last_handled_requested_at.as_deref(), Some("now"));
+    stage.change(|spec| spec.suspend = true);
+    stage.workloads.lists_pods(&[]);
+    stage.pass(11).await;
+    let bodies = stage.api.bodies("PATCH");
+    assert_eq!(bodies.last().unwrap()["spec"], json!({ "suspend": true }), "and nothing else");
+    assert_eq!(stage.condition(READY).reason, reasons::SUSPENDED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_of_many_failing_images_is_bounded() {
+    let mut stage = Stage::new();
+    let name = |n: usize| format!("quay.io/{}/app{n}:1", "long".repeat(30));
+    let pods: Vec<Value> = (0..120).map(|n| pod("team-a", &format!("p{n}"), &name(n), "")).collect();
+    stage.workloads.lists_pods(&pods);
+    stage.settle().await;
+    stage.images.say(false, reasons::TAG_NOT_FOUND, stage.now);
+    stage.settle().await;
+    assert_eq!(stage.status().failing.len(), 20);
+    let bytes = serde_json::to_vec(stage.status()).unwrap().len();
+    assert!(bytes < 8 * 1024, "{bytes}");
+}

@@ -1,0 +1,110 @@
+//! Whose workloads a mirror sees.
+
+use imgop_core::api::conditions::{READY, STALLED, reasons};
+
+use super::stage::Stage;
+use crate::workload_mirror::workloads::testing::pod;
+
+const GROUP: &str = "system:serviceaccounts:team-a";
+
+fn selecting(names: &[&str]) -> Stage {
+    let mut stage = Stage::new();
+    let names = names.iter().map(ToString::to_string).collect();
+    stage.change(|spec| spec.namespaces.include = names);
+    stage.workloads.lists_pods(&[
+        pod("team-a", "own", "quay.io/acme/own:1", ""),
+        pod("team-b", "other", "quay.io/acme/other:1", ""),
+    ]);
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_another_namespace_is_seen_until_its_administrator_lets_it_and_withdrawn_nothing_leaves() {
+    let mut stage = selecting(&["team-a", "team-b"]);
+    stage.settle().await;
+    let own = "quay.io/acme/own > r.example.com/mirror/acme/own 1";
+    let other = "quay.io/acme/other > r.example.com/mirror/acme/other 1";
+    assert_eq!(stage.copied(), [own]);
+    let status = serde_json::to_string(stage.status()).unwrap();
+    assert!(!status.contains("team-b") && !status.contains("other"), "{status}");
+    assert!(stage.condition(READY).message.contains("1 namespaces"), "{status}");
+
+    stage.api.grant(GROUP, "team-b", true);
+    tokio::time::advance(std::time::Duration::from_secs(61)).await;
+    stage.settle().await;
+    assert_eq!(stage.copied(), [other, own]);
+
+    stage.api.grant(GROUP, "team-b", false);
+    tokio::time::advance(std::time::Duration::from_secs(301)).await;
+    stage.workloads.lists_pods(&[pod("team-b", "other", "quay.io/acme/third:1", "")]);
+    stage.change(|spec| spec.retention = "1m".into());
+    for _ in 0..3 {
+        assert_eq!(stage.settle().await, 0, "{:?}", stage.copied());
+        stage.pass(120).await;
+    }
+    assert_eq!(stage.copied(), [other, own]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_that_fits_no_namespace_selects_none_and_a_new_namespace_counts_at_once() {
+    // C2: an include list that fits nothing selected everything.
+    let mut stage = selecting(&["prod-*"]);
+    assert_eq!(stage.settle().await, 0);
+    stage.api.grant(GROUP, "prod-1", true);
+    stage.workloads.lists_pods(&[pod("prod-1", "new", "quay.io/acme/new:1", "")]);
+    assert_eq!(stage.settle().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_come_changes_nothing() {
+    let mut stage = selecting(&["*"]);
+    stage.api.fail_with("POST", "subjectaccessreviews", 500, "etcdserver: request timed out");
+    let now = stage.now;
+    let failed =
+        Box::pin(crate::controller::Reconcile::pass(&stage.mirrors, &stage.mirror, &mut stage.memory, now));
+    assert!(failed.await.is_err());
+    assert!(stage.images.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_made_a_pod_keeps_it_from_being_mirrored_where_that_cannot_be_read() {
+    use crate::workload_mirror::workloads::testing::made_by;
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[made_by(
+        pod("team-a", "own", "quay.io/acme/own:1", ""),
+        "ReplicaSet",
+        "web-1",
+    )]);
+    // It is gone: that keeps nothing from being mirrored.
+    assert_eq!(stage.settle().await, 1);
+    let mut stage = Stage::new();
+    stage.api.fail_with(
+        "GET",
+        "web-2",
+        403,
+        "replicasets.apps is forbidden: User \"agent\" cannot get resource",
+    );
+    stage.workloads.lists_pods(&[made_by(
+        pod("team-a", "own", "quay.io/acme/own:1", ""),
+        "ReplicaSet",
+        "web-2",
+    )]);
+    let now = stage.now;
+    let failed =
+        Box::pin(crate::controller::Reconcile::pass(&stage.mirrors, &stage.mirror, &mut stage.memory, now));
+    assert!(failed.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_right_to_see_workloads_it_says_what_grants_it() {
+    use crate::workload_mirror::workloads::Workloads;
+    let mut stage = Stage::new();
+    let workloads = Workloads::lacking_pods();
+    stage.mirrors.workloads = workloads;
+    stage.pass(11).await;
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::NAMESPACE_NOT_ENABLED);
+    let command =
+        "kubectl create clusterrolebinding imgop-agent-workloads --clusterrole=imgop-agent-workloads";
+    assert!(stalled.message.contains(command), "{}", stalled.message);
+}

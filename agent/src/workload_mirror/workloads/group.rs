@@ -1,0 +1,127 @@
+//! What is kept of pods and workloads: what many of them have in common, once.
+
+use std::sync::Arc;
+
+use imgop_core::api::WorkloadKind;
+use imgop_core::workloads::{ObservedImage, ObservedOwner, ObservedPod, ObservedWorkload};
+use imgop_registry::reference::Digest;
+
+use super::names::Interner;
+
+/// The longest text that is kept, in bytes: no reference of an image is longer.
+const MAX_TEXT: usize = 512;
+/// Why a container waits whose image the node cannot pull.
+const PULL_FAILURES: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+
+/// Pods that differ in nothing that is read of them but their names, nodes and times; or one workload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
+    /// The kind; a pod's is Pod, whatever made it.
+    pub kind: WorkloadKind,
+    pub namespace: Arc<str>,
+    /// Its own name; none of pods that something made.
+    pub name: Option<Arc<str>>,
+    /// What made it.
+    pub controller: Option<Arc<Controller>>,
+    /// Whether it says that it is not to be mirrored.
+    pub is_opted_out: bool,
+    /// Whether it cannot be read, so that it is not known what it uses.
+    pub is_unreadable: bool,
+    /// What it uses.
+    pub uses: Box<[Used]>,
+}
+
+/// What made an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Controller {
+    pub kind: Box<str>,
+    pub name: Box<str>,
+    pub uid: Box<str>,
+}
+
+/// An image that a pod or a workload uses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Used {
+    /// The name of the container, or of the volume.
+    pub container: Arc<str>,
+    /// As it is written.
+    pub image: Arc<str>,
+    /// What runs, where that is reported.
+    pub digest: Option<Arc<Digest>>,
+    /// Whether the node cannot pull it.
+    pub cannot_be_pulled: bool,
+}
+
+/// Makes groups of what is read.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    texts: Interner<str>,
+    digests: Interner<Digest>,
+    controllers: Interner<Controller>,
+    known: Interner<Group>,
+}
+
+impl Groups {
+    pub fn text(&mut self, text: &str) -> Arc<str> {
+        self.texts.intern(text)
+    }
+
+    pub fn of_pod(&mut self, pod: &ObservedPod) -> Arc<Group> {
+        let uses = pod.images().filter_map(|image| self.used(&image)).collect();
+        let metadata = &pod.metadata;
+        let group =
+            self.group(WorkloadKind::Pod, (&metadata.namespace, &metadata.name), metadata.controller());
+        self.known.intern(Group { is_opted_out: metadata.is_opted_out(), uses, ..group })
+    }
+
+    pub fn of_workload(&mut self, kind: WorkloadKind, workload: &ObservedWorkload) -> Arc<Group> {
+        let uses = workload.images().filter_map(|image| self.used(&image)).collect();
+        let metadata = &workload.metadata;
+        let group = self.group(kind, (&metadata.namespace, &metadata.name), metadata.controller());
+        self.known.intern(Group { is_opted_out: workload.is_opted_out(), uses, ..group })
+    }
+
+    /// Returns what is known of an object that cannot be read.
+    pub fn unreadable(&mut self, kind: WorkloadKind, namespace: &str, name: &str) -> Arc<Group> {
+        let group = self.group(kind, (namespace, name), None);
+        self.known.intern(Group { is_unreadable: true, ..group })
+    }
+
+    /// Returns a group that uses nothing.
+    fn group(
+        &mut self,
+        kind: WorkloadKind,
+        (namespace, name): (&str, &str),
+        controller: Option<&ObservedOwner>,
+    ) -> Group {
+        let is_one_of_many = kind == WorkloadKind::Pod && controller.is_some();
+        Group {
+            kind,
+            namespace: self.text(namespace),
+            name: (!is_one_of_many).then(|| self.text(name)),
+            controller: controller.map(|owner| self.controllers.intern(Controller::of(owner))),
+            is_opted_out: false,
+            is_unreadable: false,
+            uses: Box::default(),
+        }
+    }
+
+    fn used(&mut self, of: &ObservedImage<'_>) -> Option<Used> {
+        (of.image.len() <= MAX_TEXT).then(|| Used {
+            container: self.text(of.container),
+            image: self.text(of.image),
+            digest: of.digest.clone().map(|digest| self.digests.intern(digest)),
+            cannot_be_pulled: of.waiting.is_some_and(|reason| PULL_FAILURES.contains(&reason)),
+        })
+    }
+}
+
+impl Controller {
+    fn of(owner: &ObservedOwner) -> Self {
+        Self {
+            kind: owner.kind.as_str().into(),
+            name: owner.name.as_str().into(),
+            uid: owner.uid.as_str().into(),
+        }
+    }
+}

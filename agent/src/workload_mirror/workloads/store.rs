@@ -1,0 +1,203 @@
+//! The pods and workloads of a cluster as the watches show them: small, and no copy of any of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use imgop_core::api::WorkloadKind;
+use imgop_core::workloads::{ObservedPod, ObservedWorkload};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::runtime::watcher::Event;
+use tokio::time::Instant;
+
+use super::group::{Group, Groups};
+use super::view::View;
+use crate::cluster::watch::Guarded;
+
+/// A watch that failed so recently may not have shown the latest: it is tried again more often than this.
+const MAX_ERROR_INTERVAL: Duration = Duration::from_secs(75);
+
+/// Pods and workloads.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    groups: Groups,
+    watched: HashMap<Scope, Watched>,
+    /// Another one with every change that matters.
+    revision: u64,
+}
+
+/// What a watch is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    pub kind: WorkloadKind,
+    /// None for all.
+    pub namespace: Option<String>,
+}
+
+/// What one watch shows.
+#[derive(Debug, Default)]
+struct Watched {
+    /// By UID.
+    records: HashMap<Box<str>, Record>,
+    /// The UIDs of a list that is not complete.
+    listed: Option<HashSet<Box<str>>>,
+    /// Whether a list was complete, since the watch began.
+    is_known: bool,
+    last_error: Option<Instant>,
+}
+
+impl Watched {
+    /// Keeps what is read of an object; none of one that uses nothing any more. Returns whether that is another thing.
+    fn show(&mut self, uid: &str, name: &str, read: Option<(Arc<Group>, Option<Arc<str>>, i64)>) -> bool {
+        let Some((group, node, started)) = read else { return self.records.remove(uid).is_some() };
+        let record = Record { group, name: name.into(), node, started };
+        let is_new = self.records.get(uid) != Some(&record);
+        if is_new {
+            self.records.insert(uid.into(), record);
+        }
+        is_new
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Record {
+    group: Arc<Group>,
+    name: Box<str>,
+    node: Option<Arc<str>>,
+    /// When it began, in seconds since 1970.
+    started: i64,
+}
+
+/// Pods that have a group in common, or one workload.
+#[derive(Debug, Clone)]
+pub(crate) struct Members {
+    pub group: Arc<Group>,
+    pub count: u32,
+    /// When the newest began, and its name.
+    pub newest: (Timestamp, String),
+    /// The nodes that they run on.
+    pub nodes: BTreeSet<Arc<str>>,
+}
+
+impl Store {
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Begins to keep what a watch shows.
+    pub fn begin(&mut self, scope: &Scope) {
+        self.watched.entry(scope.clone()).or_default();
+        self.revision += 1;
+    }
+
+    /// Drops what a watch has shown that has ended.
+    pub fn end(&mut self, scope: &Scope) {
+        self.watched.remove(scope);
+        self.revision += 1;
+    }
+
+    /// Returns whether all that a watch is of was listed once.
+    pub fn is_known(&self, scope: &Scope) -> bool {
+        self.watched.get(scope).is_some_and(|watched| watched.is_known)
+    }
+
+    /// Returns whether all that a watch is of is known as it is now.
+    pub fn is_complete(&self, scope: &Scope) -> bool {
+        let is_complete = |watched: &Watched| {
+            let has_failed = watched.last_error.is_some_and(|at| at.elapsed() < MAX_ERROR_INTERVAL);
+            watched.is_known && watched.listed.is_none() && !has_failed
+        };
+        self.watched.get(scope).is_some_and(is_complete)
+    }
+
+    pub fn has_failed(&mut self, scope: &Scope) {
+        if let Some(watched) = self.watched.get_mut(scope) {
+            watched.last_error = Some(Instant::now());
+        }
+    }
+
+    pub fn apply_pod(&mut self, scope: &Scope, event: Event<Guarded<View<Pod, ObservedPod>>>) {
+        self.apply(scope, event, |groups, View { object: pod, .. }| {
+            let node = pod.spec.node_name.as_deref().map(|node| groups.text(node));
+            let started = pod.status.start_time.map_or(0, Timestamp::as_second);
+            pod.is_counted().then(|| (groups.of_pod(pod), node, started))
+        });
+    }
+
+    pub fn apply_workload<K: Resource<DynamicType = ()>>(
+        &mut self,
+        scope: &Scope,
+        event: Event<Guarded<View<K, ObservedWorkload>>>,
+    ) {
+        let read = |groups: &mut Groups, view: &View<K, _>| {
+            Some((groups.of_workload(scope.kind, &view.object), None, 0))
+        };
+        self.apply(scope, event, read);
+    }
+
+    fn apply<T: Resource<DynamicType = ()>>(
+        &mut self,
+        scope: &Scope,
+        event: Event<Guarded<T>>,
+        read: impl Fn(&mut Groups, &T) -> Option<(Arc<Group>, Option<Arc<str>>, i64)>,
+    ) {
+        let Some(watched) = self.watched.get_mut(scope) else { return };
+        let changed = match event {
+            Event::Init => {
+                watched.listed = Some(HashSet::new());
+                false
+            }
+            Event::InitApply(object) | Event::Apply(object) => {
+                let metadata = object.meta();
+                let (uid, name) = (uid_of(metadata), metadata.name.as_deref().unwrap_or_default());
+                if let Some(listed) = &mut watched.listed {
+                    listed.insert(uid.into());
+                }
+                let record = if let Ok(object) = &object.0 {
+                    read(&mut self.groups, object)
+                } else {
+                    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+                    Some((self.groups.unreadable(scope.kind, namespace, name), None, 0))
+                };
+                watched.show(uid, name, record)
+            }
+            Event::Delete(object) => watched.records.remove(uid_of(object.meta())).is_some(),
+            Event::InitDone => {
+                if let Some(listed) = watched.listed.take() {
+                    watched.records.retain(|uid, _| listed.contains(uid));
+                    watched.records.shrink_to_fit();
+                }
+                watched.is_known = true;
+                true
+            }
+        };
+        self.revision += u64::from(changed);
+    }
+
+    /// Returns all groups with what is known of their members, in some order.
+    pub fn members(&self) -> Vec<Members> {
+        let mut all = HashMap::<*const Group, Members>::new();
+        for record in self.watched.values().flat_map(|watched| watched.records.values()) {
+            let started = Timestamp::from_second(record.started).unwrap_or(Timestamp::UNIX_EPOCH);
+            let members = all.entry(Arc::as_ptr(&record.group)).or_insert_with(|| Members {
+                group: record.group.clone(),
+                count: 0,
+                newest: (started, record.name.to_string()),
+                nodes: BTreeSet::new(),
+            });
+            members.count += 1;
+            if (started, &*record.name) > (members.newest.0, members.newest.1.as_str()) {
+                members.newest = (started, record.name.to_string());
+            }
+            members.nodes.extend(record.node.clone());
+        }
+        all.into_values().collect()
+    }
+}
+
+fn uid_of(metadata: &ObjectMeta) -> &str {
+    metadata.uid.as_deref().unwrap_or_default()
+}

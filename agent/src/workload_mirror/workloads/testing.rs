@@ -1,0 +1,103 @@
+//! What runs, for tests of whole passes.
+
+use imgop_core::api::WorkloadKind;
+use k8s_openapi::api::apps::v1::Deployment;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::Workloads;
+use super::store::{Scope, Store};
+use super::view::View;
+use super::watches::rights;
+use crate::cluster::watch::Guarded;
+
+impl Workloads {
+    /// Watches of all kinds have begun, and shown nothing.
+    pub fn listed() -> Self {
+        let workloads = Self::default();
+        for kind in [
+            WorkloadKind::Deployment,
+            WorkloadKind::StatefulSet,
+            WorkloadKind::DaemonSet,
+            WorkloadKind::Job,
+            WorkloadKind::CronJob,
+        ] {
+            workloads.lists_workloads(kind, &[]);
+        }
+        workloads.lists_pods(&[]);
+        workloads
+    }
+
+    /// These are all pods.
+    pub fn lists_pods(&self, pods: &[Value]) {
+        self.list(WorkloadKind::Pod, pods, Store::apply_pod);
+    }
+
+    /// These are all workloads of a kind.
+    pub fn lists_workloads(&self, kind: WorkloadKind, workloads: &[Value]) {
+        self.list(kind, workloads, Store::apply_workload::<Deployment>);
+    }
+
+    /// The agent may not list pods.
+    pub fn lacking_pods() -> Self {
+        let workloads = Self::default();
+        workloads.lacks(&scope(WorkloadKind::Pod), Some(rights(WorkloadKind::Pod)[0]));
+        workloads
+    }
+
+    /// The watch of pods has failed just now.
+    pub fn pods_have_failed(&self) {
+        self.0.store.lock().has_failed(&scope(WorkloadKind::Pod));
+    }
+
+    fn list<K, T: DeserializeOwned>(
+        &self,
+        kind: WorkloadKind,
+        objects: &[Value],
+        apply: impl Fn(&mut Store, &Scope, Event<Guarded<View<K, T>>>),
+    ) {
+        let (mut store, scope) = (self.0.store.lock(), scope(kind));
+        store.begin(&scope);
+        apply(&mut store, &scope, Event::Init);
+        for object in objects {
+            let view = serde_json::from_str(&object.to_string()).unwrap();
+            apply(&mut store, &scope, Event::InitApply(DeserializeGuard(Ok(view))));
+        }
+        apply(&mut store, &scope, Event::InitDone);
+    }
+}
+
+fn scope(kind: WorkloadKind) -> Scope {
+    Scope { kind, namespace: None }
+}
+
+/// A pod that runs an image with this content.
+pub fn pod(namespace: &str, name: &str, image: &str, digest: &str) -> Value {
+    let repository = image.rsplit_once(':').map_or(image, |(repository, _)| repository);
+    let image_id = if digest.is_empty() { String::new() } else { format!("{repository}@{digest}") };
+    json!({
+        "metadata": { "name": name, "namespace": namespace, "uid": format!("uid of {namespace}/{name}") },
+        "spec": { "nodeName": "one", "containers": [{ "name": "app", "image": image }] },
+        "status": { "phase": "Running", "startTime": "2026-11-21T11:00:00Z",
+            "containerStatuses": [{ "name": "app", "imageID": image_id, "state": { "running": {} } }] },
+    })
+}
+
+/// The same pod as one whose node cannot pull its image.
+pub fn waiting(mut pod: Value) -> Value {
+    pod["status"]["phase"] = "Pending".into();
+    pod["status"]["containerStatuses"][0] = json!({ "name": "app", "imageID": "",
+        "state": { "waiting": { "reason": "ImagePullBackOff", "message": "Back-off pulling image" } } });
+    pod
+}
+
+/// The same pod as one that this made.
+pub fn made_by(mut pod: Value, kind: &str, name: &str) -> Value {
+    let (api_version, uid) = ("apps/v1", format!("uid of {name}"));
+    pod["metadata"]["ownerReferences"] =
+        json!([{ "apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": true }]);
+    pod
+}

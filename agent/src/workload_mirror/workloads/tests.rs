@@ -1,0 +1,160 @@
+//! What is kept of pods and workloads, and when that is all there is.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use imgop_core::api::WorkloadKind;
+use imgop_core::workloads::{ObservedPod, ObservedWorkload};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+use tokio::time::advance;
+
+use super::store::{Scope, Store};
+use super::view::View;
+use super::watches::{rights, scopes};
+use crate::cluster::watch::Guarded;
+use crate::config::Namespaces;
+
+type PodView = View<Pod, ObservedPod>;
+
+fn scope(kind: WorkloadKind) -> Scope {
+    Scope { kind, namespace: None }
+}
+
+fn store() -> (Store, Scope) {
+    let (mut store, scope) = (Store::default(), scope(WorkloadKind::Pod));
+    store.begin(&scope);
+    (store, scope)
+}
+
+fn pod(name: &str, image: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
+            "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1",
+                "uid": "uid of web-1", "controller": true }] },
+        "spec": { "nodeName": "one", "containers": [{ "name": "app", "image": image }] },
+        "status": { "phase": "Running", "startTime": "2026-11-21T12:00:00Z", "containerStatuses": [
+            { "name": "app", "imageID": format!("docker-pullable://quay.io/acme/app@sha256:{}", "a".repeat(64)),
+                "state": { "running": {} } }] },
+    })
+}
+
+fn view(pod: &Value) -> Guarded<PodView> {
+    DeserializeGuard(Ok(serde_json::from_str(&pod.to_string()).unwrap()))
+}
+
+fn list(store: &mut Store, scope: &Scope, pods: &[Value]) {
+    store.apply_pod(scope, Event::Init);
+    for pod in pods {
+        store.apply_pod(scope, Event::InitApply(view(pod)));
+    }
+    store.apply_pod(scope, Event::InitDone);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_pods_of_one_replica_set_are_kept_as_one_group_with_their_number_and_the_newest() {
+    let (mut store, scope) = store();
+    let mut pods: Vec<Value> = (0..500).map(|n| pod(&format!("web-{n:03}"), "quay.io/acme/app:1")).collect();
+    pods[7]["status"]["startTime"] = "2026-11-21T13:00:00Z".into();
+    pods[8]["spec"]["nodeName"] = "two".into();
+    list(&mut store, &scope, &pods);
+    let members = store.members();
+    assert_eq!(members.len(), 1, "{members:?}");
+    assert_eq!((members[0].count, members[0].newest.1.as_str()), (500, "web-007"));
+    assert_eq!(members[0].nodes.iter().map(|node| &**node).collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(members[0].group.uses[0].digest.as_ref().unwrap().hex(), "a".repeat(64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_read_of_a_pod_changes_nothing_and_what_is_changes_the_revision() {
+    let (mut store, scope) = store();
+    let mut of = pod("web-0", "quay.io/acme/app:1");
+    list(&mut store, &scope, &[of.clone()]);
+    let before = store.revision();
+    of["status"]["conditions"] = json!([{ "type": "Ready", "status": "True" }]);
+    store.apply_pod(&scope, Event::Apply(view(&of)));
+    assert_eq!(store.revision(), before);
+    of["status"]["containerStatuses"][0]["state"] = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+    store.apply_pod(&scope, Event::Apply(view(&of)));
+    assert_ne!(store.revision(), before);
+    assert!(store.members()[0].group.uses[0].cannot_be_pulled);
+    of["status"]["phase"] = "Succeeded".into();
+    store.apply_pod(&scope, Event::Apply(view(&of)));
+    assert!(store.members().is_empty(), "it has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn init_and_ephemeral_containers_and_image_volumes_are_seen_and_so_is_a_cron_job_that_runs_nothing() {
+    let (mut store, of_pods) = store();
+    let mut of = pod("web-0", "app:1");
+    of["spec"]["initContainers"] = json!([{ "name": "first", "image": "init:1" }]);
+    of["spec"]["ephemeralContainers"] = json!([{ "name": "debug", "image": "debug:1" }]);
+    of["spec"]["volumes"] = json!([{ "name": "model", "image": { "reference": "model:1" } }, { "name": "other", "emptyDir": {} }]);
+    list(&mut store, &of_pods, &[of]);
+    let images = |store: &Store| -> HashSet<String> {
+        let members = store.members();
+        members.iter().flat_map(|one| one.group.uses.iter().map(|of| of.image.to_string())).collect()
+    };
+    assert_eq!(images(&store), ["init:1", "app:1", "debug:1", "model:1"].map(str::to_owned).into());
+
+    let of_cron_jobs = scope(WorkloadKind::CronJob);
+    store.begin(&of_cron_jobs);
+    let cron_job = json!({ "metadata": { "name": "nightly", "namespace": "team-a", "uid": "c" }, "spec": {
+        "jobTemplate": { "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "cron:1" }] } } } } } });
+    let cron_job: View<CronJob, ObservedWorkload> = serde_json::from_str(&cron_job.to_string()).unwrap();
+    store.apply_workload(&of_cron_jobs, Event::Apply(DeserializeGuard(Ok(cron_job))));
+    assert!(images(&store).contains("cron:1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_complete_removes_nothing_and_is_known_not_to_be_all() {
+    let (mut store, scope) = store();
+    assert!(!store.is_complete(&scope), "before the first list");
+    list(&mut store, &scope, &[pod("a", "a:1"), pod("b", "b:1")]);
+    assert!(store.is_complete(&scope));
+    store.apply_pod(&scope, Event::Init);
+    store.apply_pod(&scope, Event::InitApply(view(&pod("a", "a:1"))));
+    assert!(!store.is_complete(&scope), "while it is listed again");
+    assert_eq!(store.members().len(), 2);
+    store.apply_pod(&scope, Event::InitDone);
+    assert!(store.is_complete(&scope));
+    assert_eq!(store.members().len(), 1, "now it is known to be gone");
+    store.has_failed(&scope);
+    assert!(!store.is_complete(&scope));
+    advance(Duration::from_secs(74)).await;
+    assert!(!store.is_complete(&scope), "it may fail again before this long");
+    advance(Duration::from_secs(2)).await;
+    assert!(store.is_complete(&scope));
+    assert_eq!(store.members().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_cannot_be_read_is_known_as_one_whose_images_are_not() {
+    let (mut store, scope) = store();
+    let of = pod("huge", "a:1");
+    let metadata = serde_json::from_value(of["metadata"].clone()).unwrap();
+    let unreadable = DeserializeGuard(Err(InvalidObject { error: "it is too large".into(), metadata }));
+    store.apply_pod(&scope, Event::Apply(unreadable));
+    let members = store.members();
+    assert!(members[0].group.is_unreadable && members[0].group.uses.is_empty());
+    assert_eq!(&*members[0].group.namespace, "team-a");
+    store.apply_pod(&scope, Event::Apply(view(&of)));
+    assert!(store.members().iter().all(|one| !one.group.is_unreadable));
+}
+
+#[test]
+fn pods_are_watched_with_every_kind_and_nothing_without_one() {
+    let kinds = |kinds: &[WorkloadKind], namespaces: &Namespaces| {
+        scopes(&kinds.iter().copied().collect(), namespaces)
+    };
+    assert_eq!(kinds(&[], &Namespaces::All), []);
+    assert_eq!(kinds(&[WorkloadKind::Pod], &Namespaces::All), [scope(WorkloadKind::Pod)]);
+    let named = Namespaces::Named(["a".into(), "b".into()].into());
+    assert_eq!(kinds(&[WorkloadKind::Deployment], &named).len(), 4);
+    let rights = rights(WorkloadKind::CronJob).map(|right| format!("{right} {}", right.group));
+    assert_eq!(rights, ["list cronjobs batch", "watch cronjobs batch"]);
+}

@@ -1,0 +1,199 @@
+//! Watches pods and workloads, of the kinds that a WorkloadMirror asks for, where the agent has the right, and for as long
+//! as there is one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use imgop_core::api::{NOT_MIRRORED_ANNOTATION, WorkloadKind};
+use imgop_core::workloads::{ObservedPod, ObservedWorkload};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Resource;
+use kube::runtime::WatchStreamExt as _;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::Workloads;
+use super::store::Scope;
+use super::view::View;
+use crate::agent::Agent;
+use crate::cluster::Freshness;
+use crate::cluster::api_error::ApiCause;
+use crate::cluster::rights::{Right, Role};
+use crate::cluster::watch::{Keep, Watch, watch};
+use crate::config::Namespaces;
+
+/// How often it is looked at what is to be watched, and whether anything has changed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is asked again whether something may be watched.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// How long changes are gathered before the WorkloadMirrors are told.
+const GATHER_TIME: Duration = Duration::from_secs(5);
+/// Bytes of a pod or a workload while it is read.
+const MAX_BYTES: usize = 512 * 1024;
+/// Pods that have ended use no image.
+const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// What grants the agent to see workloads.
+pub(crate) const ROLE: Role =
+    Role { binding: "imgop-agent-workloads", cluster_role: "imgop-agent-workloads" };
+
+/// What WorkloadMirrors ask of the watches.
+pub(crate) trait Asking: Send + Sync + 'static {
+    /// Returns the kinds that are looked at by any of them; none if there is no WorkloadMirror.
+    fn kinds(&self) -> HashSet<WorkloadKind>;
+
+    /// Has all of them reconciled.
+    fn wake(&self);
+}
+
+/// Watches what is asked for until `stop`.
+pub(super) async fn run(
+    workloads: Workloads,
+    agent: Arc<Agent>,
+    asking: impl Asking,
+    stop: CancellationToken,
+) {
+    let mut watches = JoinSet::new();
+    let mut running: HashMap<Scope, AbortHandle> = HashMap::new();
+    let mut told = Told::default();
+    loop {
+        let wanted = scopes(&asking.kinds(), &agent.config.watch_namespaces);
+        // What nothing asks for is not watched for a moment longer.
+        running.retain(|scope, handle| {
+            let is_used = wanted.contains(scope) && !handle.is_finished();
+            if !is_used {
+                handle.abort();
+                workloads.0.store.lock().end(scope);
+                workloads.lacks(scope, None);
+            }
+            is_used
+        });
+        for scope in wanted {
+            running.entry(scope).or_insert_with_key(|scope| {
+                workloads.0.store.lock().begin(scope);
+                watches.spawn(watch_if_allowed(workloads.clone(), agent.clone(), scope.clone()))
+            });
+        }
+        while watches.try_join_next().is_some() {}
+        if told.is_to_be_told(workloads.0.store.lock().revision()) {
+            asking.wake();
+        }
+        tokio::select! {
+            () = sleep(CHECK_INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Which changes WorkloadMirrors were told of.
+#[derive(Debug, Default)]
+struct Told {
+    revision: u64,
+    /// Since when there are others.
+    since: Option<Instant>,
+}
+
+impl Told {
+    /// Returns whether changes have been gathered for long enough.
+    fn is_to_be_told(&mut self, revision: u64) -> bool {
+        if self.revision == revision {
+            return false;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let is_long_enough = since.elapsed() >= GATHER_TIME;
+        if is_long_enough {
+            *self = Self { revision, since: None };
+        }
+        is_long_enough
+    }
+}
+
+/// Returns what is to be watched so that these kinds are seen.
+pub(super) fn scopes(kinds: &HashSet<WorkloadKind>, namespaces: &Namespaces) -> Vec<Scope> {
+    let namespaces: Vec<Option<String>> = match namespaces {
+        Namespaces::All => vec![None],
+        Namespaces::Named(names) => names.iter().cloned().map(Some).collect(),
+    };
+    // Pods say what really runs of every kind.
+    let pods = (!kinds.is_empty()).then_some(WorkloadKind::Pod);
+    let kinds: HashSet<WorkloadKind> = kinds.iter().copied().chain(pods).collect();
+    let scope = |kind| namespaces.iter().map(move |namespace| Scope { kind, namespace: namespace.clone() });
+    kinds.into_iter().flat_map(scope).collect()
+}
+
+/// Returns the rights that a watch needs.
+pub(super) fn rights(kind: WorkloadKind) -> [Right; 2] {
+    let (group, resource) = match kind {
+        WorkloadKind::Deployment => ("apps", "deployments"),
+        WorkloadKind::StatefulSet => ("apps", "statefulsets"),
+        WorkloadKind::DaemonSet => ("apps", "daemonsets"),
+        WorkloadKind::Job => ("batch", "jobs"),
+        WorkloadKind::CronJob => ("batch", "cronjobs"),
+        WorkloadKind::Pod => ("", "pods"),
+    };
+    ["list", "watch"].map(|verb| Right { verb, group, resource, done_to: None, role: ROLE })
+}
+
+/// Watches once the agent has the right. Without it nothing is asked for that would be refused.
+async fn watch_if_allowed(workloads: Workloads, agent: Arc<Agent>, scope: Scope) {
+    let namespace = scope.namespace.clone().unwrap_or_default();
+    loop {
+        match agent.rights.missing(&rights(scope.kind), &namespace, Freshness::Rechecked).await {
+            Ok(None) => break,
+            Ok(Some(right)) => workloads.lacks(&scope, Some(right)),
+            Err(error) => tracing::warn!(%error, "cannot ask whether workloads may be watched"),
+        }
+        sleep(RETRY_INTERVAL).await;
+    }
+    workloads.lacks(&scope, None);
+    let client = agent.client.clone();
+    match scope.kind {
+        WorkloadKind::Pod => watch_pods(workloads, client, scope).await,
+        WorkloadKind::Deployment => watch_kind::<Deployment>(workloads, client, scope).await,
+        WorkloadKind::StatefulSet => watch_kind::<StatefulSet>(workloads, client, scope).await,
+        WorkloadKind::DaemonSet => watch_kind::<DaemonSet>(workloads, client, scope).await,
+        WorkloadKind::Job => watch_kind::<Job>(workloads, client, scope).await,
+        WorkloadKind::CronJob => watch_kind::<CronJob>(workloads, client, scope).await,
+    }
+}
+
+fn what(scope: &Scope, fields: &'static [&'static str], field_selector: Option<&'static str>) -> Watch {
+    let keep = Keep { fields, labels: &[], annotations: &[NOT_MIRRORED_ANNOTATION], max_bytes: MAX_BYTES };
+    Watch { namespace: scope.namespace.clone(), label_selector: None, field_selector, keep }
+}
+
+async fn watch_pods(workloads: Workloads, client: kube::Client, scope: Scope) {
+    let what = what(&scope, &["spec", "status"], Some(UNFINISHED));
+    let mut events = watch::<View<Pod, ObservedPod>>(client, what).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => workloads.0.store.lock().apply_pod(&scope, event),
+            Err(error) => has_failed(&workloads, &scope, &ApiCause::of_watch(&error)),
+        }
+    }
+}
+
+async fn watch_kind<K>(workloads: Workloads, client: kube::Client, scope: Scope)
+where
+    K: Resource<DynamicType = ()> + std::fmt::Debug + 'static,
+{
+    let what = what(&scope, &["spec"], None);
+    let mut events = watch::<View<K, ObservedWorkload>>(client, what).default_backoff().boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => workloads.0.store.lock().apply_workload(&scope, event),
+            Err(error) => has_failed(&workloads, &scope, &ApiCause::of_watch(&error)),
+        }
+    }
+}
+
+fn has_failed(workloads: &Workloads, scope: &Scope, error: &ApiCause) {
+    workloads.0.store.lock().has_failed(scope);
+    let kind = scope.kind;
+    tracing::warn!(?kind, namespace = scope.namespace, %error, "cannot watch the workloads; trying again");
+}
