@@ -10,11 +10,11 @@ use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
 use crate::commands::{
     build, cancel, completion, copy, delete, describe, disable, doctor, enable, history, install, list, logs,
-    migrate, mirror, preview, quota, resume, search, suspend, sync, tags, uninstall, upgrade, verify,
-    version, wait,
+    migrate, mirror, preview, quota, resume, run as run_verb, search, suspend, sync, tags, uninstall,
+    upgrade, verify, version, wait, workloads,
 };
 use crate::complete::{COMPLETE, answers_shell, candidates};
-use crate::interrupts::interrupted;
+use crate::interrupts::{interrupted, left_behind};
 use crate::kinds::DEFAULT_KIND;
 use crate::output::Ui;
 
@@ -56,7 +56,9 @@ enum Verb {
     Build(Box<build::BuildArgs>),
     Preview(preview::PreviewArgs),
     Verify(verify::VerifyArgs),
+    Run(run_verb::RunArgs),
     Mirror(mirror::MirrorArgs),
+    Workloads(workloads::WorkloadsArgs),
     Migrate(migrate::MigrateArgs),
     Search(search::SearchArgs),
     Tags(tags::TagsArgs),
@@ -82,7 +84,7 @@ enum Verb {
 }
 
 /// Verbs that ask neither a cluster nor the user.
-const WITHOUT_CLUSTER: [&str; 5] = ["migrate", "mirror", "search", "tags", "completion"];
+const WITHOUT_CLUSTER: [&str; 6] = ["migrate", "mirror", "run", "search", "tags", "completion"];
 
 /// Returns the command line. The pages of verbs without a cluster do not list the flags for one, which they accept.
 pub fn command() -> Command {
@@ -132,7 +134,7 @@ const OTHER_WORDS: [(&[&str], &str); 15] = [
     (&["ls-tags", "releases", "tag", "versions"], "tags"),
     (&["events", "info", "inspect", "show", "status"], "describe"),
     (&["changes", "past", "rollout", "runs", "syncs", "timeline"], "history"),
-    (&["reconcile", "refresh", "retry", "run", "trigger"], "sync"),
+    (&["reconcile", "refresh", "retry", "trigger"], "sync"),
     (&["debug", "diagnose", "health", "troubleshoot"], "doctor"),
     (&["bootstrap", "init", "setup"], "install"),
     (&["allow", "grant"], "enable"),
@@ -172,8 +174,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Build(args) => build::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
             Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
-            Verb::Mirror(args) => mirror::run(ui, &args, &cli.connection).await,
-            Verb::Migrate(args) => migrate::run(ui, &args),
+            Verb::Run(args) => Box::pin(run_verb::run(ui, &args)).await,
+            Verb::Mirror(args) => mirror::run(ui, args, &cli.connection).await,
+            Verb::Workloads(args) => workloads::run(ui, &args, &cli.connection).await,
+            Verb::Migrate(args) => left_behind(move || migrate::run(ui, &args)).await,
             Verb::Search(args) => search::run(ui, &args).await,
             Verb::Tags(args) => tags::run(ui, &args).await,
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,

@@ -31,6 +31,19 @@ impl Drop for Uninterrupted {
     }
 }
 
+/// Does what waits for files or the standard input where a signal can leave it behind: work that does not yield could not be
+/// given up.
+pub async fn left_behind<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nothing cancels it while it is waited for.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// Returns that the work is given up, once the user presses Ctrl-C or another program ends this one.
 pub async fn interrupted() -> CliError {
     end_by(signal().await, signal()).await

@@ -4,8 +4,10 @@
 //!
 //! ```text
 //! commands      one verb a file
+//! local_copy    copies that this process carries out
 //! preview       what a copy would do          description   one object on a page
 //! verification  whether both sides are equal
+//! workloads     what WorkloadMirrors see, and make of it
 //! diagnosis     what keeps imgop from working
 //! args          the flags of each kind        complete      what a shell is offered
 //! registry      how this machine reaches registries
@@ -34,6 +36,7 @@ mod documents;
 mod installation;
 mod interrupts;
 mod kinds;
+mod local_copy;
 mod manifests;
 mod output;
 mod preview;
@@ -46,6 +49,7 @@ mod second_kind;
 #[cfg(test)]
 mod verb_pages;
 mod verification;
+mod workloads;
 
 fn main() -> std::process::ExitCode {
     // Fails only when a provider is installed already.

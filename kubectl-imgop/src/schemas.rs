@@ -5,12 +5,15 @@ use schemars::{JsonSchema, schema_for};
 use crate::commands::doctor::Diagnosis;
 use crate::commands::enable::EnabledNamespaces;
 use crate::commands::history::History;
+use crate::commands::mirror::changes::Changes;
 use crate::commands::mirror::comparison::Comparison;
+use crate::commands::mirror::validate::Validation;
 use crate::commands::quota::Quotas;
 use crate::commands::search::Found;
 use crate::commands::tags::Listing;
 use crate::preview::document::Item;
 use crate::verification::Verification;
+use crate::workloads::rows::UsedImages;
 
 fn schema<T: JsonSchema>() -> String {
     serde_json::to_string_pretty(&schema_for!(T)).unwrap() + "\n"
@@ -23,11 +26,14 @@ fn the_schemas_in_the_documentation_are_those_of_the_documents() {
         ("enable", schema::<EnabledNamespaces>()),
         ("history", schema::<History>()),
         ("mirror", schema::<Comparison>()),
+        ("mirror-changes", schema::<Changes>()),
+        ("mirror-validation", schema::<Validation>()),
         ("preview", schema::<Item<'_>>()),
         ("quota", schema::<Quotas>()),
         ("search", schema::<Found>()),
         ("tags", schema::<Listing>()),
         ("verify", schema::<Verification>()),
+        ("workloads", schema::<UsedImages>()),
     ] {
         let file = format!("{}/../docs/{verb}.schema.json", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("IMGOP_UPDATE").is_some() {

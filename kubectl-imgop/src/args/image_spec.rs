@@ -134,6 +134,8 @@ fn spec(
             use_aws_irsa: args.endpoints.destination_use_aws_irsa.unwrap_or_default(),
             credentials: credentials(args.endpoints.destination_credentials.as_ref()),
             tls: given_tls(args.endpoints.destination_tls, args.endpoints.destination_ca_secret.as_ref()),
+            create: None,
+            prune: None,
         },
         job_template: args.jobs.template(),
     }
@@ -197,6 +199,9 @@ fn argument_of(field: SpecField, args: &ImageArgs) -> &'static str {
         SpecField::DestinationCaSecret => "--destination-ca-secret",
         SpecField::SourceTls => "--source-tls",
         SpecField::DestinationTls => "--destination-tls",
+        SpecField::Create(field) => field,
+        SpecField::Prune => "destination.prune",
+        SpecField::PruneMinAge => "destination.prune.minAge",
         SpecField::JobTemplate(field) => flag_of_job(field),
     }
 }

@@ -262,7 +262,7 @@ mod tests {
     fn an_object_of_the_cluster_is_missing_in_no_namespace() {
         let object = json!({ "code": 404, "reason": "NotFound", "message": "not found",
             "details": { "name": "corp", "group": "imgop.io", "kind": "registryaccesses" } });
-        let call = Call::new("get", "registryaccesses.imgop.io", "").of_kind(LISTED_KINDS[3]);
+        let call = Call::new("get", "registryaccesses.imgop.io", "").of_kind(LISTED_KINDS[4]);
         insta::assert_snapshot!(explained(object, call.on(Some("corp"), "ci")), @r#"
         registryaccesses.imgop.io "corp" not found
         kubectl imgop list registryaccesses shows those that exist

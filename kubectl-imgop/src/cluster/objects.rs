@@ -12,9 +12,13 @@ use kube::{Api, Resource, ResourceExt as _};
 use super::connection::Cluster;
 use super::errors::{Call, explain};
 use crate::cli_error::{CliError, Kind as ErrorKind, Outcome};
+use crate::kinds::object_name::nearest_name;
 use crate::kinds::{KINDS, Kind, KindRef, ObjectRef, TypedName};
 use crate::output::Ui;
 use crate::output::text::count;
+
+/// The most names that are looked through for one that is nearly as typed.
+const MAX_NAMES: u32 = 500;
 
 /// An object that was found, as it is: one that this version cannot read must not hide the others.
 #[derive(Debug, Clone)]
@@ -89,6 +93,7 @@ impl Cluster {
                 Err(match namesake {
                     Some(other) => explained
                         .hinted(format!("there is an {} of this name: write {other}", other.kind.title())),
+                    None if is_absent => self.with_nearest(explained, object, &[object.kind]).await,
                     None => explained,
                 })
             }
@@ -113,8 +118,27 @@ impl Cluster {
             }
             (Ok(found), None) => Ok(FoundObject { kind: object.kind, object: found }),
             (Err(kube::Error::Api(status)), Some(other)) if status.code == 404 => self.get(&other).await,
-            (Err(error), _) => Err(self.explain("get", &object, &error)),
+            (Err(error), _) => {
+                let is_absent = matches!(&error, kube::Error::Api(status) if status.code == 404);
+                let explained = self.explain("get", &object, &error);
+                Err(if is_absent { self.with_nearest(explained, &object, &KINDS).await } else { explained })
+            }
         }
+    }
+
+    /// Adds which object of these kinds was probably meant by a name that does not exist.
+    async fn with_nearest(&self, error: CliError, object: &ObjectRef, kinds: &[KindRef]) -> CliError {
+        let first = ListParams::default().limit(MAX_NAMES);
+        for kind in kinds {
+            // Who may not list them learns no name.
+            let Ok(listed) = self.objects(*kind, false).list_metadata(&first).await else { continue };
+            let names: Vec<String> = listed.items.iter().map(kube::ResourceExt::name_any).collect();
+            if let Some(name) = nearest_name(&object.name, names.iter().map(String::as_str)) {
+                let meant = ObjectRef { kind: *kind, name: name.to_owned() };
+                return error.hinted(format!("do you mean {meant}?"));
+            }
+        }
+        error
     }
 
     /// Returns an object of another kind with the same name.

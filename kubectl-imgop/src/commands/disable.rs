@@ -107,8 +107,8 @@ async fn check(cluster: &Cluster, account: &Account, binding: &Binding) -> Resul
         )));
     }
     let Some(manifest) = manifest(binding) else { return Ok(()) };
-    let live = cluster.live(&manifest).await?;
-    let keeper = live.and_then(|live| Keeper::of(&live.metadata));
+    let Some(live) = cluster.live(&manifest).await? else { return Ok(()) };
+    let keeper = Keeper::in_charge(cluster, &live.metadata).await?;
     keeper.map_or(Ok(()), |keeper| Err(keeper.refusal(Verb::Apply)))
 }
 

@@ -179,7 +179,7 @@ async fn enable(
         }
         let Some(mut manifest) = account.binding(*feature, namespace) else { continue };
         if let Some(live) = cluster.live(&manifest).await? {
-            if let Some(keeper) = Keeper::of(&live.metadata) {
+            if let Some(keeper) = Keeper::in_charge(cluster, &live.metadata).await? {
                 return Err(keeper.refusal(Verb::Apply));
             }
             let role =

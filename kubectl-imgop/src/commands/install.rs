@@ -79,7 +79,9 @@ pub async fn run(ui: Ui, args: &InstallArgs, connection: &ConnectionArgs) -> Res
     }
     let cluster = connection.connect().await?;
     let installed = find(&cluster, connection.namespace.as_deref()).await?;
-    installed.as_ref().map_or(Ok(()), |agent| agent.check_keeper(Verb::Apply))?;
+    if let Some(agent) = &installed {
+        agent.check_keeper(&cluster, Verb::Apply).await?;
+    }
     if let Some(other) =
         installed.as_ref().filter(|agent| agent.version.as_deref().is_some_and(|v| v != VERSION))
     {

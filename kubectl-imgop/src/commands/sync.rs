@@ -7,6 +7,7 @@ use imgop_core::selection::SourceRef;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::sync_result::Begun;
 use crate::args::SelectedArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::objects::{Found, FoundObject, each, references};
@@ -15,13 +16,14 @@ use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::FailedTags;
 use crate::kinds::progress::Goal;
 use crate::output::Ui;
+use crate::output::documents::json;
 
-/// Sync Images and ImageMirrors or rebuild ImageBuilders now, and wait for the outcome
+/// Sync Images and mirrors or rebuild ImageBuilders now, and wait for the outcome
 ///
 /// For an Image the agent compares both registries again and copies what is missing, including what failed before and
 /// would be retried later; a tag that has failed several times is left alone for the agent's cooldown, unless --retry asks
 /// for it. For an ImageBuilder it starts a build, though nothing has changed; for an ImageMirror it reads the
-/// inventory again and syncs all its Images. Exit code 0 means that every tag is at its
+/// inventory again and syncs all its Images, and for a WorkloadMirror it looks at all workloads again. Exit code 0 means that every tag is at its
 /// destination, and 1 also that there is nothing to sync.
 #[derive(Debug, Args)]
 pub struct SyncArgs {
@@ -40,6 +42,11 @@ pub struct SyncArgs {
     /// Request the sync without waiting for it
     #[arg(long)]
     no_wait: bool,
+
+    /// Print how the sync of a WorkloadMirror ended as JSON: triggered, success, workloadsProcessed, imagesMirrored and
+    /// message; with --retry also reset and clearedTargets
+    #[arg(long)]
+    json: bool,
 
     /// How long to wait; 0 means no limit
     #[arg(long, value_name = "DURATION", default_value = "10m", conflicts_with = "no_wait")]
@@ -63,7 +70,9 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
     if let Some(Reset::Tag(tag)) = &args.retry {
         objects.iter().try_for_each(|object| check_failed(object, tag, &cluster))?;
     }
-    let token = Timestamp::now().to_string();
+    let now = Timestamp::now();
+    let begun = args.json.then(|| Begun::of(&objects, args.retry.is_some(), now)).transpose()?;
+    let token = now.to_string();
     let mut annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
     if let Some(reset) = &args.retry {
         annotation["metadata"]["annotations"][RESET_ANNOTATION] = reset.value(&token).into();
@@ -81,7 +90,7 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
         }
         cluster.merge(object, &annotation).await?;
         requested.push((object.clone(), Goal::Token(token.clone())));
-        ui.data(&format!("{} triggered", object.qualified()))
+        if begun.is_some() { Ok(()) } else { ui.data(&format!("{} triggered", object.qualified())) }
     })
     .await?;
     let outcome = found.and(triggered);
@@ -90,9 +99,17 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
         return Ok(Outcome::NotReady);
     }
     if args.no_wait {
-        return Ok(outcome);
+        return match &begun {
+            Some(begun) => ui.data(&json(&begun.triggered())?).map(|()| outcome),
+            None => Ok(outcome),
+        };
     }
-    Ok(outcome.and(wait_for_all(ui, &cluster, &requested, args.timeout).await?))
+    let waiting = if begun.is_some() { ui.aside() } else { ui };
+    let outcome = outcome.and(wait_for_all(waiting, &cluster, &requested, args.timeout).await?);
+    if let Some(begun) = &begun {
+        ui.data(&json(&begun.ended(&cluster, outcome == Outcome::Done).await?)?)?;
+    }
+    Ok(outcome)
 }
 
 /// Fails unless an object deletes others.

@@ -52,7 +52,7 @@ pub async fn run(ui: Ui, args: &UpgradeArgs, connection: &ConnectionArgs) -> Res
         return Err(CliError::failed("imgop is not installed in this cluster")
             .hinted(format!("kubectl imgop install{} installs version {VERSION}", cluster.flags)));
     };
-    installed.check_keeper(Verb::Apply)?;
+    installed.check_keeper(&cluster, Verb::Apply).await?;
     let is_dry_run = args.dry_run.is_some_and(|dry_run| dry_run != DryRun::None);
     let from = installed.version.as_deref();
     if from.is_some_and(|from| is_newer(from, VERSION)) && !args.apply.allow_downgrade {

@@ -1,11 +1,12 @@
 //! Who manages what is installed, where that is not this program: what they would set back, it leaves alone.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::ListParams;
-use kube::core::ObjectMeta;
+use kube::core::{ApiResource, GroupVersionKind, ObjectMeta};
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -20,42 +21,117 @@ pub enum Keeper {
         /// Its namespace.
         namespace: String,
     },
-    /// Flux, from one of its objects.
-    Flux(String),
+    /// An object of Flux.
+    Flux(FluxObject),
     /// An application of Argo CD.
     ArgoCd(String),
 }
 
+/// An object of Flux that applies others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FluxObject {
+    kind: FluxKind,
+    name: String,
+    namespace: Option<String>,
+}
+
+/// The kinds of Flux that apply objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FluxKind {
+    HelmRelease,
+    Kustomization,
+}
+
+/// The versions that Flux has served `HelmReleases` in.
+const HELM_RELEASE_VERSIONS: [&str; 3] = ["v2", "v2beta2", "v2beta1"];
+
+impl FluxKind {
+    fn group(self) -> &'static str {
+        match self {
+            Self::HelmRelease => "helm.toolkit.fluxcd.io",
+            Self::Kustomization => "kustomize.toolkit.fluxcd.io",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::HelmRelease => "helmrelease",
+            Self::Kustomization => "kustomization",
+        }
+    }
+}
+
+impl fmt::Display for FluxObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.word(), self.name)?;
+        self.namespace.iter().try_for_each(|namespace| write!(f, " -n {namespace}"))
+    }
+}
+
+impl FluxObject {
+    /// Returns the object of Flux that has left its marks.
+    fn of(labels: &BTreeMap<String, String>) -> Option<Self> {
+        [FluxKind::HelmRelease, FluxKind::Kustomization].into_iter().find_map(|kind| {
+            let group = kind.group();
+            let name = labels.get(&format!("{group}/name"))?.clone();
+            Some(Self { kind, name, namespace: labels.get(&format!("{group}/namespace")).cloned() })
+        })
+    }
+
+    /// Whether it is a `HelmRelease` that does not exist any more. What it has installed may be there still.
+    async fn is_gone(&self, cluster: &Cluster) -> Result<bool, CliError> {
+        if self.kind != FluxKind::HelmRelease {
+            return Ok(false);
+        }
+        let place = cluster.in_namespace(self.namespace.as_deref());
+        for version in HELM_RELEASE_VERSIONS {
+            let kind = GroupVersionKind::gvk(self.kind.group(), version, "HelmRelease");
+            let resource = ApiResource::from_gvk(&kind);
+            let found =
+                cluster.resources(&resource, Some(&place.namespace)).get_metadata_opt(&self.name).await;
+            let name = "helmreleases.helm.toolkit.fluxcd.io";
+            if found.map_err(|error| place.explain_in_namespace("get", name, &error))?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 impl Keeper {
     /// Returns who keeps an object, by the marks that they leave.
-    pub fn of(metadata: &ObjectMeta) -> Option<Self> {
+    fn of(metadata: &ObjectMeta) -> Option<Self> {
         let empty = BTreeMap::new();
         let labels = metadata.labels.as_ref().unwrap_or(&empty);
         let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
         // A HelmRelease is Flux's, and leaves Helm's marks too.
-        for (kind, group) in
-            [("helmrelease", "helm.toolkit.fluxcd.io"), ("kustomization", "kustomize.toolkit.fluxcd.io")]
-        {
-            if let Some(name) = labels.get(&format!("{group}/name")) {
-                let namespace = labels.get(&format!("{group}/namespace"));
-                let place = namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
-                return Some(Self::Flux(format!("{kind} {name}{place}")));
-            }
+        if let Some(object) = FluxObject::of(labels) {
+            return Some(Self::Flux(object));
         }
         if let Some(application) = annotations.get("argocd.argoproj.io/tracking-id") {
             return Some(Self::ArgoCd(application.split(':').next().unwrap_or_default().to_owned()));
         }
+        Self::of_helm(annotations)
+    }
+
+    fn of_helm(annotations: &BTreeMap<String, String>) -> Option<Self> {
         let release = annotations.get("meta.helm.sh/release-name")?.clone();
         let namespace = annotations.get("meta.helm.sh/release-namespace").cloned().unwrap_or_default();
         Some(Self::Helm { release, namespace })
     }
 
-    /// Returns who keeps an object now. What Helm leaves behind on purpose still has its marks when the release is gone.
+    /// Returns who keeps an object now. What Helm leaves behind on purpose still has its marks when the release is gone; and
+    /// where a `HelmRelease` is gone, Helm may have the release that it made.
     ///
     /// # Errors
     /// If that cannot be looked up.
     pub async fn in_charge(cluster: &Cluster, metadata: &ObjectMeta) -> Result<Option<Self>, CliError> {
-        let keeper = Self::of(metadata);
+        let mut keeper = Self::of(metadata);
+        if let Some(Self::Flux(object)) = &keeper
+            && object.is_gone(cluster).await?
+        {
+            keeper = metadata.annotations.as_ref().and_then(Self::of_helm);
+        }
         if let Some(Self::Helm { release, namespace }) = &keeper
             && is_left_behind(metadata)
             && !has_release(cluster, release, namespace).await?

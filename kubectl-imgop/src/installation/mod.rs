@@ -75,8 +75,9 @@ impl Installed {
     ///
     /// # Errors
     /// That say which, and how it is changed there.
-    pub fn check_keeper(&self, verb: keeper::Verb) -> Result<(), CliError> {
-        keeper::Keeper::of(&self.deployment.metadata).map_or(Ok(()), |keeper| Err(keeper.refusal(verb)))
+    pub async fn check_keeper(&self, cluster: &Cluster, verb: keeper::Verb) -> Result<(), CliError> {
+        let keeper = keeper::Keeper::in_charge(cluster, &self.deployment.metadata).await?;
+        keeper.map_or(Ok(()), |keeper| Err(keeper.refusal(verb)))
     }
 
     /// Returns it with its version, for a sentence.

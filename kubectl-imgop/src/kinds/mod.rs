@@ -15,8 +15,9 @@ mod object_ref;
 pub mod past_sync;
 pub mod progress;
 mod registry_access;
+mod workload_mirror;
 
-use imgop_core::api::{Image, ImageBuilder, ImageMirror, RegistryAccess};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, RegistryAccess, WorkloadMirror};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
@@ -154,11 +155,16 @@ pub struct JobContainer {
 }
 
 /// The kinds whose objects the agent acts on, and that verbs change.
-pub const KINDS: [KindRef; 3] =
-    [Erased::<Image>::REF, Erased::<ImageBuilder>::REF, Erased::<ImageMirror>::REF];
+pub const KINDS: [KindRef; 4] = [
+    Erased::<Image>::REF,
+    Erased::<ImageBuilder>::REF,
+    Erased::<ImageMirror>::REF,
+    Erased::<WorkloadMirror>::REF,
+];
 
 /// All kinds that can be listed and described by their names.
-pub const LISTED_KINDS: [KindRef; 4] = [KINDS[0], KINDS[1], KINDS[2], Erased::<RegistryAccess>::REF];
+pub const LISTED_KINDS: [KindRef; 5] =
+    [KINDS[0], KINDS[1], KINDS[2], KINDS[3], Erased::<RegistryAccess>::REF];
 
 /// The kind of a name that is typed without one.
 pub const DEFAULT_KIND: KindRef = KINDS[0];

@@ -43,9 +43,43 @@ pub fn parse_new_name(name: &str) -> Result<String, String> {
     parse_name(name)
 }
 
+/// Edits that make a name of another one, at most, for the two to be near.
+const MAX_EDITS: usize = 2;
+
+/// Returns the name that was probably meant by one that does not exist: with a letter or two another, or the only one that
+/// begins like it.
+pub fn nearest_name<'a>(typed: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let distance = |name: &&str| strsim::damerau_levenshtein(name, typed);
+    let is_near = |name: &&str| distance(name) <= MAX_EDITS && distance(name) * 2 < typed.len();
+    let nearest = names.clone().filter(is_near).min_by_key(distance);
+    nearest.or_else(|| {
+        let mut longer = names.filter(|name| name.starts_with(typed));
+        longer.next().filter(|_| longer.next().is_none())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_name_has_a_letter_or_two_another_or_is_the_only_one_that_begins_so() {
+        let names = ["argocd", "argo-rollouts", "nginx", "nginx-1-27", "nginx-1-28", "redis-7-4", "x"];
+        for (typed, meant) in [
+            ("argocs", Some("argocd")),
+            ("agrocd", Some("argocd")),
+            ("nginy", Some("nginx")),
+            ("redis", Some("redis-7-4")),
+            ("nginx-1", Some("nginx")),
+            ("nginx-1-2", Some("nginx-1-27")),
+            ("y", None),
+            ("argo", None),
+            ("ar", None),
+            ("postgres", None),
+        ] {
+            assert_eq!(nearest_name(typed, names.into_iter()), meant, "{typed}");
+        }
+    }
 
     #[test]
     fn an_empty_selector_does_not_mean_everything() {

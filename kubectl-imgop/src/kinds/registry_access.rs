@@ -1,7 +1,8 @@
 //! `RegistryAccess`: what an administrator lends, and who may write where. It is only listed and described.
 
 use imgop_core::api::{
-    DefaultDestination, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess, SharedTls, Tls,
+    AwsIdentity, DefaultDestination, LabelOperator, LabelRequirement, NamespaceSelector, RegistryAccess,
+    SharedAws, SharedTls, Tls,
 };
 use jiff::Timestamp;
 
@@ -36,7 +37,7 @@ impl Kind for RegistryAccess {
             ("Actions", actions(self, ", ")),
             ("Namespaces", namespaces(self)),
             ("Credentials", spec.secret_name.as_ref().map(of_agent).unwrap_or_default()),
-            ("AWS", spec.aws.map(|_| "the agent's identity".to_owned()).unwrap_or_default()),
+            ("AWS", spec.aws.as_ref().map(aws).unwrap_or_default()),
             ("TLS", spec.tls.as_ref().map(tls).unwrap_or_default()),
             ("Token servers", spec.token_servers.join(", ")),
             ("Addresses", spec.addresses.join(", ")),
@@ -86,6 +87,12 @@ fn tls(SharedTls { mode, ca_secret_name }: &SharedTls) -> String {
     if said.is_empty() { "certificates are verified".to_owned() } else { said.join(", ") }
 }
 
+fn aws(SharedAws { identity: AwsIdentity::Agent, create_repositories, roles }: &SharedAws) -> String {
+    let create = if *create_repositories { ", may create repositories" } else { "" };
+    let roles = if roles.is_empty() { String::new() } else { format!(" as {}", roles.join(", ")) };
+    format!("the agent's identity{create}{roles}")
+}
+
 fn default_destination(default: &DefaultDestination) -> String {
     let DefaultDestination { prefix, credentials, use_aws_irsa, tls } = default;
     let tls = tls.clone().unwrap_or_default();
@@ -131,7 +138,7 @@ mod tests {
 
     #[test]
     fn it_is_listed_without_a_namespace_even_among_all_namespaces() {
-        let kind = LISTED_KINDS[3];
+        let kind = LISTED_KINDS[4];
         let columns = Columns { namespace: true, wide: true };
         let table = table(kind, &[corp()], columns, "2026-01-08T00:00:00Z".parse().unwrap());
         insta::assert_snapshot!(lines(&table, true), @"
@@ -144,7 +151,7 @@ mod tests {
     fn its_description_says_what_it_lends_to_whom() {
         let object = corp();
         let (jobs, events) = (Ok(Vec::new()), Ok(Vec::new()));
-        let described = Described { kind: LISTED_KINDS[3], object: &object, jobs, events };
+        let described = Described { kind: LISTED_KINDS[4], object: &object, jobs, events };
         let sections = sections(&described, "2026-01-08T00:05:30Z".parse().unwrap()).unwrap();
         let page: Vec<String> = sections.iter().enumerate().map(|(i, table)| lines(table, i > 0)).collect();
         insta::assert_snapshot!(page.join("\n"), @"

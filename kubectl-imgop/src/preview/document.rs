@@ -58,6 +58,12 @@ pub struct Report {
     /// What narrows or widens the version, for people.
     #[serde(skip)]
     pub narrowing: String,
+    /// Which tags of the destination are deleted, for people.
+    #[serde(skip)]
+    pub prune: Option<String>,
+    /// What becomes of a repository that the destination does not have, for people.
+    #[serde(skip)]
+    pub creation: String,
     /// Whether problems are explained by flags or by fields.
     #[serde(skip)]
     pub wording: Wording,

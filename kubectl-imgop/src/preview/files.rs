@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use imgop_core::api::{Image, ImageBuilder, ImageMirror};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use imgop_core::default_destination::WithDestination;
@@ -18,7 +18,7 @@ use crate::cli_error::CliError;
 use crate::kinds::{Erased, KINDS, KindRef};
 
 /// The largest file of manifests that is read.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+pub const MAX_FILE_BYTES: usize = 16 << 20;
 /// What files of a folder end with, as for kubectl.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
@@ -31,6 +31,8 @@ pub enum Manifest {
     Builder(Box<ImageBuilder>),
     /// An inventory of copies.
     Mirror(Box<ImageMirror>),
+    /// What workloads use.
+    Workloads(Box<WorkloadMirror>),
 }
 
 /// Returns the Images and ImageBuilders of files, of the files of folders (not of the folders in them), and of the standard
@@ -88,13 +90,14 @@ fn nothing(path: &Path, others: &BTreeSet<String>) -> CliError {
     CliError::failed(format!("{}: {problem}", shown(path)))
 }
 
-fn shown(path: &Path) -> String {
+/// Returns the name of a file in messages.
+pub fn shown(path: &Path) -> String {
     if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
 fn of_file(path: &Path) -> Result<Content, CliError> {
     let shown = shown(path);
-    let text = read(path).map_err(|error| CliError::failed(format!("cannot read {shown}: {error}")))?;
+    let text = text(path)?;
     let explain = |problem: String| CliError::failed(format!("{shown}: {problem}"));
     let documents = documents(&text).map_err(explain)?;
     let others = documents.iter().filter(|value| kind_of(value).is_none());
@@ -106,6 +109,11 @@ fn of_file(path: &Path) -> Result<Content, CliError> {
     Ok(Content { manifests, others })
 }
 
+/// Returns the text of a file with manifests, or of the standard input.
+pub fn text(path: &Path) -> Result<String, CliError> {
+    read(path).map_err(|error| CliError::failed(format!("cannot read {}: {error}", shown(path))))
+}
+
 fn read(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     let mut limited: Box<dyn std::io::Read> = if path == Path::new("-") {
@@ -113,8 +121,8 @@ fn read(path: &Path) -> std::io::Result<String> {
     } else {
         Box::new(std::fs::File::open(path)?)
     };
-    limited.by_ref().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
+    limited.by_ref().take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_FILE_BYTES {
         return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
     Ok(text)
@@ -125,7 +133,9 @@ fn read(path: &Path) -> std::io::Result<String> {
 pub fn documents(text: &str) -> Result<Vec<serde_json::Value>, String> {
     // First as values, like the API server: an unquoted version 1.10 is a number there too.
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| format!("invalid YAML: {error}"))?;
+        // The lines around a mistake may be those of a Secret.
+        serde_saphyr::from_multiple(text)
+            .map_err(|error: serde_saphyr::Error| format!("invalid YAML: {}", error.without_snippet()))?;
     Ok(documents.into_iter().flat_map(items).collect())
 }
 
@@ -137,6 +147,7 @@ fn items(document: serde_json::Value) -> Vec<serde_json::Value> {
             || of_kind(Erased::<Image>::REF)
             || of_kind(Erased::<ImageBuilder>::REF)
             || of_kind(Erased::<ImageMirror>::REF)
+            || of_kind(Erased::<WorkloadMirror>::REF)
     };
     match (&document["kind"], &document["items"]) {
         (serde_json::Value::String(kind), serde_json::Value::Array(items)) if is_list(kind) => items.clone(),
@@ -170,6 +181,9 @@ fn of_value(value: serde_json::Value) -> Option<Result<Manifest, String>> {
     }
     if kind == Erased::<ImageMirror>::REF {
         return Some(object(value, |_| Ok(())).map(|mirror| Manifest::Mirror(Box::new(mirror))));
+    }
+    if kind == Erased::<WorkloadMirror>::REF {
+        return Some(object(value, |_| Ok(())).map(|mirror| Manifest::Workloads(Box::new(mirror))));
     }
     None
 }
@@ -236,7 +250,7 @@ mod tests {
         );
         let image = |read: Result<Manifest, String>| match read.unwrap() {
             Manifest::Image(image) => image,
-            Manifest::Builder(_) | Manifest::Mirror(_) => panic!("it is an Image"),
+            Manifest::Builder(_) | Manifest::Mirror(_) | Manifest::Workloads(_) => panic!("it is an Image"),
         };
         let images: Vec<_> = of_text(&text).unwrap().into_iter().map(image).collect();
         assert_eq!(images.len(), 2);

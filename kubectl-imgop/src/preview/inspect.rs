@@ -15,7 +15,7 @@ use super::absent;
 use super::cluster_images::ClusterImages;
 use super::details::Details;
 use super::document::Report;
-use super::sides::sides;
+use super::sides::{Purpose, sides_for};
 use super::targets::Target;
 use crate::cli_error::CliError;
 use crate::output::Ui;
@@ -54,19 +54,62 @@ pub struct Inspected {
     pub no_match: Option<CliError>,
 }
 
+/// What both registries answered.
+pub struct Looked {
+    /// The two sides.
+    pub sides: Sides,
+    /// What they answered.
+    pub observed: Observed,
+    /// Why no tag at all could be checked, or that the one tag that was requested does not exist.
+    pub failure: Option<CliError>,
+    /// That a pattern matches no tag.
+    pub no_match: Option<CliError>,
+}
+
+/// How both registries are looked at.
+#[derive(Clone, Copy)]
+pub struct Looking<'a> {
+    /// Connections and limits of requests.
+    pub registries: &'a Registries,
+    /// Credentials and certificates.
+    pub sources: &'a AccessSources<'a>,
+    /// How flags secure the connections to source and destination.
+    pub tls: (Option<TlsMode>, Option<TlsMode>),
+    /// How many tags may be observed.
+    pub limits: Limits,
+    /// What the destination is asked for.
+    pub purpose: Purpose,
+}
+
 /// Inspects the registries of one target. What the source has is shown even when the destination refuses
 /// to answer.
 pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspected, CliError> {
-    let tls = (inspector.source_tls, inspector.destination_tls);
-    let (sides, context) = sides(inspector.registries, &inspector.sources, target, tls).await?;
-    let observing = observe(&sides, &target.request, &target.known, inspector.limits);
-    let (observed, mut failure) = match with_progress(inspector.sources.ui, target, observing).await {
+    let looking = Looking {
+        registries: inspector.registries,
+        sources: &inspector.sources,
+        tls: (inspector.source_tls, inspector.destination_tls),
+        limits: inspector.limits,
+        purpose: Purpose::Look,
+    };
+    let Looked { sides, observed, failure, no_match } = Box::pin(look(target, looking)).await?;
+    let mut report = inspector.report(target, &observed).await;
+    report.add_details(target, &sides, inspector.details).await;
+    report.failure = failure.as_ref().map(|failure| failure.message.clone());
+    Ok(Inspected { report, failure, no_match })
+}
+
+/// Asks both registries of one target.
+pub async fn look(target: &Target, inspector: Looking<'_>) -> Result<Looked, CliError> {
+    let Looking { registries, sources, tls, limits, purpose } = inspector;
+    let (sides, context) = sides_for(purpose, registries, sources, target, tls).await?;
+    let observing = observe(&sides, &target.request, &target.known, limits);
+    let (observed, mut failure) = match Box::pin(with_progress(sources.ui, target, observing)).await {
         Ok(observed) => {
             let failure = failure(&sides, &observed, &context).await;
             (observed, failure)
         }
         Err(error @ ObserveError::Registry { side: Side::Destination, .. }) => {
-            let observed = without_destination(target, inspector, &sides, &error).await;
+            let observed = without_destination(target, limits, &sides, &error).await;
             let observed = observed.map_err(|error| explain(&error, &context))?;
             (observed, Some(explain(&error, &context)))
         }
@@ -82,10 +125,7 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
         let text = format!("no selected tag of {source} has platform {platforms}");
         failure.get_or_insert(CliError::failed(text));
     }
-    let mut report = inspector.report(target, &observed).await;
-    report.add_details(target, &sides, inspector.details).await;
-    report.failure = failure.as_ref().map(|failure| failure.message.clone());
-    Ok(Inspected { report, failure, no_match })
+    Ok(Looked { sides, observed, failure, no_match })
 }
 
 /// Returns whether the source has no selected tag. A tag that is too young exists.
@@ -146,13 +186,13 @@ impl Inspector<'_> {
 /// Observes only the source. The destination's refusal is the reason why each of its tags is not checked.
 async fn without_destination(
     target: &Target,
-    inspector: &Inspector<'_>,
+    limits: Limits,
     sides: &Sides,
     refusal: &ObserveError,
 ) -> Result<Observed, ObserveError> {
     let source_only = Sides { destination: None, ..sides.clone() };
     // Which tags were copied before is not used: without the destination they cannot be confirmed.
-    let mut observed = observe(&source_only, &target.request, &Known::default(), inspector.limits).await?;
+    let mut observed = observe(&source_only, &target.request, &Known::default(), limits).await?;
     for tag in &mut observed.tags {
         tag.destination = Seen::Unknown(refusal.to_string());
     }

@@ -66,6 +66,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
         ui.data(&summary(report))?;
         ui.data(&transfer(report))?;
         ui.data(&rest(report))?;
+        ui.data(&report.prune.as_ref().map(|prune| format!("Prune: {prune}.")).unwrap_or_default())?;
         ui.data(&unchecked(report).join("\n"))?;
         ui.data(if report.conflicts_in_namespace_only { IN_NAMESPACE_ONLY } else { "" })?;
         ui.data(not_asked(report).unwrap_or_default())?;
@@ -90,7 +91,7 @@ fn heading(report: &Report) -> Table {
     table.row(["SOURCE".to_owned(), report.source.clone(), listed]);
     table.row(["VERSION".to_owned(), report.version.clone(), report.narrowing.clone()]);
     if let Some(destination) = &report.destination {
-        table.row(["DESTINATION".to_owned(), destination.clone(), String::new()]);
+        table.row(["DESTINATION".to_owned(), destination.clone(), report.creation.clone()]);
     }
     table
 }

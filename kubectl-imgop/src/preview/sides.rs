@@ -10,9 +10,29 @@ use crate::cli_error::CliError;
 use crate::registry::errors::ErrorContext;
 use crate::registry::local_access::{AccessSources, Endpoint, Origin};
 
+/// What the destination is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is looked at, and nothing changes there.
+    Look,
+    /// It is pushed to.
+    Push,
+}
+
 /// Returns both sides, and what explains their errors. `tls` is how flags secure the connections to source and
 /// destination.
 pub async fn sides(
+    registries: &Registries,
+    sources: &AccessSources<'_>,
+    target: &Target,
+    tls: (Option<TlsMode>, Option<TlsMode>),
+) -> Result<(Sides, ErrorContext), CliError> {
+    sides_for(Purpose::Look, registries, sources, target, tls).await
+}
+
+/// Returns the same for a destination that may be pushed to.
+pub async fn sides_for(
+    purpose: Purpose,
     registries: &Registries,
     sources: &AccessSources<'_>,
     target: &Target,
@@ -26,7 +46,11 @@ pub async fn sides(
     if target.has_destination {
         let reached = sources.reach(endpoint(target, Side::Destination, tls.1)).await?;
         context.destination = reached.origin;
-        destination = Some(registries.repository(&target.request.destination, &reached.access));
+        let (repository, access) = (&target.request.destination, &reached.access);
+        destination = Some(match purpose {
+            Purpose::Look => registries.repository(repository, access),
+            Purpose::Push => registries.push_target(repository, access),
+        });
     }
     Ok((Sides { source, destination }, context))
 }

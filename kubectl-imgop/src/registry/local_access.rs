@@ -158,6 +158,16 @@ impl LocalAccessArgs {
         Self { credentials, source_ca_file, destination_ca_file, flags: AccessFlags::Both }
     }
 
+    /// Returns the first flag that is given. What a variable of the environment sets does not count.
+    pub fn first(&self) -> Option<&'static str> {
+        let given = [
+            ("--authfile", self.credentials.authfile.is_some()),
+            ("--source-ca-file", self.source_ca_file.is_some()),
+            ("--destination-ca-file", self.destination_ca_file.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+
     /// Returns what a verb knows that has no flags for this machine.
     pub fn of_a_submission() -> Self {
         Self { flags: AccessFlags::None, ..Self::default() }

@@ -16,6 +16,9 @@ fn cluster() -> FakeCluster {
             &[builder("api", "False", "StepFailed", "RUN true: exit code 3")],
         ),
         request if request.contains("/imagemirrors") => list("ImageMirrorList", "skopeo.io/v1alpha1", &[]),
+        request if request.contains("/workloadmirrors") => {
+            list("WorkloadMirrorList", "skopeo.io/v1alpha1", &[])
+        }
         request if request.contains("/jobs") => list("JobList", "batch/v1", &[]),
         request if request.contains("/events") => list("EventList", "v1", &[]),
         request if request.contains("/images/") => {

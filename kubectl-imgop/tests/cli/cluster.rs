@@ -2,15 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_cluster::{FakeCluster, image, list};
+use crate::fake_cluster::{FakeCluster, image, list, not_found};
 
 const DENIED: &str = "registry.example.com denies access to team/app: the account of Secret pull may not pull there (HTTP 403)";
-
-fn not_found(what: &str) -> (u16, Value) {
-    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
-        "message": format!("{what} not found"), "code": 404, "details": { "name": what, "kind": "images" } });
-    (404, status)
-}
 
 #[test]
 fn flags_of_the_connection_may_stand_before_the_verb() {

@@ -14,7 +14,7 @@ fn verbs_flags_and_values_are_completed() {
     exit code: 0
     ----- stdout -----
     search	Search Docker Hub, Quay and ECR Public for repositories
-    sync	Sync Images and ImageMirrors or rebuild ImageBuilders now, and wait for the outcome
+    sync	Sync Images and mirrors or rebuild ImageBuilders now, and wait for the outcome
     suspend	Suspend Images and ImageBuilders: start no more syncs and builds until they are resumed
     :4
     ");

@@ -12,12 +12,12 @@ pub struct FakeCluster {
 }
 
 impl FakeCluster {
-    /// Starts an API server that serves neither `ImageBuilders`, `ImageMirrors` nor `RegistryAccesses`; `answer` gets
+    /// Starts an API server that serves neither `ImageBuilders`, mirrors nor `RegistryAccesses`; `answer` gets
     /// `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         Self::with_builders(move |request| match request {
             request
-                if ["/apis/buildah.io/", "/apis/imgop.io/", "/imagemirrors"]
+                if ["/apis/buildah.io/", "/apis/imgop.io/", "/imagemirrors", "/workloadmirrors"]
                     .iter()
                     .any(|group| request.contains(group)) =>
             {
@@ -74,6 +74,13 @@ pub fn refused(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
         "message": message, "code": code });
     (code, status)
+}
+
+/// An answer that there is no object of this name.
+pub fn not_found(what: &str) -> (u16, Value) {
+    let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
+        "message": format!("{what} not found"), "code": 404, "details": { "name": what, "kind": "images" } });
+    (404, status)
 }
 
 /// A list of the metadata of objects with these names.

@@ -28,9 +28,16 @@ fn every_help_page_is_as_it_was_written() {
         "enable",
         "disable",
     ];
-    for verb in
-        verbs.into_iter().chain(["verify", "mirror", "search", "tags", "quota", "completion", "version"])
-    {
+    for verb in verbs.into_iter().chain([
+        "verify",
+        "run",
+        "mirror",
+        "search",
+        "tags",
+        "quota",
+        "completion",
+        "version",
+    ]) {
         insta::assert_snapshot!(format!("help-{verb}"), page(verb));
     }
 }
@@ -38,7 +45,7 @@ fn every_help_page_is_as_it_was_written() {
 #[test]
 fn a_verb_without_a_cluster_lists_no_flag_for_one_and_accepts_all() {
     let program = Program::new();
-    for verb in ["mirror", "search", "tags", "completion"] {
+    for verb in ["mirror", "run", "search", "tags", "completion"] {
         let run = program.run(&format!("{verb} --help"));
         assert!(!run.stdout.contains("Connection") && !run.stdout.contains("--no-input"), "{run}");
     }

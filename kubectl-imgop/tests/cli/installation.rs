@@ -111,3 +111,77 @@ fn what_a_user_may_not_look_at_is_unknown_and_no_failure() {
     let areas = ["cluster", "crd", "agent", "policies", "your rights", "namespace"];
     assert_eq!(areas.map(result), ["OK", "OK", "UNKNOWN", "UNKNOWN", "OK", "UNKNOWN"], "{run}");
 }
+
+/// Marks of Helm and of the `HelmRelease` of Flux that has used it.
+fn marks_of_flux() -> serde_json::Value {
+    json!({
+        "labels": { "app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/name": "imgop-agent",
+            "helm.toolkit.fluxcd.io/name": "mirror", "helm.toolkit.fluxcd.io/namespace": "flux-system" },
+        "annotations": { "meta.helm.sh/release-name": "mirror", "meta.helm.sh/release-namespace": "ops",
+            "helm.sh/resource-policy": "keep" },
+    })
+}
+
+#[test]
+fn a_helm_release_of_flux_that_is_gone_manages_nothing_and_what_helm_has_of_it_is_helms() {
+    let upgraded = |served: Option<&'static str>| {
+        let mut agent = json!({ "metadata": marks_of_flux() });
+        agent["metadata"]["name"] = json!("imgop-agent");
+        agent["metadata"]["namespace"] = json!("ops");
+        agent["metadata"]["annotations"].as_object_mut().unwrap().remove("helm.sh/resource-policy");
+        let cluster = FakeCluster::start(move |request| match request {
+            request if request.contains("/deployments") => {
+                list("DeploymentList", "apps/v1", &[agent.clone()])
+            }
+            request if request.contains("/helmreleases/") => {
+                let is_served = served.is_some_and(|version| request.contains(&format!("/{version}/")));
+                assert!(request.contains("/namespaces/flux-system/helmreleases/mirror"), "{request}");
+                let found = json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                    "metadata": { "name": "mirror" } });
+                if is_served { (200, found) } else { refused(404, "NotFound", "not found") }
+            }
+            _ => refused(404, "NotFound", "not found"),
+        });
+        cluster.program.run("upgrade").stderr
+    };
+    for version in ["v2", "v2beta1"] {
+        let there = upgraded(Some(version));
+        assert!(there.contains("imgop is managed by Flux (helmrelease mirror -n flux-system)"), "{there}");
+    }
+    let gone = upgraded(None);
+    assert!(gone.contains("imgop is managed by the Helm release mirror of namespace ops"), "{gone}");
+}
+
+#[test]
+fn crds_that_a_helm_release_of_flux_has_left_behind_can_be_uninstalled() {
+    let uninstalled = |is_there: bool| {
+        let cluster = FakeCluster::with_builders(move |request| {
+            if request.contains('?') {
+                return list("List", "v1", &[]);
+            }
+            match request.rsplit('/').next().unwrap_or_default() {
+                "images.skopeo.io" => {
+                    let mut crd = json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                        "metadata": marks_of_flux() });
+                    crd["metadata"]["name"] = json!("images.skopeo.io");
+                    (200, crd)
+                }
+                "mirror" if is_there => (
+                    200,
+                    json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+                        "metadata": { "name": "mirror" } }),
+                ),
+                _ => refused(404, "NotFound", "not found"),
+            }
+        });
+        cluster.program.run("uninstall --crds --dry-run")
+    };
+    let gone = uninstalled(false);
+    assert!(
+        gone.code == 0
+            && gone.stdout.contains("delete  customresourcedefinition.apiextensions.k8s.io/images.skopeo.io"),
+        "{gone}"
+    );
+    let there = uninstalled(true);
+    assert!(there.code == 1 && there.stderr.contains("Flux (helmrelease mirror -n flux-system)"), "{there}");
+}

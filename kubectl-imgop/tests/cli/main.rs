@@ -22,6 +22,7 @@ mod cookbook;
 mod copy;
 #[cfg(unix)]
 mod copy_dialog;
+mod copy_local;
 #[cfg(unix)]
 mod copy_tls;
 mod credentials;
@@ -38,6 +39,7 @@ mod mirror;
 mod mirror_update;
 #[cfg(unix)]
 mod mirror_update_charts;
+mod near_names;
 #[cfg(unix)]
 mod picking;
 mod preview;
@@ -50,7 +52,9 @@ mod preview_platforms;
 mod program;
 mod registry_verbs;
 mod retry;
+mod run_files;
 mod schedules;
 #[cfg(unix)]
 mod terminal;
 mod verify;
+mod workloads;

@@ -96,3 +96,94 @@ fn an_object_that_cannot_be_used_is_named_and_fails_the_command() {
     assert_ne!(run.code, 0, "{run}");
     assert!(run.stderr.contains("image/argocd -n team-a: spec.source.name cannot be used"), "{run}");
 }
+
+const COPYCAT: &str = r#"
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: ConfigMap
+  metadata: { name: k8s-copycat }
+  data:
+    config.yaml: |
+      targetKind: docker
+      docker: { registry: registry.example.com:5000, repoPrefix: mirror/$registry }
+      digestPull: true
+      requestTimeout: 2m
+      includeNamespaces: ["team-*"]
+      registryCredentials:
+      - { registry: ghcr.io, username: robot, passwordEnv: GHCR_PASSWORD }
+- apiVersion: apps/v1
+  kind: Deployment
+  metadata: { name: k8s-copycat }
+  spec:
+    template:
+      spec:
+        containers:
+        - name: copycat
+          args: [--dry-run]
+          env:
+          - { name: TARGET_USERNAME, value: robot }
+          - { name: TARGET_PASSWORD, valueFrom: { secretKeyRef: { name: copycat, key: password } } }
+          - { name: GHCR_PASSWORD, value: hunter2 }
+          - { name: FAILURE_COOLDOWN_MINUTES, value: "15" }
+          - { name: REGISTRY_REQUEST_TIMEOUT, value: 5m }
+"#;
+
+#[test]
+fn what_copycat_was_told_in_its_file_and_its_deployment_becomes_a_workload_mirror() {
+    let program = Program::new();
+    program.file("copycat.yaml", COPYCAT);
+    program.file("copycat.env", "# read last\nexport DRY_RUN=false\nMETRICS_ADDR=':9090'\n");
+    let run = program.run("migrate copycat copycat.yaml --env copycat.env --into mirror");
+    assert!(!run.to_string().contains("hunter2"), "{run}");
+    insta::assert_snapshot!(run);
+}
+
+#[test]
+fn a_setting_of_copycat_that_cannot_be_used_fails_the_command() {
+    let run = Program::new().stdin("targetKind: gcr\n").run("migrate copycat -");
+    assert_ne!(run.code, 0, "{run}");
+    assert!(run.stderr.contains("targetKind cannot be used: \"gcr\" is neither ecr nor docker"), "{run}");
+}
+
+#[test]
+fn what_the_daily_file_has_and_the_configuration_has_not_is_added_and_said() {
+    let program = Program::new();
+    program.file("config.yaml", CONFIG);
+    let daily = format!(
+        "{DAILY}- source: neuvector/updater\n  target: docker.io/acme/mirrored-neuvector-updater\n  type: repository\n  tags: {{deny: [x]}}\n"
+    );
+    program.file("regsync-daily.yaml", &daily);
+    let run = program.run("migrate rancher config.yaml --daily regsync-daily.yaml");
+    assert!(run.stdout.contains("source: neuvector/scanner\n"), "{run}");
+    for line in [
+        "warning: regsync-daily.yaml:3: changed: neuvector/scanner:latest: no entry has it, so it is added\n",
+        "warning: regsync-daily.yaml:6: sync[1]: not carried: tags.deny; ",
+    ] {
+        assert!(run.stderr.contains(line), "{run}");
+    }
+    // Not the logins of all registries that this machine has.
+    assert!(!run.stderr.contains("$HOME/.docker"), "{run}");
+}
+
+#[test]
+fn a_mistake_in_a_manifest_does_not_show_the_lines_around_it() {
+    let text = "apiVersion: v1\nkind: Secret\nstringData:\n  password: hunter2\n  broken: [\n";
+    let program = Program::new();
+    program.file("before.yaml", text);
+    for arguments in ["migrate image-operator before.yaml", "preview -f before.yaml"] {
+        let run = program.run(arguments);
+        assert!(run.code != 0 && run.stderr.contains("before.yaml: invalid YAML: "), "{run}");
+        assert!(!run.to_string().contains("hunter2"), "{run}");
+    }
+}
+
+#[test]
+fn the_manifests_of_a_whole_cluster_are_read() {
+    let program = Program::new();
+    let padding = format!("---\n# {}\n", "x".repeat(5 << 20));
+    program.file("before.yaml", &format!("{IMAGES}{padding}"));
+    let run = program.run("migrate image-operator before.yaml");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}

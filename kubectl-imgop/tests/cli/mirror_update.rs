@@ -48,15 +48,15 @@ const SOURCES: &str = "\
 ";
 
 /// The program in a repository of git with a bare one as its remote, and GitHub.
-struct Place {
-    program: Program,
-    github: Background<GitHub>,
-    tree: PathBuf,
+pub struct Place {
+    pub program: Program,
+    pub github: Background<GitHub>,
+    pub tree: PathBuf,
     remote: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let github = Background::of(GitHub::start(TOKEN));
         for (tag, is_prerelease) in
             [("v1.9.1", false), ("v1.10.0", false), ("v2.0.0", true), ("nightly", false)]
@@ -91,7 +91,7 @@ impl Place {
         Self { program, github, tree, remote }
     }
 
-    fn update(&self, arguments: &str) -> Run {
+    pub fn update(&self, arguments: &str) -> Run {
         let raw = self.github.raw.address;
         let command = format!(
             "mirror update tree/config.yaml --sources tree/autoupdate.yaml --github-raw http://{raw} {arguments}"
@@ -101,19 +101,37 @@ impl Place {
         run
     }
 
-    fn config(&self) -> String {
+    pub fn config(&self) -> String {
         std::fs::read_to_string(self.tree.join("config.yaml")).unwrap()
     }
 
+    /// Commits another file, and pushes it.
+    pub fn commit(&self, name: &str, text: &str) {
+        self.program.file(&format!("tree/{name}"), text);
+        git(&self.tree, &["add", "--all"]);
+        git(&self.tree, &["commit", "--quiet", "--message=more"]);
+        git(&self.tree, &["push", "--quiet", "origin", "trunk"]);
+    }
+
+    /// Adds a commit to the default branch of the remote, by way of another working tree.
+    pub fn commit_to_trunk(&self, name: &str, text: &str) {
+        let other = self.program.home().join("other");
+        git(self.program.home(), &["clone", "--quiet", "remote.git", "other"]);
+        std::fs::write(other.join(name), text).unwrap();
+        git(&other, &["add", "--all"]);
+        git(&other, &["commit", "--quiet", "--message=more"]);
+        git(&other, &["push", "--quiet", "origin", "trunk"]);
+    }
+
     /// The only branch that was pushed besides the first one.
-    fn branch(&self) -> String {
+    pub fn branch(&self) -> String {
         let branches =
             git(&self.remote, &["for-each-ref", "--format=%(refname:short)", "refs/heads/autoupdate"]);
         assert_eq!(branches.lines().count(), 1, "{branches}");
         branches
     }
 
-    fn remote(&self, arguments: &[&str]) -> String {
+    pub fn remote(&self, arguments: &[&str]) -> String {
         git(&self.remote, arguments)
     }
 }
@@ -141,6 +159,18 @@ fn what_is_missing_is_listed_and_an_entry_that_fails_keeps_no_other_away() {
     let unknown = place.update("--entry tool");
     assert_eq!(unknown.code, 2, "{unknown}");
     assert!(unknown.stderr.contains("the nearest name is \"tools\""), "{unknown}");
+}
+
+#[test]
+fn an_entry_that_the_inventory_has_not_is_said_before_it_is_added() {
+    let place = Place::new();
+    let sources = SOURCES.replace("quay.io/tools/widget", "quay.io/tools/other");
+    place.program.file("tree/autoupdate.yaml", &sources);
+    let run = place.update("--entry tools");
+    let warning =
+        "tools: the inventory has no entry quay.io/tools/other named mirrored-tools-other; one is added";
+    assert!(run.code == 0 && run.stderr.contains(warning), "{run}");
+    assert!(!run.stderr.contains("quay.io/tools/gadget named"), "{run}");
 }
 
 #[test]
@@ -279,4 +309,23 @@ fn the_older_config_json_says_where_versions_are_too() {
     assert_eq!(run.code, 0, "{run}");
     assert!(run.stdout.contains("+ quay.io/tools/widget:v1.10.0\n"), "{run}");
     assert!(run.stderr.contains("latest is false, which the original tool takes for true"), "{run}");
+}
+
+#[test]
+fn a_program_gets_what_each_entry_lacks_its_branch_and_what_failed() {
+    let place = Place::new();
+    let run = place.update("-o json");
+    assert_eq!(run.code, 1, "{run}");
+    insta::assert_snapshot!(run.stdout);
+    let made = place.update("--entry tools --pull-request -o json");
+    let document: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+    let pull = &document["changes"][0]["pullRequest"];
+    assert_eq!(
+        *pull,
+        serde_json::json!({ "url": "https://github.com/acme/mirror/pull/1", "created": true }),
+        "{made}"
+    );
+    let written = place.update("--entry tools --write -o json");
+    let document: serde_json::Value = serde_json::from_str(&written.stdout).unwrap();
+    assert_eq!(document["changes"][0]["written"], true, "{written}");
 }

@@ -1,7 +1,8 @@
-//! `mirror update` with the real Helm: charts of a repository that serves them over HTTP, and of a folder.
+//! `mirror update` with the real Helm: charts of a repository that serves them over HTTP, of a folder, and of a real registry.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use imgop_fakes::{Background, ScriptedRegistry, reply};
 
@@ -36,10 +37,7 @@ struct Charts {
 
 impl Charts {
     fn new() -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testbed/helm");
-        let output = Command::new(script).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let helm = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end());
+        let helm = tool("helm");
         let program = Program::new();
         program.file("config.yaml", CONFIG);
         program.file("charts/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.2.3\nappVersion: v7\n");
@@ -57,21 +55,23 @@ impl Charts {
                 Err(_) => reply(404, &[], ""),
             }
         }));
-        let run = |arguments: &[&str]| {
-            let home = program.home().join("helm");
-            let output = Command::new(&helm)
-                .args(arguments)
-                .env("HELM_CACHE_HOME", &home)
-                .env("HELM_CONFIG_HOME", &home)
-                .env("HELM_DATA_HOME", &home)
-                .current_dir(program.home())
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        run(&["package", "charts/web", "--destination", "served"]);
-        run(&["repo", "index", "served"]);
-        Self { program, server, helm }
+        let charts = Self { program, server, helm };
+        charts.helm(&["package", "charts/web", "--destination", "served"]);
+        charts.helm(&["repo", "index", "served"]);
+        charts
+    }
+
+    fn helm(&self, arguments: &[&str]) {
+        let home = self.program.home().join("helm");
+        let output = Command::new(&self.helm)
+            .args(arguments)
+            .env("HELM_CACHE_HOME", &home)
+            .env("HELM_CONFIG_HOME", &home)
+            .env("HELM_DATA_HOME", &home)
+            .current_dir(self.program.home())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn update(&self, sources: &str) -> Run {
@@ -88,6 +88,56 @@ impl Charts {
             "- Name: web\n  HelmLatest:\n    HelmRepo: http://{address}\n    Artifacts: [{artifacts}]\n    Charts:\n      \
              web:\n        {environment}\n    ImageDenylist: {denylist}\n"
         ))
+    }
+}
+
+/// Returns a program of the testbed, which compiles it the first time.
+fn tool(name: &str) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/testbed").join(name);
+    let output = Command::new(script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
+}
+
+/// A registry: CNCF distribution.
+struct Registry {
+    process: Child,
+    address: String,
+    _log: BufReader<ChildStderr>,
+}
+
+impl Registry {
+    fn start(charts: &Charts) -> Self {
+        let data = charts.program.home().join("registry");
+        let text = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
+            data.display()
+        );
+        let config = charts.program.file("registry.yaml", &text);
+        let mut process = Command::new(tool("distribution"))
+            .arg("serve")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the registry has ended");
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                break rest.split('"').next().unwrap().to_owned();
+            }
+        };
+        Self { process, address, _log: log }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -139,4 +189,38 @@ fn real_helm_what_it_refuses_is_said_in_its_words() {
     let run = charts.update(sources);
     assert_eq!(run.code, 1, "{run}");
     assert!(run.stderr.contains("web: chart /nowhere/web: helm: "), "{run}");
+}
+
+#[test]
+#[ignore = "needs Helm and a registry, which are compiled: make test-registries"]
+fn real_helm_charts_that_it_pushed_to_a_registry_are_rendered_and_their_values_are_read() {
+    let charts = Charts::new();
+    let registry = Registry::start(&charts);
+    let target = format!("oci://{}/charts", registry.address);
+    charts.helm(&[
+        "package",
+        "charts/web",
+        "--destination",
+        "served",
+        "--version",
+        "1.10.0",
+        "--app-version",
+        "v8",
+    ]);
+    for archive in ["served/web-1.10.0.tgz", "served/web-1.2.3.tgz"] {
+        charts.helm(&["push", archive, &target, "--plain-http"]);
+    }
+    let sources = |more: &str| {
+        format!(r#"{{"web": {{"versionSource": "helm-oci", "helmCharts": {{"{target}/web": {{{more}}}}}}}}}"#)
+    };
+    let newest = charts.update(&sources(""));
+    assert_eq!(newest.code, 0, "{newest}");
+    for reference in ["ghcr.io/a/b:1", "host:5000/c:2", "ghcr.io/a/db:v8"] {
+        assert!(newest.stdout.contains(&format!("+ {reference}\n")), "{newest}");
+    }
+    let older = charts.update(&sources(r#""versionFilter": "~1.2""#));
+    assert!(older.stdout.contains("+ ghcr.io/a/db:v7\n"), "{older}");
+    let none = charts.update(&sources(r#""versionFilter": "^3""#));
+    assert_eq!(none.code, 1, "{none}");
+    assert!(none.stderr.contains("it is not there in a version ^3"), "{none}");
 }

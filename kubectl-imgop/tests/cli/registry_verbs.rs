@@ -31,6 +31,12 @@ fn tags_are_listed_newest_first_with_the_pattern_of_their_release_line() {
 }
 
 #[test]
+fn how_the_connection_is_secured_has_the_words_of_a_copy_too() {
+    let [own, of_copy] = ["--tls", "--source-tls"].map(|flag| tags(&["", flag, "PlainHTTP", "--limit", "1"]));
+    assert_eq!((own.code, own.to_string()), (0, of_copy.to_string()));
+}
+
+#[test]
 fn versions_mark_the_tags_that_they_select() {
     insta::assert_snapshot!(tags(&["", "--versions", "v2.13.x", "--versions", ">=2.13.1 <3", "--limit", "5"]), @"
     exit code: 0

@@ -3,6 +3,7 @@
 mod context;
 mod destination;
 mod dialog;
+mod local;
 mod plan;
 mod questions;
 mod search;
@@ -22,6 +23,7 @@ use crate::output::Ui;
 use crate::output::documents::ObjectFormat;
 use crate::output::text::shell_word;
 use crate::prompts::can_ask;
+use crate::registry::local_access::LocalAccessArgs;
 use submit::submit;
 
 /// Create or update an Image
@@ -48,6 +50,8 @@ use submit::submit;
     kubectl imgop copy nginx:1.27 registry.example.com/web/nginx:stable\n  \
     To where images of the namespace go by default, if an administrator has set that:\n    \
     kubectl imgop copy quay.io/argoproj/argocd:v2.13.x\n  \
+    At once and without a cluster, with the logins of this machine:\n    \
+    kubectl imgop copy --local quay.io/argoproj/argocd:v2.13.x registry.example.com/argoproj/argocd\n  \
     Only the manifest, for a repository that Argo CD or Flux watches:\n    \
     kubectl imgop copy nginx:1.27.x registry.example.com/web/nginx --dry-run=client -o yaml")]
 pub struct CopyArgs {
@@ -78,6 +82,14 @@ pub struct CopyArgs {
     #[command(flatten)]
     submit: SubmitArgs,
 
+    /// Copy from this machine, at once and without a cluster: no Image is created. An upload that breaks off goes on
+    /// the next time
+    #[arg(long, conflicts_with_all = ["name", "wait"])]
+    local: bool,
+
+    #[command(flatten)]
+    access: LocalAccessArgs,
+
     /// Output format
     #[arg(short, long, value_enum)]
     output: Option<ObjectFormat>,
@@ -85,6 +97,12 @@ pub struct CopyArgs {
 
 /// Creates or updates an Image.
 pub async fn run(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    if args.local {
+        return Box::pin(local::run(ui, args)).await;
+    }
+    if let Some(flag) = args.access.first() {
+        return Err(CliError::usage(format!("{flag} goes with --local; the agent uses Secrets")));
+    }
     let asks = args.output.is_none() && can_ask(ui);
     let args = &destination::with_default(ui, args, connection, asks).await?;
     if args.is_complete() {
@@ -120,7 +138,18 @@ impl CopyArgs {
     /// Returns a command that does the same without questions.
     fn command_line(&self) -> String {
         // How long is waited, and what is printed, changes nothing of the object.
-        let Self { source, destination, name, image, wait, timeout: _, submit, output: _ } = self;
+        let Self {
+            source,
+            destination,
+            name,
+            image,
+            wait,
+            timeout: _,
+            submit,
+            local: _,
+            access: _,
+            output: _,
+        } = self;
         let mut words = Words::default();
         image.write(&mut words);
         words.value("--name", name.as_ref());

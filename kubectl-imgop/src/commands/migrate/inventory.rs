@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use imgop_core::api::{Credentials, Frequency, ImageMirror};
 use imgop_core::formats::{Format, read};
-use imgop_core::migrate::mirror_update;
+use imgop_core::migrate::{follow_daily, mirror_update};
 use imgop_core::sources::autoupdate;
 
 use crate::cli_error::{CliError, Outcome};
@@ -83,20 +83,16 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
     if mirror.spec.frequency == Frequency::DEFAULT_TEXT {
         DAILY.clone_into(&mut mirror.spec.frequency);
     }
-    if let Some(daily) = &args.daily {
-        let file = InputFile::read(daily)?;
+    if let Some(path) = &args.daily {
+        let file = InputFile::read(path)?;
         let content = read(&file.text, Format::Regsync).map_err(|error| file.error(&error))?;
-        let sources: BTreeSet<String> = content.entries.iter().map(|one| one.entry.source.clone()).collect();
-        let tags: BTreeSet<String> = content.entries.into_iter().flat_map(|entry| entry.entry.tags).collect();
-        for entry in mirror.spec.entries.iter().filter(|entry| !sources.contains(&entry.source)) {
-            for tag in entry.tags.iter().filter(|tag| tags.contains(*tag)) {
-                let source = &entry.source;
-                ui.warning(&format!(
-                    "{source}:{tag}: changed: follow names tags of all entries, so it follows its source too"
-                ));
-            }
+        let daily = follow_daily(&mut mirror.spec, content);
+        file.warn(ui, &daily.notes);
+        for reference in daily.also_followed {
+            ui.warning(&format!(
+                "{reference}: changed: follow names tags of all entries, so it follows its source too"
+            ));
         }
-        mirror.spec.follow = tags.into_iter().collect();
     }
     if let Some(path) = &args.autoupdate {
         let file = InputFile::read(path)?;
@@ -130,11 +126,14 @@ fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<Outcome, Cl
     }
     args.output.print(ui, &document(&mirror)?)?;
     for registry in registries {
+        let secret = secret_name(&registry);
+        // A folder of its own: the usual file has the logins of all registries.
         ui.hint(&format!(
-            "to push to {registry}, log in there and give the login to the namespace:\n  \
-             kubectl create secret generic {} --type=kubernetes.io/dockerconfigjson \
-             --from-file=.dockerconfigjson=$HOME/.docker/config.json",
-            secret_name(&registry)
+            "to push to {registry}, give the namespace a login that is for there only:\n  \
+             export DOCKER_CONFIG=$(mktemp -d); docker login {registry}\n  \
+             kubectl create secret generic {secret} --type=kubernetes.io/dockerconfigjson \
+             --from-file=.dockerconfigjson=$DOCKER_CONFIG/config.json\n  \
+             rm -r \"$DOCKER_CONFIG\"; unset DOCKER_CONFIG"
         ));
     }
     Ok(Outcome::Done)

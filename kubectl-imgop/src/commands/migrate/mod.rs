@@ -1,5 +1,7 @@
 //! `kubectl imgop migrate`: what other tools were told, as resources of imgop. One verb a tool.
 
+mod copycat;
+mod environment;
 mod image_operator;
 mod inventory;
 
@@ -33,6 +35,7 @@ enum Tool {
     Regsync(inventory::RegsyncArgs),
     SkopeoSync(inventory::SkopeoSyncArgs),
     Dregsy(inventory::DregsyArgs),
+    Copycat(copycat::CopycatArgs),
     ImageOperator(image_operator::ImageOperatorArgs),
 }
 
@@ -43,6 +46,7 @@ pub fn run(ui: Ui, args: &MigrateArgs) -> Result<Outcome, CliError> {
         Tool::Regsync(args) => inventory::run(ui, &args.of, Format::Regsync),
         Tool::SkopeoSync(args) => inventory::run(ui, &args.of, Format::SkopeoSync),
         Tool::Dregsy(args) => inventory::run(ui, &args.of, Format::Dregsy),
+        Tool::Copycat(args) => copycat::run(ui, args),
         Tool::ImageOperator(args) => image_operator::run(ui, args),
     }
 }

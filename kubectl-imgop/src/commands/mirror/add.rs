@@ -3,25 +3,35 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::formats::{AddError, Format, FormatError, NewEntry, Wanted, detect, images_list, rancher};
+use imgop_core::formats::{NewEntry, TagFile, Wanted};
+use imgop_core::sources::{Added, Reviewer, add_tags};
 use imgop_registry::reference::{ManifestRef, Reference, ReferenceError, Repository, Tag};
 
+use super::changes::{Change, Changes};
 use super::checks::{Checks, Depth, Found};
 use super::file::InputFile;
+use super::pull_requests::{PullRequestArgs, PullRequests, write_regsync};
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
 use crate::registry::one_repository::OneRepositoryArgs;
 
 /// Add tags to the entries of a file
 ///
 /// Of rancher's config.yaml or images-list. A source that goes to several names gets the tags under the one that begins with
 /// mirrored-. Each tag that is not there yet is looked for at its source first; if one does not exist, or anything else is wrong,
-/// the file stays as it is. It is written in its canonical form. Of - the result is printed.
+/// the file stays as it is. It is written in its canonical form, and regsync.yaml beside it anew if it is there. Of - the
+/// result is printed.
+///
+/// A pull request is made with git as it is set up here, in a working tree of its own, of the file as it is on the branch that
+/// pull requests are for. One that exists for the same tags is left as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop mirror add config.yaml quay.io/argoproj/argocd:v2.13.1 docker.io/library/redis:7.4\n  \
     kubectl imgop mirror add config.yaml --images quay.io/calico/cni,quay.io/calico/node --tags v3.29.0,v3.29.1\n  \
-    kubectl imgop mirror add config.yaml --create --target-name argocd quay.io/argoproj/argocd:v2.13.1")]
+    kubectl imgop mirror add config.yaml --create --target-name argocd quay.io/argoproj/argocd:v2.13.1\n  \
+    kubectl imgop mirror add images-list quay.io/argoproj/argocd:v2.13.1 --pull-request\n\n\
+    GITHUB_TOKEN is the token for GitHub, which pull requests need.")]
 pub struct AddArgs {
     /// File to change; - reads stdin
     #[arg(value_name = "FILE")]
@@ -51,77 +61,96 @@ pub struct AddArgs {
     #[arg(long)]
     no_check: bool,
 
+    /// Make a pull request with the tags, and leave FILE as it is
+    #[arg(long)]
+    pull_request: bool,
+
+    /// Ask this user, or the team org/team, to review the pull request; may be given several times
+    #[arg(long = "reviewer", value_name = "NAME", requires = "pull_request", help_heading = "GitHub")]
+    reviewers: Vec<Reviewer>,
+
+    #[command(flatten)]
+    pull_requests: PullRequestArgs,
+
     #[command(flatten)]
     access: OneRepositoryArgs,
+
+    /// Print a document of apiVersion imgop.mirror-changes/v1
+    #[arg(short, long, value_enum)]
+    output: Option<DocumentFormat>,
 }
 
-/// A file that tags are added to.
-enum Target {
-    Config(Box<rancher::Config>),
-    List(images_list::ImagesList),
-}
-
-impl Target {
-    fn read(file: &InputFile, ui: Ui) -> Result<Self, CliError> {
-        let wrong = |error: FormatError| file.error(&error);
-        match detect(&file.text).map_err(wrong)? {
-            Format::Rancher => {
-                let read = rancher::read(&file.text).map_err(wrong)?;
-                file.warn(ui, &read.warnings);
-                Ok(Self::Config(Box::new(read.config)))
-            }
-            Format::ImagesList => images_list::read(&file.text).map(Self::List).map_err(wrong),
-            _ => Err(CliError::failed(format!(
-                "{}: tags are added to config.yaml and images-list only",
-                file.name()
-            ))),
-        }
-    }
-
-    fn add(&mut self, wanted: &Wanted, new: Option<&NewEntry>) -> Result<Vec<String>, AddError> {
-        match self {
-            Self::Config(config) => config.add(wanted, new),
-            Self::List(list) => list.add(wanted, new),
-        }
-    }
-
-    fn formatted(&self) -> String {
-        match self {
-            Self::Config(config) => config.formatted(),
-            Self::List(list) => list.formatted(),
-        }
-    }
-}
-
-/// Adds tags to a file.
+/// Adds tags to a file, or proposes that.
 pub async fn run(ui: Ui, args: &AddArgs) -> Result<Outcome, CliError> {
-    let file = InputFile::read(&args.file)?;
-    let mut target = Target::read(&file, ui)?;
-    let new = args.create.then(|| NewEntry { target_name: args.target_name.clone() });
-    let mut added = Vec::new();
-    for wanted in args.wanted()? {
-        let tags = target.add(&wanted, new.as_ref());
-        let tags = tags.map_err(|error| CliError::failed(format!("{}: {error}", file.name())))?;
-        for tag in wanted.tags.iter().filter(|tag| !tags.contains(tag)) {
-            ui.note(&format!("{}:{tag} is there already", wanted.source));
-        }
-        added.extend(tags.into_iter().map(|tag| (wanted.source.clone(), tag)));
-    }
-    if !args.no_check {
-        args.check(ui, &added).await?;
-    }
-    if file.is_stdin() {
-        ui.data(&target.formatted())?;
-    } else if !added.is_empty() {
-        file.replace(&target.formatted())?;
-    }
-    for (source, tag) in &added {
-        ui.note(&format!("{source}:{tag} is added"));
+    let (name, change) = if args.pull_request { args.proposed(ui).await? } else { args.written(ui).await? };
+    if let Some(format) = args.output {
+        format.print(ui, &Changes::new(name, vec![change]))?;
     }
     Ok(Outcome::Done)
 }
 
 impl AddArgs {
+    /// Writes the file with the tags.
+    async fn written(&self, ui: Ui) -> Result<(String, Change), CliError> {
+        let file = InputFile::read(&self.file)?;
+        let (added, change) = self.added(ui, &file).await?;
+        let is_written = !file.is_stdin() && !added.tags.is_empty();
+        if is_written {
+            file.replace(&added.file.formatted())?;
+            write_regsync(file.path(), &added.file)?;
+        } else if file.is_stdin() && self.output.is_none() {
+            ui.data(&added.file.formatted())?;
+        }
+        for (reference, (source, tag)) in change.tags.iter().zip(&added.tags) {
+            ui.note(&format!("{reference} is added"));
+            if !added.file.mirrors(source, tag) {
+                ui.warning(&format!("{reference} is not mirrored, since DoNotMirror of its entry says so"));
+            }
+        }
+        Ok((file.name(), Change { written: is_written, ..change }))
+    }
+
+    /// Makes a pull request with the tags, of the file as it is on the branch that pull requests are for.
+    async fn proposed(&self, ui: Ui) -> Result<(String, Change), CliError> {
+        let pulls = PullRequests::open(ui, &self.pull_requests, &self.file).await?;
+        let result = self.proposed_by(ui, &pulls).await;
+        pulls.close()?;
+        Ok((self.file.display().to_string(), result?))
+    }
+
+    async fn proposed_by(&self, ui: Ui, pulls: &PullRequests<'_>) -> Result<Change, CliError> {
+        let (added, change) = self.added(ui, &pulls.file()?).await?;
+        if added.tags.is_empty() {
+            return Ok(change);
+        }
+        let proposed = pulls.propose("", &added.proposal, &self.reviewers).await?;
+        if proposed.created && self.output.is_none() {
+            ui.data(&format!("created pull request {}", proposed.url))?;
+        }
+        let change = change.on_branch(&added.proposal);
+        Ok(Change { pull_request: Some(proposed), ..change })
+    }
+
+    /// Returns the file with the tags, once all of them are known to exist.
+    async fn added(&self, ui: Ui, file: &InputFile) -> Result<(Added, Change), CliError> {
+        let (of, warnings) = TagFile::read(&file.text).map_err(|error| file.error(&error))?;
+        file.warn(ui, &warnings);
+        let new = self.create.then(|| NewEntry { target_name: self.target_name.clone() });
+        let added = add_tags(&of, &self.wanted()?, new.as_ref());
+        let added = added.map_err(|error| CliError::failed(format!("{}: {error}", file.name())))?;
+        let shown = |tags: &[(String, String)]| -> Vec<String> {
+            tags.iter().map(|(source, tag)| format!("{source}:{tag}")).collect()
+        };
+        let change = Change { tags: shown(&added.tags), present: shown(&added.known), ..Change::default() };
+        for reference in &change.present {
+            ui.note(&format!("{reference} is there already"));
+        }
+        if !self.no_check {
+            self.check(ui, &added.tags).await?;
+        }
+        Ok((added, change))
+    }
+
     /// Returns what is to be added, source by source.
     fn wanted(&self) -> Result<Vec<Wanted>, CliError> {
         let of_images =

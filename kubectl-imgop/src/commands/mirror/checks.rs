@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use futures::StreamExt as _;
 use imgop_registry::reference::{ManifestRef, Repository};
 use imgop_registry::{Reason, Registries, RegistryError, RepositoryClient};
+use url::Url;
 
+use super::hub::HubRepositories;
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::registry::credentials::LocalCredentials;
@@ -50,6 +52,11 @@ impl<'a> Checks<'a> {
         Ok(Self { ui, args, local: args.credentials()?, registries: registries(true)? })
     }
 
+    /// Whether this machine has a login for a repository.
+    async fn has_login(&self, repository: &Repository) -> bool {
+        self.local.find(self.ui, repository, false).await.is_ok_and(|credential| credential.is_some())
+    }
+
     async fn clients(
         &self,
         repositories: impl Iterator<Item = &Repository>,
@@ -78,20 +85,36 @@ impl<'a> Checks<'a> {
         Ok(futures::stream::iter(asked).buffered(AT_ONCE).collect().await)
     }
 
-    /// Looks for repositories at targets, each in its place.
-    pub async fn repositories(&self, repositories: &[Repository]) -> Result<Vec<Found>, CliError> {
+    /// Looks for repositories at targets, each in its place: those of Docker Hub also by its own API, because its registry does
+    /// not say that a repository does not exist.
+    pub async fn repositories(&self, repositories: &[Repository], hub: &Url) -> Result<Vec<Found>, CliError> {
         let clients = self.clients(repositories.iter()).await?;
+        let hub = HubRepositories::of(&self.registries, hub, repositories).await;
+        let hub = &hub;
         let asked = repositories.iter().map(|repository| async {
             let Some(client) = clients.get(repository) else { return Found::There };
-            match client.tags().await {
-                Ok(_) => Found::There,
-                Err(error) if *error.reason() == Reason::RepositoryNotFound => {
-                    Found::Missing("the registry has no such repository".to_owned())
-                }
-                Err(error) => Found::NotChecked(error.to_string()),
+            match hub.has(repository) {
+                Some(Ok(true)) => Found::There,
+                // Whoever is logged in may see more than everyone, and the registry says it.
+                Some(_) if self.has_login(repository).await && client.tags().await.is_ok() => Found::There,
+                Some(Ok(false)) => Found::Missing(
+                    "Docker Hub has no such repository, or shows it only to those who may use it".to_owned(),
+                ),
+                Some(Err(why)) => Found::NotChecked(why.to_owned()),
+                None => at_registry(client).await,
             }
         });
         Ok(futures::stream::iter(asked).buffered(AT_ONCE).collect().await)
+    }
+}
+
+async fn at_registry(client: &RepositoryClient) -> Found {
+    match client.tags().await {
+        Ok(_) => Found::There,
+        Err(error) if *error.reason() == Reason::RepositoryNotFound => {
+            Found::Missing("the registry has no such repository".to_owned())
+        }
+        Err(error) => Found::NotChecked(error.to_string()),
     }
 }
 

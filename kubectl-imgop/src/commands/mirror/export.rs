@@ -1,14 +1,13 @@
 //! `kubectl imgop mirror export`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use imgop_core::formats::images_list::{ImagesList, Line};
-use imgop_core::formats::{Format, regsync, skopeo_sync};
+use imgop_core::formats::{Format, regsync, skopeo_sync, unsaid};
 use imgop_core::inventory::{Inventory, Row};
-use imgop_registry::reference::Repository;
 
+use super::file::write_whole;
 use super::subject::{Source, Subject};
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
@@ -66,10 +65,16 @@ pub fn run(ui: Ui, args: &ExportArgs) -> Result<Outcome, CliError> {
     let subject = Subject::read(&args.file, args.from)?;
     subject.warn(ui);
     let text = match args.format {
-        ExportFormat::Rancher => subject.config()?.formatted(),
+        ExportFormat::Rancher => {
+            name_unsaid(ui, &subject, Format::Rancher);
+            subject.config()?.formatted()
+        }
         ExportFormat::Regsync => exported_regsync(ui, &subject, args.user_agent.as_deref())?,
-        ExportFormat::ImagesList => images_list(subject.inventory()?.rows())?,
-        ExportFormat::SkopeoSync => exported_skopeo_sync(ui, subject.inventory()?.rows())?,
+        ExportFormat::ImagesList => {
+            name_unsaid(ui, &subject, Format::ImagesList);
+            images_list(subject.inventory()?.rows())?
+        }
+        ExportFormat::SkopeoSync => exported_skopeo_sync(ui, &subject)?,
         ExportFormat::HostsToml => return hosts(ui, &subject, args.output_dir.as_deref()),
     };
     ui.data(&text)?;
@@ -85,11 +90,32 @@ fn exported_regsync(ui: Ui, subject: &Subject, user_agent: Option<&str>) -> Resu
         }
     };
     if is_rancher {
+        name_unsaid(ui, subject, Format::Rancher);
         return Ok(subject.config()?.regsync(user_agent));
     }
     let inventory: Inventory = subject.inventory()?;
+    name_unsaid(ui, subject, Format::Regsync);
+    name_excluded(ui, &inventory);
     ui.warning("not carried: credentials; regsync takes those of docker, or add creds");
     Ok(regsync::written(inventory.rows(), user_agent.unwrap_or("imgop")))
+}
+
+/// Says which fields a format has not.
+fn name_unsaid(ui: Ui, subject: &Subject, format: Format) {
+    let (spec, _) = subject.spec();
+    let fields = unsaid(&spec, format);
+    if !fields.is_empty() {
+        ui.warning(&format!("not carried: {}; this format has no such fields", fields.join(", ")));
+    }
+}
+
+/// Says which tags are copied although they are excluded.
+fn name_excluded(ui: Ui, inventory: &Inventory) {
+    for reference in inventory.excluded_of_versions() {
+        ui.warning(&format!(
+            "not carried: {reference} is excluded from a pattern or range, and is copied here"
+        ));
+    }
 }
 
 /// Writes `hosts.toml` for each registry that images come from, or prints them, each below its path.
@@ -111,7 +137,7 @@ fn hosts(ui: Ui, subject: &Subject, folder: Option<&Path>) -> Result<Outcome, Cl
         };
         let folder = folder.join(registry);
         let path = folder.join("hosts.toml");
-        let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, text));
+        let written = std::fs::create_dir_all(&folder).and_then(|()| write_whole(&path, text));
         written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
         ui.note(&format!("{} written", path.display()));
     }
@@ -140,38 +166,28 @@ fn images_list(rows: Vec<Row>) -> Result<String, CliError> {
     Ok(ImagesList::of(lines.collect::<Result<_, CliError>>()?).formatted())
 }
 
-fn exported_skopeo_sync(ui: Ui, rows: Vec<Row>) -> Result<String, CliError> {
-    let mut sources: BTreeMap<String, (Repository, Vec<String>)> = BTreeMap::new();
-    let mut renamed = 0;
-    for row in rows {
-        let (name, tag) = split(&row.source);
-        let repository: Repository =
-            name.parse().map_err(|error: imgop_registry::reference::ReferenceError| {
-                CliError::failed(error.to_string())
-            })?;
-        let target = split(&row.destination).0;
-        renamed += usize::from(target.rsplit('/').next() != Some(repository.base_name()));
-        let (_, tags) = sources.entry(repository.to_string()).or_insert_with(|| (repository, Vec::new()));
-        tags.push(tag.to_owned());
-    }
+fn exported_skopeo_sync(ui: Ui, subject: &Subject) -> Result<String, CliError> {
+    let inventory: Inventory = subject.inventory()?;
+    let rows = inventory.rows();
+    let written = skopeo_sync::written(&rows).map_err(|error| CliError::failed(error.to_string()))?;
     ui.warning("not carried: targets; skopeo sync takes one as an argument");
+    let renamed = rows.iter().filter(|row| name_of(&row.source) != name_of(&row.destination)).count();
     if renamed > 0 {
         let tags = count(renamed, "tag");
         ui.warning(&format!(
             "not carried: the names of {tags} at their targets; skopeo sync keeps the source's"
         ));
     }
-    Ok(skopeo_sync::written(sources.values().map(|(repository, tags)| (repository, tags.as_slice()))))
+    name_unsaid(ui, subject, Format::SkopeoSync);
+    name_excluded(ui, &inventory);
+    for problem in &written.not_carried {
+        ui.warning(&format!("not carried: {problem}"));
+    }
+    Ok(written.text)
 }
 
-/// Returns a reference's repository and what stands behind it.
-fn split(reference: &str) -> (&str, &str) {
-    if let Some((name, digest)) = reference.split_once('@') {
-        return (name.rsplit_once(':').map_or(name, |(name, _)| name), digest);
-    }
-    let slash = reference.rfind('/').unwrap_or(0);
-    match reference[slash..].find(':') {
-        Some(at) => (&reference[..slash + at], &reference[slash + at + 1..]),
-        None => (reference, ""),
-    }
+/// Returns the last part of a reference's repository.
+fn name_of(reference: &str) -> &str {
+    let last = reference.split('@').next().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+    last.split(':').next().unwrap_or_default()
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::formats::{Format, FormatError, autoupdate, detect, images_list, rancher};
+use imgop_core::sources::autoupdate as version_sources;
 
 use super::file::InputFile;
 use crate::cli_error::{CliError, Outcome};
@@ -65,10 +66,15 @@ fn formatted(ui: Ui, args: &FormatArgs) -> Result<Outcome, CliError> {
 fn canonical(file: &InputFile) -> Result<(String, Vec<FormatError>), CliError> {
     let wrong = |error: FormatError| file.error(&error);
     if autoupdate::looks_like_one(&file.text) {
+        // What is misspelt is no other form of the file.
+        version_sources::read(&file.text).map_err(wrong)?;
         return Ok((autoupdate::formatted(&file.text).map_err(wrong)?, Vec::new()));
     }
     match detect(&file.text).map_err(wrong)? {
-        Format::ImagesList => Ok((images_list::read(&file.text).map_err(wrong)?.formatted(), Vec::new())),
+        Format::ImagesList => {
+            let list = images_list::read(&file.text).map_err(wrong)?;
+            Ok((list.formatted(), list.lost().to_vec()))
+        }
         Format::Rancher => {
             let read = rancher::read(&file.text).map_err(wrong)?;
             Ok((read.config.formatted(), read.warnings))

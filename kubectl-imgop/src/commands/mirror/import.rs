@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use imgop_core::api::{ImageMirror, ImageMirrorSpec, MirrorNaming, MirrorSync, MirrorTarget};
+use imgop_core::api::{Image, ImageMirror, ImageMirrorSpec, MirrorNaming, MirrorSync, MirrorTarget};
 use imgop_core::formats::{Content, Format, FormatError, Problem, rancher};
-use imgop_core::inventory::Inventory;
+use imgop_core::inventory::{Child, Conflict, Expansion, Inventory, InventoryError};
 use imgop_core::selection::Version;
+use kube::ResourceExt as _;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::subject::{RANCHER, Source, Subject, of_content};
 use crate::cli_error::{CliError, Outcome};
@@ -17,12 +20,14 @@ use crate::output::documents::DocumentFormat;
 
 /// Make an ImageMirror of another tool's file
 ///
-/// It is printed, and applied by kubectl. Each thing that the file says and an ImageMirror does not is named on stderr with
+/// It is printed, and applied by kubectl. With --images it is the Images that such an ImageMirror would become, of the same
+/// names: for those who want to change single ones. Nothing removes them when the file changes. Each thing that the file says and an ImageMirror does not is named on stderr with
 /// its line and field. Credentials are never carried: they belong into Secrets.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop mirror import config.yaml --name rancher > mirror.yaml\n  \
     kubectl imgop mirror import regsync.yaml | kubectl apply -f -\n  \
+    kubectl imgop mirror import images-list --images > images.yaml\n  \
     kubectl imgop mirror import sync.yml --target registry.example.com/mirror --keep-paths")]
 pub struct ImportArgs {
     /// File to read; - reads stdin
@@ -32,6 +37,10 @@ pub struct ImportArgs {
     /// Its format, where the file does not tell
     #[arg(long, value_enum)]
     format: Option<Format>,
+
+    /// Make Images, one for each pair of repositories, instead of an ImageMirror
+    #[arg(long)]
+    images: bool,
 
     #[command(flatten)]
     options: ImportOptions,
@@ -44,7 +53,7 @@ pub struct ImportArgs {
 /// What an ImageMirror has that its file does not say.
 #[derive(Debug, Args)]
 pub struct ImportOptions {
-    /// Name of the ImageMirror; by default that of the file
+    /// Name of the ImageMirror, with which names of Images begin; by default that of the file
     #[arg(long, value_parser = parse_new_name)]
     name: Option<String>,
 
@@ -61,8 +70,24 @@ pub struct ImportOptions {
 /// Prints an ImageMirror.
 pub fn run(ui: Ui, args: &ImportArgs) -> Result<Outcome, CliError> {
     let mirror = args.options.import(ui, &args.file, args.format)?;
-    args.output.print(ui, &document(&mirror)?)?;
+    let printed = if args.images { images(ui, &mirror)? } else { document(&mirror)? };
+    args.output.print(ui, &printed)?;
     Ok(Outcome::Done)
+}
+
+/// Returns a list of the Images that a mirror becomes. Tags that two sources would become are named, and left out.
+fn images(ui: Ui, mirror: &ImageMirror) -> Result<Value, CliError> {
+    let failed = |error: InventoryError| CliError::failed(error.to_string());
+    let inventory = Inventory::read(&mirror.spec, &[]).map_err(failed)?;
+    let Expansion { children, conflicts } = inventory.expand().map_err(failed)?;
+    for Conflict { destination, sources } in conflicts {
+        ui.warning(&format!("not carried: {destination} would be both {}", sources.join(" and ")));
+    }
+    let name = mirror.name_any();
+    let image =
+        |child: &Child| document(&Image::new(&child.name(&name), inventory.image_spec(child, &mirror.spec)));
+    let items: Vec<Value> = children.iter().map(image).collect::<Result<_, _>>()?;
+    Ok(json!({ "apiVersion": "v1", "kind": "List", "items": items }))
 }
 
 impl ImportOptions {
@@ -116,24 +141,17 @@ impl ImportOptions {
         if format == Format::Rancher {
             let config =
                 rancher::read(&subject.file.text).map_err(|error| subject.file.error(&error))?.config;
-            let (config, has_password) = config.without_entries();
-            if has_password {
-                let problem = "a password; put it into a Secret and name it in targets[].credentials";
-                notes.push(FormatError {
-                    line: config.repositories.first().map_or(1, |target| target.line),
-                    field: "Repositories".to_owned(),
-                    problem: Problem::NotCarried(problem.to_owned()),
-                });
-            }
+            notes.extend(config.not_carried());
+            let config = config.without_entries();
             mirror.metadata.annotations = Some(BTreeMap::from([(RANCHER.to_owned(), config.formatted())]));
         }
         Ok((mirror, notes))
     }
 }
 
-/// Returns an ImageMirror as it is printed.
-pub fn document(mirror: &ImageMirror) -> Result<serde_json::Value, CliError> {
-    let mut document = serde_json::to_value(mirror)
+/// Returns an object as it is printed.
+pub fn document(object: &impl Serialize) -> Result<Value, CliError> {
+    let mut document = serde_json::to_value(object)
         .map_err(|error| CliError::failed(format!("cannot write the object: {error}")))?;
     document.as_object_mut().map(|fields| fields.remove("status"));
     Ok(document)

@@ -23,19 +23,21 @@ use crate::registry::one_repository::OneRepositoryArgs;
 /// Show what an inventory would copy, without changing anything
 ///
 /// Registries are asked from this machine, by the code that the agent runs too. A file of another tool is taken as the
-/// ImageMirror that import makes of it. Tags that a target has are not compared unless the ImageMirror follows its sources;
+/// ImageMirror that import makes of it. An ImageMirror of the cluster (imagemirror/NAME, or NAME where no file is called so) is
+/// read with the ConfigMaps that it names and with the tags that its version sources have added. Tags that a target has are not compared unless the ImageMirror follows its sources;
 /// kubectl imgop mirror verify compares all.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop mirror plan config.yaml\n  \
     kubectl imgop mirror plan mirror.yaml -o markdown > comment.md\n  \
-    kubectl imgop mirror plan config.yaml --exit-code\n\n\
+    kubectl imgop mirror plan config.yaml --exit-code\n  \
+    kubectl imgop mirror plan imagemirror/acme -n mirrors\n\n\
     Signs: + missing, ~ differs, ! not at the source, or a conflict, ? could not be checked.\n\n\
     Exit codes: 0 done, 1 failed, 2 wrong usage. With --exit-code: 0 nothing to copy, 1 something to copy, or a tag that is \
     not at its source or in conflict, 2 failed, or a tag could not be checked, 3 a target has other content than the source.")]
 pub struct PlanArgs {
-    /// File to read: an ImageMirror, or the file of another tool; - reads stdin
-    #[arg(value_name = "FILE")]
+    /// File to read: an ImageMirror, or the file of another tool; - reads stdin. Or the name of an ImageMirror of the cluster
+    #[arg(value_name = "FILE|NAME")]
     file: PathBuf,
 
     /// Its format, where the file does not tell
@@ -62,7 +64,7 @@ pub async fn run(ui: Ui, args: &PlanArgs, connection: &ConnectionArgs) -> Result
 
 async fn planned(ui: Ui, args: &PlanArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
-    let subject = Subject::read(&args.file, args.format)?;
+    let subject = Subject::find(&args.file, args.format, connection).await?;
     subject.warn(ui);
     let mirrored = Mirrored::read(&subject, &args.access, connection, now).await?;
     let accesses = RegistryAccesses::new(mirrored.cluster());

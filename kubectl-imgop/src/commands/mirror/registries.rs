@@ -1,6 +1,7 @@
 //! The Images of an inventory, and how this machine reaches their registries.
 
 use futures::StreamExt as _;
+use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, Limits};
 use imgop_core::inventory::Expansion;
 use imgop_registry::Registries;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use super::comparison::{ComparedTag, Comparison, ConflictReport, State};
 use super::subject::{Source, Subject};
 use crate::cli_error::CliError;
-use crate::cluster::{AnsweringCluster, ConnectionArgs};
+use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
 use crate::output::Ui;
 use crate::output::wording::Wording;
 use crate::preview::targets::{ImageName, Target};
@@ -36,8 +37,17 @@ pub struct Mirrored {
     pub limits: Limits,
 }
 
+/// Where what makes the Images was read.
+#[derive(Clone, Copy)]
+pub enum ReadFrom<'a> {
+    /// In a file; the cluster is the one that these arguments name.
+    File(&'a ConnectionArgs),
+    /// In this cluster.
+    Cluster(&'a Cluster),
+}
+
 impl Mirrored {
-    /// Works out the Images of a file. A cluster is asked only for Secrets that an `ImageMirror` names.
+    /// Works out the Images of a subject. Of a file, a cluster is asked only for Secrets that an `ImageMirror` names.
     pub async fn read(
         subject: &Subject,
         access: &OneRepositoryArgs,
@@ -49,30 +59,54 @@ impl Mirrored {
             inventory.expand().map_err(|error| subject.unusable(&error))?;
         let (spec, _) = subject.spec();
         let (mirror, namespace) = (subject.name(), subject.namespace());
-        let mut targets = Vec::with_capacity(children.len());
-        for child in &children {
-            let image = inventory.image_spec(child, &spec);
-            let request = CopyRequest::parse(&image).map_err(|error| {
-                CliError::failed(format!("{} to {}: {error}", child.source, child.destination))
-            })?;
-            let mut target = Target::of_references(image, request, true, now);
-            target.image = Some(ImageName { namespace: namespace.clone(), name: child.name(&mirror) });
-            target.wording = Wording::Fields;
-            targets.push(target);
-        }
-        let needs_cluster = targets.iter().any(Target::names_secrets);
-        let cluster = if needs_cluster {
-            connection.connect().await.map_err(|error| error.message)
-        } else {
-            Err("no cluster is needed".to_owned())
-        };
+        let images = children.iter().map(|child| {
+            let mut image = Image::new(&child.name(&mirror), inventory.image_spec(child, &spec));
+            image.metadata.namespace.clone_from(&namespace);
+            image
+        });
         let conflicts = conflicts
             .into_iter()
             .map(|conflict| ConflictReport { destination: conflict.destination, sources: conflict.sources });
+        let (images, conflicts) = (images.collect(), conflicts.collect());
+        let from =
+            subject.live.as_ref().map_or(ReadFrom::File(connection), |live| ReadFrom::Cluster(&live.cluster));
+        Self::of_images(subject.file.name(), images, conflicts, access, from, now).await
+    }
+
+    /// Returns Images that are asked about. A cluster is asked only for Secrets that they name.
+    pub async fn of_images(
+        file: String,
+        images: Vec<Image>,
+        conflicts: Vec<ConflictReport>,
+        access: &OneRepositoryArgs,
+        from: ReadFrom<'_>,
+        now: Timestamp,
+    ) -> Result<Self, CliError> {
+        let mut targets = Vec::with_capacity(images.len());
+        for image in images {
+            let name = ImageName::of(&image);
+            let request = CopyRequest::parse(&image.spec).map_err(|error| {
+                let (source, destination) = (&image.spec.source.name, &image.spec.destination.name);
+                CliError::failed(format!("{source} to {destination}: {error}"))
+            })?;
+            let mut target = Target::of_references(image.spec, request, true, now);
+            target.image = Some(name);
+            target.wording = Wording::Fields;
+            target.is_of_cluster = matches!(from, ReadFrom::Cluster(_));
+            targets.push(target);
+        }
+        let needs_cluster = targets.iter().any(Target::names_secrets);
+        let cluster = match from {
+            ReadFrom::Cluster(cluster) => Ok(cluster.clone()),
+            ReadFrom::File(connection) if needs_cluster => {
+                connection.connect().await.map_err(|error| error.message)
+            }
+            ReadFrom::File(_) => Err("no cluster is needed".to_owned()),
+        };
         Ok(Self {
-            file: subject.file.name(),
+            file,
             targets,
-            conflicts: conflicts.collect(),
+            conflicts,
             cluster: AnsweringCluster::new(cluster),
             local: access.credentials()?,
             flags: access.of_both_sides(),

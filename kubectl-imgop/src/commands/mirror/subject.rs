@@ -5,13 +5,16 @@ use std::path::Path;
 use imgop_core::api::{ImageMirror, ImageMirrorSpec, InventoryFormat};
 use imgop_core::formats::rancher::Config;
 use imgop_core::formats::{Content, Format, FormatError, detect, rancher, read};
-use imgop_core::inventory::{FileEntry, FilePart, Inventory, InventoryError, Place};
+use imgop_core::inventory::{FileEntry, FilePart, Inventory, InventoryError};
 use kube::ResourceExt as _;
 
 use super::file::InputFile;
+use super::finding::{Finding, failed};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::output::Ui;
 use crate::preview::files::{documents, object};
+use crate::preview::inventory::{FoundTags, restore};
 
 /// The annotation with what rancher's `config.yaml` says of repositories and an `ImageMirror` does not.
 pub const RANCHER: &str = "imgop.skopeo.io/rancher-config";
@@ -22,6 +25,33 @@ pub struct Subject {
     pub file: InputFile,
     /// Which kind of file.
     pub source: Source,
+    /// Of an `ImageMirror` of the cluster: where it is, and what version sources have added to it there.
+    pub live: Option<Live>,
+}
+
+/// What the cluster knows of an `ImageMirror`.
+pub struct Live {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// The tags that version sources have added.
+    pub found: Vec<FoundTags>,
+}
+
+/// Why there is no subject.
+pub enum SubjectError {
+    /// The file cannot be read.
+    File(CliError),
+    /// What it says cannot be used.
+    Content(Finding),
+}
+
+impl From<SubjectError> for CliError {
+    fn from(error: SubjectError) -> Self {
+        match error {
+            SubjectError::File(error) => error,
+            SubjectError::Content(finding) => failed(&[finding]),
+        }
+    }
 }
 
 /// Which kind of file.
@@ -34,17 +64,10 @@ pub enum Source {
 
 impl Subject {
     /// Reads a file, in a format or in the one that its fields tell.
-    pub fn read(path: &Path, format: Option<Format>) -> Result<Self, CliError> {
-        let file = InputFile::read(path)?;
-        if let Some(source) = mirror(&file).filter(|_| format.is_none()) {
-            return Ok(Self { source: source?, file });
-        }
-        let format = match format {
-            Some(format) => format,
-            None => detect(&file.text).map_err(|error| file.error(&error))?,
-        };
-        let content = read(&file.text, format).map_err(|error| file.error(&error))?;
-        Ok(Self { source: Source::File(format, Box::new(content)), file })
+    pub fn read(path: &Path, format: Option<Format>) -> Result<Self, SubjectError> {
+        let file = InputFile::read_manifests(path).map_err(SubjectError::File)?;
+        let source = source(&file, format).map_err(SubjectError::Content)?;
+        Ok(Self { source, file, live: None })
     }
 
     /// Returns what of the file is not carried, or looks like a mistake.
@@ -73,17 +96,22 @@ impl Subject {
 
     /// Returns the inventory, if all of it can be used.
     pub fn inventory(&self) -> Result<Inventory, CliError> {
+        self.usable().map_err(|error| self.unusable(&error))
+    }
+
+    /// Returns the inventory, or everything that is wrong with it.
+    pub fn usable(&self) -> Result<Inventory, InventoryError> {
         let (spec, parts) = self.spec();
-        Inventory::read(&spec, &parts).map_err(|error| self.unusable(&error))
+        let mut inventory = Inventory::read(&spec, &parts)?;
+        if let Some(Live { found, .. }) = &self.live {
+            restore(&mut inventory, &spec, found)?;
+        }
+        Ok(inventory)
     }
 
     /// Returns what is wrong in an inventory, each problem with its place in the file.
     pub fn unusable(&self, error: &InventoryError) -> CliError {
-        let shown = error.problems.iter().map(|problem| match &problem.place {
-            Place::File { file, line } => format!("{file}:{line}: {}", problem.message),
-            Place::Spec(field) => format!("{}: spec.{field}: {}", self.file.name(), problem.message),
-        });
-        CliError::failed(shown.collect::<Vec<_>>().join("\n"))
+        failed(&Finding::of_inventory(&self.file.name(), error))
     }
 
     /// Returns it as rancher's configuration.
@@ -134,21 +162,32 @@ pub fn of_content(content: &Content) -> ImageMirrorSpec {
     spec
 }
 
+fn source(file: &InputFile, format: Option<Format>) -> Result<Source, Finding> {
+    let name = file.name();
+    if format.is_none()
+        && let Some(source) = mirror(&file.text)
+    {
+        return source.map_err(|problem| Finding::of_file(name, problem));
+    }
+    let read = || {
+        let format = format.map_or_else(|| detect(&file.text), Ok)?;
+        Ok(Source::File(format, Box::new(read(&file.text, format)?)))
+    };
+    read().map_err(|error: FormatError| Finding::of_format(&name, &error))
+}
+
 /// Returns the `ImageMirror` of a file, if it has one.
-fn mirror(file: &InputFile) -> Option<Result<Source, CliError>> {
-    if !file.text.contains("ImageMirror") {
+fn mirror(text: &str) -> Option<Result<Source, String>> {
+    if !text.contains("ImageMirror") {
         return None;
     }
-    let all = documents(&file.text).ok()?;
+    let all = documents(text).ok()?;
     let (mirrors, others): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|value| value["kind"] == "ImageMirror");
-    let failed = |problem: String| CliError::failed(format!("{}: {problem}", file.name()));
     match <[_; 1]>::try_from(mirrors) {
-        Ok([value]) => Some(of_object(value, &others).map_err(failed)),
+        Ok([value]) => Some(of_object(value, &others)),
         Err(none) if none.is_empty() => None,
-        Err(several) => {
-            Some(Err(failed(format!("it has {} ImageMirrors; give a file with one", several.len()))))
-        }
+        Err(several) => Some(Err(format!("it has {} ImageMirrors; give a file with one", several.len()))),
     }
 }
 

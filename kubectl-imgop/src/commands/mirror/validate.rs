@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use imgop_core::formats::{Content, Format, NewTag, read};
-use imgop_core::inventory::{Conflict, Inventory};
+use imgop_core::formats::{Content, Format, FormatError, NewTag, read_usable};
+use imgop_core::inventory::Conflict;
 use imgop_registry::reference::{ManifestRef, Repository};
+use schemars::JsonSchema;
+use serde::Serialize;
+use url::Url;
 
-use super::base;
+use super::base::{self, Base};
 use super::checks::{Checks, Depth, Found};
 use super::file::InputFile;
-use super::subject::{Source, Subject};
+use super::finding::Finding;
+use super::subject::{Source, Subject, SubjectError};
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
 use crate::output::text::count;
 use crate::registry::one_repository::OneRepositoryArgs;
 
@@ -45,7 +50,7 @@ pub struct ValidateArgs {
     #[arg(long, value_enum, value_name = "HOW", default_value = "manifest", requires = "base")]
     check_new: CheckNew,
 
-    /// Check that the repositories exist which entries newly go to
+    /// Check that the repositories exist which entries newly go to; those of Docker Hub by its own API
     #[arg(long, requires = "base")]
     check_targets: bool,
 
@@ -53,8 +58,16 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "FILE")]
     regsync: Option<PathBuf>,
 
+    /// Docker Hub's own API, which knows the repositories there
+    #[arg(long, hide = true, default_value = "https://hub.docker.com", value_name = "URL")]
+    docker_hub_api: Url,
+
     #[command(flatten)]
     access: OneRepositoryArgs,
+
+    /// Print a document of apiVersion imgop.mirror-validation/v1
+    #[arg(short, long, value_enum)]
+    output: Option<DocumentFormat>,
 }
 
 /// How new tags are looked for.
@@ -68,38 +81,54 @@ enum CheckNew {
     None,
 }
 
-/// What was found so far.
-#[derive(Debug, Default)]
-struct Findings {
-    problems: Vec<String>,
-    not_checked: usize,
+/// What was found in a file.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(title = "imgop.mirror-validation/v1")]
+#[serde(rename_all = "camelCase")]
+pub struct Validation {
+    /// The version of the document.
+    api_version: &'static str,
+    /// The file.
+    file: String,
+    /// What is wrong.
+    problems: Vec<Finding>,
+    /// What could not be checked, and why: it is not known to be right.
+    not_checked: Vec<Finding>,
+    /// What is worth a look.
+    warnings: Vec<Finding>,
 }
+
+/// The version of the document.
+const API_VERSION: &str = "imgop.mirror-validation/v1";
 
 /// Checks a file.
 pub async fn run(ui: Ui, args: &ValidateArgs) -> Result<Outcome, CliError> {
-    Box::pin(validated(ui, args)).await.map_err(CliError::of_comparison)
+    let validation = Box::pin(validated(ui, args)).await.map_err(CliError::of_comparison)?;
+    validation.print(ui, args.output)?;
+    validation.outcome().map_err(CliError::of_comparison)
 }
 
-async fn validated(ui: Ui, args: &ValidateArgs) -> Result<Outcome, CliError> {
+async fn validated(ui: Ui, args: &ValidateArgs) -> Result<Validation, CliError> {
+    let mut found = Validation { api_version: API_VERSION, ..Validation::default() };
     let subject = match Subject::read(&args.file, args.format) {
         Ok(subject) => subject,
-        Err(error) if args.file.exists() || args.file.as_os_str() == "-" => {
-            return problems(ui, &[error.message]);
+        Err(SubjectError::File(error)) => return Err(error),
+        Err(SubjectError::Content(problem)) => {
+            found.file.clone_from(&problem.file);
+            found.problems.push(problem);
+            return Ok(found);
         }
-        Err(error) => return Err(error),
     };
-    subject.warn(ui);
-    let mut findings = Findings::default();
-    match subject.inventory() {
-        Ok(inventory) => findings.problems.extend(contradictions(&subject, &inventory)),
-        Err(error) => findings.problems.extend(error.message.lines().map(str::to_owned)),
-    }
+    let name = subject.file.name();
+    found.file.clone_from(&name);
+    found.warn(subject.notes());
+    found.problems.extend(contradictions(&subject));
     if let Source::File(format, content) = &subject.source {
-        let name = subject.file.name();
-        findings.problems.extend(content.duplicates(*format).iter().map(|error| error.in_file(&name)));
-        subject.file.warn(ui, &content.doubtful());
+        let duplicates = content.duplicates(*format);
+        found.problems.extend(duplicates.iter().map(|error| Finding::of_format(&name, error)));
+        found.warn(&content.doubtful());
         if let Some(base) = &args.base {
-            args.since(ui, &subject.file, (*format, content), base, &mut findings).await?;
+            args.since(ui, &subject.file, (*format, content), base, &mut found).await?;
         }
     } else if args.base.is_some() {
         return Err(CliError::usage(
@@ -109,41 +138,71 @@ async fn validated(ui: Ui, args: &ValidateArgs) -> Result<Outcome, CliError> {
     if let Some(path) = &args.regsync {
         let current = subject.config()?.regsync(None);
         if InputFile::read(path)?.text != current {
-            findings.problems.push(format!(
-                "{}: it is not what {} generates; kubectl imgop mirror export --format regsync writes it",
-                path.display(),
-                subject.file.name()
-            ));
+            let problem = format!(
+                "it is not what {name} generates; kubectl imgop mirror export --format regsync writes it"
+            );
+            found.problems.push(Finding::of_file(path.display().to_string(), problem));
         }
     }
-    if !findings.problems.is_empty() {
-        return problems(ui, &findings.problems);
+    Ok(found)
+}
+
+impl Validation {
+    fn warn(&mut self, notes: &[FormatError]) {
+        let notes = notes.iter().map(|note| Finding::of_format(&self.file, note));
+        self.warnings.extend(notes);
     }
-    match findings.not_checked {
-        0 => Ok(Outcome::Done),
-        number => Err(CliError::failed(format!("{} could not be checked", count(number, "reference")))),
+
+    /// Prints problems, a line each, or the document.
+    fn print(&self, ui: Ui, format: Option<DocumentFormat>) -> Result<(), CliError> {
+        for warning in &self.warnings {
+            ui.warning(&warning.to_string());
+        }
+        for open in &self.not_checked {
+            ui.warning(&open.to_string());
+        }
+        match format {
+            Some(format) => format.print(ui, self)?,
+            None => self.problems.iter().try_for_each(|problem| ui.data(&problem.to_string()))?,
+        }
+        if !self.problems.is_empty() {
+            ui.note(&format!("{} found", count(self.problems.len(), "problem")));
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<Outcome, CliError> {
+        match self.not_checked.len() {
+            _ if !self.problems.is_empty() => Ok(Outcome::Differences),
+            0 => Ok(Outcome::Done),
+            number => Err(CliError::failed(format!("{} could not be checked", count(number, "reference")))),
+        }
+    }
+
+    fn take(&mut self, found: impl Iterator<Item = ((usize, String), Found)>) {
+        for ((line, reference), found) in found {
+            let finding = |why: String| Finding::of_line(&self.file, line, format!("{reference}: {why}"));
+            match found {
+                Found::There => {}
+                Found::Missing(why) => self.problems.push(finding(why)),
+                Found::NotChecked(why) => self.not_checked.push(finding(format!("not checked: {why}"))),
+            }
+        }
     }
 }
 
-/// Prints problems, a line each.
-fn problems(ui: Ui, problems: &[String]) -> Result<Outcome, CliError> {
-    for problem in problems {
-        ui.data(problem)?;
-    }
-    ui.note(&format!("{} found", count(problems.len(), "problem")));
-    Ok(Outcome::Differences)
-}
-
-/// Returns what entries say against each other.
-fn contradictions(subject: &Subject, inventory: &Inventory) -> Vec<String> {
-    match inventory.expand() {
+/// Returns what keeps a file from being used, and what its entries say against each other.
+fn contradictions(subject: &Subject) -> Vec<Finding> {
+    let name = subject.file.name();
+    let expansion = subject.usable().and_then(|inventory| inventory.expand());
+    match expansion {
         Ok(expansion) => {
             let conflict = |Conflict { destination, sources }: &Conflict| {
-                format!("{}: {destination} would be both {}", subject.file.name(), sources.join(" and "))
+                Finding::of_file(&name, format!("{destination} would be both {}", sources.join(" and ")))
             };
             expansion.conflicts.iter().map(conflict).collect()
         }
-        Err(error) => subject.unusable(&error).message.lines().map(str::to_owned).collect(),
+        Err(error) => Finding::of_inventory(&name, &error),
     }
 }
 
@@ -155,19 +214,11 @@ impl ValidateArgs {
         file: &InputFile,
         (format, content): (Format, &Content),
         base: &str,
-        findings: &mut Findings,
+        validation: &mut Validation,
     ) -> Result<(), CliError> {
-        let text = base::text(file, base)?;
-        let before = if text.is_empty() {
-            Content::default()
-        } else {
-            read(&text, format)
-                .map_err(|error| CliError::failed(error.in_file(&format!("{base}, {}", file.name()))))?
-        };
-        let name = file.name();
-        findings
-            .problems
-            .extend(content.removed_since(&before).into_iter().map(|lost| format!("{name}: {lost}")));
+        let Some(before) = before(&base::read(file, base)?, format, validation) else { return Ok(()) };
+        let lost = content.removed_since(&before).into_iter();
+        validation.problems.extend(lost.map(|lost| Finding::of_file(file.name(), lost)));
         let checks = Checks::new(ui, &self.access)?;
         let depth = match self.check_new {
             CheckNew::None => None,
@@ -179,16 +230,38 @@ impl ValidateArgs {
             let images: Vec<_> = new.iter().map(|(_, image)| image.clone()).collect();
             let found = checks.images(&images, depth).await?;
             let checked = new.iter().map(|(tag, _)| (tag.line, format!("{}:{}", tag.source, tag.tag)));
-            findings.take(ui, &name, checked.zip(found));
+            validation.take(checked.zip(found));
         }
         if self.check_targets {
             let new = content.repositories_since(&before);
             let repositories: Vec<Repository> =
                 new.iter().filter_map(|new| new.repository.parse().ok()).collect();
-            let found = checks.repositories(&repositories).await?;
-            findings.take(ui, &name, new.into_iter().map(|new| (new.line, new.repository)).zip(found));
+            let found = checks.repositories(&repositories, &self.docker_hub_api).await?;
+            validation.take(new.into_iter().map(|new| (new.line, new.repository)).zip(found));
         }
         Ok(())
+    }
+}
+
+/// Returns an earlier state. What is wrong in it is a warning, since a change may repair it; none is returned where that keeps
+/// all of it from being read.
+fn before(base: &Base, format: Format, validation: &mut Validation) -> Option<Content> {
+    if base.text.is_empty() {
+        return Some(Content::default());
+    }
+    let warning = |error: &FormatError, so: &str| {
+        let finding = Finding::of_format(&base.name, error);
+        Finding { message: format!("{}; {so}", finding.message), ..finding }
+    };
+    match read_usable(&base.text, format) {
+        Ok((before, wrong)) => {
+            validation.warnings.extend(wrong.iter().map(|error| warning(error, "it is not compared")));
+            Some(before)
+        }
+        Err(error) => {
+            validation.warnings.push(warning(&error, "so nothing is compared"));
+            None
+        }
     }
 }
 
@@ -204,19 +277,4 @@ fn exact(new: &[NewTag]) -> Vec<(NewTag, (Repository, ManifestRef))> {
         Some((new.clone(), (new.source.parse().ok()?, what)))
     };
     new.iter().filter_map(image).collect()
-}
-
-impl Findings {
-    fn take(&mut self, ui: Ui, file: &str, found: impl Iterator<Item = ((usize, String), Found)>) {
-        for ((line, reference), found) in found {
-            match found {
-                Found::There => {}
-                Found::Missing(why) => self.problems.push(format!("{file}:{line}: {reference}: {why}")),
-                Found::NotChecked(why) => {
-                    self.not_checked += 1;
-                    ui.warning(&format!("{file}:{line}: {reference}: not checked: {why}"));
-                }
-            }
-        }
-    }
 }

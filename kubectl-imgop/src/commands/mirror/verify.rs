@@ -6,7 +6,7 @@ use clap::Args;
 use imgop_core::formats::Format;
 use jiff::Timestamp;
 
-use super::comparison::{ComparedTag, ComparisonFormat, State};
+use super::comparison::{ComparedTag, Comparison, ComparisonFormat, State};
 use super::plan::separator;
 use super::registries::Mirrored;
 use super::subject::Subject;
@@ -21,20 +21,22 @@ use crate::verification::{Depth, Verdict, Verification, VerifiedTag, verify};
 /// Check that the targets of an inventory have what the sources have
 ///
 /// Both sides are asked for the digest of every tag, the target also for the manifests of each platform, and with --layers for
-/// every layer. Tags that are not as at their source are printed.
+/// every layer. Tags that are not as at their source are printed. An ImageMirror of the cluster (imagemirror/NAME, or NAME where
+/// no file is called so) is read with the ConfigMaps that it names and with the tags that its version sources have added.
 #[derive(Debug, Args)]
 #[command(
     visible_alias = "diff",
     after_help = "Examples:\n  \
     kubectl imgop mirror verify config.yaml\n  \
-    kubectl imgop mirror verify mirror.yaml --layers -o json\n\n\
+    kubectl imgop mirror verify mirror.yaml --layers -o json\n  \
+    kubectl imgop mirror verify imagemirror/acme -n mirrors\n\n\
     Signs: + missing, ~ differs, ! incomplete, not at the source, or a conflict, ? could not be checked.\n\n\
     Exit codes: 0 every tag is as at its source, 1 a tag is missing, incomplete, not at its source or in conflict, 2 failed, or \
     a tag could not be checked, 3 a target has other content than the source."
 )]
 pub struct VerifyArgs {
-    /// File to read: an ImageMirror, or the file of another tool; - reads stdin
-    #[arg(value_name = "FILE")]
+    /// File to read: an ImageMirror, or the file of another tool; - reads stdin. Or the name of an ImageMirror of the cluster
+    #[arg(value_name = "FILE|NAME")]
     file: PathBuf,
 
     /// Its format, where the file does not tell
@@ -55,25 +57,40 @@ pub struct VerifyArgs {
 
 /// Verifies an inventory.
 pub async fn run(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    Box::pin(verified(ui, args, connection)).await.map_err(CliError::of_comparison)
+    Box::pin(of_file(ui, args, connection)).await.map_err(CliError::of_comparison)
 }
 
-async fn verified(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+async fn of_file(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
-    let subject = Subject::read(&args.file, args.format)?;
+    let subject = Subject::find(&args.file, args.format, connection).await?;
     subject.warn(ui);
     let mirrored = Mirrored::read(&subject, &args.access, connection, now).await?;
-    let depth = if args.layers { Depth::Layers } else { Depth::Manifests };
-    let (mirrored, tls) = (&mirrored, (args.access.tls(), args.access.tls()));
-    let comparison = mirrored
-        .compared(|target| async move {
-            let (sides, context) = sides(&mirrored.registries, &mirrored.sources(ui), target, tls).await?;
-            let verified = verify(&sides, &target.request, mirrored.limits, depth, now).await;
-            verified.map(|verified| rows(&verified)).map_err(|error| explain(&error, &context))
-        })
-        .await;
+    let with = VerifiedWith { access: &args.access, layers: args.layers, now };
+    let comparison = verified(ui, &mirrored, &with).await;
     comparison.print(ui, args.output)?;
     comparison.outcome()
+}
+
+/// How Images are verified.
+pub struct VerifiedWith<'a> {
+    /// How this machine reaches registries.
+    pub access: &'a OneRepositoryArgs,
+    /// Whether every layer is asked for.
+    pub layers: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// Compares both sides of Images.
+pub async fn verified(ui: Ui, mirrored: &Mirrored, with: &VerifiedWith<'_>) -> Comparison {
+    let depth = if with.layers { Depth::Layers } else { Depth::Manifests };
+    let (now, tls) = (with.now, (with.access.tls(), with.access.tls()));
+    let compared = mirrored.compared(|target| async move {
+        let (sides, context) = sides(&mirrored.registries, &mirrored.sources(ui), target, tls).await?;
+        let verified = verify(&sides, &target.request, mirrored.limits, depth, now).await;
+        verified.map(|verified| rows(&verified)).map_err(|error| explain(&error, &context))
+    });
+    compared.await
 }
 
 fn rows(verification: &Verification) -> Vec<ComparedTag> {

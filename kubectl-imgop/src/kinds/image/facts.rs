@@ -5,7 +5,8 @@ use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 
 use super::checks::Checks;
-use super::spec_text::{destination, mode, narrowing, source};
+use super::prune_text::prune;
+use super::spec_text::{creation, destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
 use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::kinds::job_text::job_template;
@@ -30,6 +31,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     if spec.destination.publish == Publish::Direct {
         of_destination.push("published directly".to_owned());
     }
+    of_destination.extend(creation(spec));
     let last_sync = status.and_then(|status| status.last_sync_time.as_ref());
     let last_success = status.and_then(|status| status.last_successful_sync_time.as_ref());
     let has_succeeded = last_sync.is_some() && last_sync == last_success;
@@ -42,6 +44,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Selection", narrowing(spec)),
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
+        ("Prune", prune(spec, status).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last change", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),

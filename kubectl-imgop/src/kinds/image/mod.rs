@@ -6,6 +6,7 @@ mod derived_name;
 mod facts;
 mod jobs;
 mod past_syncs;
+mod prune_text;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
@@ -17,7 +18,8 @@ use kube::ResourceExt as _;
 
 use checks::Checks;
 pub use derived_name::{derive, fingerprint};
-pub use spec_text::narrowing;
+pub use prune_text::prune;
+pub use spec_text::{creation, narrowing};
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;

@@ -1,8 +1,8 @@
 //! The facts of an ImageMirror on a page: its spec and its status.
 
 use imgop_core::api::{
-    ImageMirror, ImageMirrorSpec, ImageMirrorStatus, MirrorPrune, MirrorSync, MirrorTags, MirroredChildren,
-    Tls,
+    ImageMirror, ImageMirrorSpec, ImageMirrorStatus, MirrorConflict, MirrorFailure, MirrorPrune, MirrorSync,
+    MirrorTags, MirroredChildren, Tls,
 };
 use jiff::Timestamp;
 
@@ -97,27 +97,27 @@ fn tags(tags: MirrorTags) -> String {
 }
 
 /// Returns the tags that several sources would become, if any.
-pub fn conflicts(status: &ImageMirrorStatus) -> Option<Table> {
+pub fn conflicts(conflicts: &[MirrorConflict], number: u32) -> Option<Table> {
     let mut table = Table::new(["CONFLICT", "SOURCES"]);
-    for conflict in &status.conflicts {
+    for conflict in conflicts {
         table.row([conflict.destination.clone(), conflict.sources.join(", ")]);
     }
-    let shown = u32::try_from(status.conflicts.len()).unwrap_or(u32::MAX);
-    match status.conflict_count.saturating_sub(shown) {
+    let shown = u32::try_from(conflicts.len()).unwrap_or(u32::MAX);
+    match number.saturating_sub(shown) {
         0 => {}
         more => table.row([format!("and {more} more"), String::new()]),
     }
-    (!status.conflicts.is_empty()).then_some(table)
+    (!conflicts.is_empty()).then_some(table)
 }
 
 /// Returns the Images that are not ready, if any.
-pub fn failing(status: &ImageMirrorStatus) -> Option<Table> {
+pub fn failing(failing: &[MirrorFailure]) -> Option<Table> {
     let mut table = Table::new(["FAILING-IMAGE", "REASON", "TAG"]);
-    for failing in &status.failing {
-        let tag = failing.tag.clone().unwrap_or_else(|| "<none>".to_owned());
-        table.row([failing.image.clone(), failing.reason.clone(), tag]);
+    for image in failing {
+        let tag = image.tag.clone().unwrap_or_else(|| "<none>".to_owned());
+        table.row([image.image.clone(), image.reason.clone(), tag]);
     }
-    (!status.failing.is_empty()).then_some(table)
+    (!failing.is_empty()).then_some(table)
 }
 
 /// Returns the tags that version sources announce and no entry has, if any.
@@ -135,9 +135,9 @@ pub fn proposals(status: &ImageMirrorStatus) -> Option<Table> {
     Some(table)
 }
 
-/// Returns the version sources that could not be read, if any.
+/// Returns what is wrong with version sources, if anything.
 pub fn failed_updates(status: &ImageMirrorStatus) -> Option<Table> {
-    let mut table = Table::new(["UPDATE", "NOT-READ-BECAUSE"]);
+    let mut table = Table::new(["UPDATE", "PROBLEM"]);
     for failed in &status.failed_updates {
         table.row([failed.name.clone(), failed.message.clone()]);
     }

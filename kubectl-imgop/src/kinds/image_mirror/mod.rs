@@ -6,6 +6,8 @@ use imgop_core::api::{ImageMirror, Phase, REQUESTED_AT_ANNOTATION};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+pub(super) use facts::{conflicts, failing};
+
 use super::Kind;
 use super::progress::ReconcileState;
 use crate::output::age::since;
@@ -44,8 +46,8 @@ impl Kind for ImageMirror {
     fn problems(&self, _: Timestamp) -> Vec<Table> {
         let Some(status) = &self.status else { return Vec::new() };
         let sections = [
-            facts::conflicts(status),
-            facts::failing(status),
+            conflicts(&status.conflicts, status.conflict_count),
+            failing(&status.failing),
             facts::proposals(status),
             facts::failed_updates(status),
         ];

@@ -1,4 +1,4 @@
-//! Helm, the program: renders charts, with a configuration of its own.
+//! Helm, the program: renders charts, and packs those of this machine, with a configuration of its own.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use imgop_core::sources::ChartRun;
-use imgop_core::sources::charts::MAX_ARCHIVE_BYTES;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
@@ -50,19 +49,19 @@ pub async fn template(helm: &OsStr, run: &ChartRun) -> Result<String, HelmError>
     String::from_utf8(text).map_err(|_| HelmError::Failed("what it prints is no UTF-8".to_owned()))
 }
 
-/// Returns the archive of a chart.
-pub async fn archive(helm: &OsStr, run: &ChartRun) -> Result<Vec<u8>, HelmError> {
+/// Returns the archive of a chart that is a folder; of one that is larger, a byte more than `max_bytes`.
+pub async fn packed(helm: &OsStr, run: &ChartRun, max_bytes: usize) -> Result<Vec<u8>, HelmError> {
     let home = home()?;
     let folder = home.path().join("archives");
     std::fs::create_dir(&folder)?;
     let mut command = command(helm, home.path());
-    let pulled = output(command.args(run.archive_arguments(&folder.display().to_string())));
-    tokio::time::timeout(TIMEOUT, pulled).await.map_err(|_| HelmError::Timeout)??;
+    let packed = output(command.args(run.archive_arguments(&folder.display().to_string())));
+    tokio::time::timeout(TIMEOUT, packed).await.map_err(|_| HelmError::Timeout)??;
     let archive = std::fs::read_dir(&folder)?.next().ok_or(HelmError::NoArchive)??;
     let mut bytes = Vec::new();
     // One byte more, so that what is too large is seen.
     let file = std::fs::File::open(archive.path())?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_ARCHIVE_BYTES as u64 + 1), &mut bytes)?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, max_bytes as u64 + 1), &mut bytes)?;
     Ok(bytes)
 }
 

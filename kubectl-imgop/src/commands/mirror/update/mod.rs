@@ -1,27 +1,23 @@
 //! `kubectl imgop mirror update`.
 
 mod entries;
-mod git;
-mod github;
 mod helm;
 mod outside;
-mod proposals;
-mod pull_requests;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use imgop_core::formats::FormatError;
-use imgop_core::formats::rancher;
-use imgop_core::sources::github::GithubMemory;
-use imgop_core::sources::{GithubRepository, GithubUrls, Update, autoupdate, retrieve_image_tags};
-use secrecy::SecretString;
+use imgop_core::sources::github::{GithubLimits, GithubMemory};
+use imgop_core::sources::{GithubUrls, Matching, Update, autoupdate, retrieve_image_tags};
 use url::Url;
 
 use super::file::InputFile;
+use super::pull_requests::{PullRequestArgs, github_token};
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
 use crate::registry::one_repository::OneRepositoryArgs;
 use crate::registry::registries;
 use outside::Outside;
@@ -29,7 +25,8 @@ use outside::Outside;
 /// Add the tags that were announced since: as a list, to the file, or as pull requests
 ///
 /// SOURCES says where new versions are announced: releases of GitHub, a file of a repository there, tags of a registry, or
-/// the images of Helm charts. What the inventory lacks of them is added to its entries; nothing is ever removed.
+/// the images of Helm charts. What the inventory lacks of them is added to its entries; nothing is ever removed. In an
+/// images-list a source that goes to several targets gets the tags where the target is called mirrored-.
 ///
 /// Pull requests are made one for each entry of SOURCES, with git as it is set up here, in a working tree of its own. One that
 /// exists for the same tags is left as it is.
@@ -37,12 +34,13 @@ use outside::Outside;
 #[command(after_help = "Examples:\n  \
     kubectl imgop mirror update config.yaml --sources autoupdate.yaml\n  \
     kubectl imgop mirror update config.yaml --sources autoupdate.yaml --entry calico --write\n  \
-    kubectl imgop mirror update config.yaml --sources autoupdate.yaml --pull-request\n\n\
+    kubectl imgop mirror update config.yaml --sources autoupdate.yaml --pull-request\n  \
+    kubectl imgop mirror update images-list --sources config.json -o json\n\n\
     GITHUB_TOKEN is the token for GitHub. Without one GitHub takes 60 requests an hour, and no pull requests.\n\n\
     Exit codes: 0 done, 1 an entry failed, 2 wrong usage. With --exit-code: 0 nothing is missing, 1 tags are missing, \
     2 an entry failed.")]
 pub struct UpdateArgs {
-    /// The inventory: config.yaml of rancher's artifact-mirror or image-mirror
+    /// The inventory: config.yaml or images-list of rancher's artifact-mirror or image-mirror
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -61,27 +59,8 @@ pub struct UpdateArgs {
     #[arg(long, conflicts_with_all = ["write", "pull_request"])]
     exit_code: bool,
 
-    /// Whether tags are proposed again whose pull request was closed without a merge
-    #[arg(long, value_enum, default_value_t = Reopen::Never, ignore_case = true, value_name = "WHEN", requires = "pull_request")]
-    reopen: Reopen,
-
-    /// The repository of GitHub that pull requests are made for; by default that of git's remote
-    #[arg(long, env = "GITHUB_REPOSITORY", value_name = "OWNER/NAME", help_heading = "GitHub")]
-    repository: Option<GithubRepository>,
-
-    /// The remote that branches are pushed to
-    #[arg(long, default_value = "origin", value_name = "NAME", help_heading = "GitHub")]
-    remote: String,
-
-    /// GitHub's API
-    #[arg(
-        long,
-        env = "GITHUB_API_URL",
-        default_value = "https://api.github.com",
-        value_name = "URL",
-        help_heading = "GitHub"
-    )]
-    github_api: Url,
+    #[command(flatten)]
+    pull_requests: PullRequestArgs,
 
     /// GitHub's host for raw files
     #[arg(
@@ -92,12 +71,16 @@ pub struct UpdateArgs {
     )]
     github_raw: Url,
 
-    /// Helm's program, 3 or 4, for entries that look for the images of charts
+    /// Helm's program, 3 or 4, for entries that look for the images in what it renders
     #[arg(long, default_value = "helm", value_name = "PATH")]
     helm: OsString,
 
     #[command(flatten)]
     registries: OneRepositoryArgs,
+
+    /// Print a document of apiVersion imgop.mirror-changes/v1
+    #[arg(short, long, value_enum)]
+    output: Option<DocumentFormat>,
 }
 
 /// What is done with what is missing.
@@ -117,15 +100,6 @@ struct ActionArgs {
     pull_request: bool,
 }
 
-/// Whether tags are proposed again whose pull request was closed without a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Reopen {
-    /// No
-    Never,
-    /// Yes
-    Closed,
-}
-
 /// Looks for new tags.
 pub async fn run(ui: Ui, args: &UpdateArgs) -> Result<Outcome, CliError> {
     let result = updated(ui, args).await;
@@ -134,37 +108,37 @@ pub async fn run(ui: Ui, args: &UpdateArgs) -> Result<Outcome, CliError> {
 
 async fn updated(ui: Ui, args: &UpdateArgs) -> Result<Outcome, CliError> {
     let sources = InputFile::read(&args.sources)?;
-    let updates = chosen(updates(ui, &sources)?, args.entry.as_deref())?;
+    let (updates, matching) = updates(ui, &sources)?;
+    let updates = chosen(updates, args.entry.as_deref())?;
     let outside = Outside {
         ui,
         registries: registries(false)?,
         args: &args.registries,
         local: args.registries.credentials()?,
         helm: args.helm.clone(),
-        github_token: token(),
+        github_token: github_token(),
     };
-    let urls = GithubUrls { api: args.github_api.clone(), raw: args.github_raw.clone() };
-    let memory = GithubMemory::default();
-    let look = entries::Look { ui, outside: &outside, urls: &urls, memory: &memory };
-    if args.action.pull_request {
-        return pull_requests::make(args, &look, &updates).await;
-    }
-    let file = InputFile::read(&args.file)?;
-    let read = rancher::read(&file.text).map_err(|error| file.error(&error))?;
-    file.warn(ui, &read.warnings);
-    if args.action.write {
-        entries::write(&look, &file, read.config, &updates).await
+    let urls = GithubUrls { api: args.pull_requests.github_api.clone(), raw: args.github_raw.clone() };
+    let (memory, limits) = (GithubMemory::default(), GithubLimits::default());
+    let is_document = args.output.is_some();
+    let (memory, limits) = (&memory, &limits);
+    let look = entries::Look { ui, outside: &outside, urls: &urls, memory, limits, matching, is_document };
+    let changes = if args.action.pull_request {
+        entries::propose_all(&look, args, &updates).await?
+    } else if args.action.write {
+        entries::write(&look, &InputFile::read(&args.file)?, &updates).await?
     } else {
-        entries::list(&look, &read.config, &updates, args.exit_code).await
+        entries::list(&look, &InputFile::read(&args.file)?, &updates).await?
+    };
+    if let Some(format) = args.output {
+        format.print(ui, &changes)?;
     }
+    entries::ended(changes.failed(), updates.len())?;
+    Ok(if args.exit_code && changes.has_tags() { Outcome::Differences } else { Outcome::Done })
 }
 
-fn token() -> Option<SecretString> {
-    std::env::var("GITHUB_TOKEN").ok().filter(|token| !token.is_empty()).map(Into::into)
-}
-
-/// Reads the sources in the form that they have.
-fn updates(ui: Ui, file: &InputFile) -> Result<Vec<Update>, CliError> {
+/// Reads the sources in the form that they have, and how they mean the entries of an inventory.
+fn updates(ui: Ui, file: &InputFile) -> Result<(Vec<Update>, Matching), CliError> {
     if file.text.trim_start().starts_with('{') {
         let failed =
             |error: retrieve_image_tags::RetrieveError| CliError::failed(format!("{}: {error}", file.name()));
@@ -172,10 +146,11 @@ fn updates(ui: Ui, file: &InputFile) -> Result<Vec<Update>, CliError> {
         for warning in &read.warnings {
             ui.warning(&format!("{}: {warning}", file.name()));
         }
-        return Ok(read.updates);
+        return Ok((read.updates, retrieve_image_tags::MATCHING));
     }
     let read = autoupdate::read(&file.text).map_err(|error: FormatError| file.error(&error))?;
-    Ok(read.entries.into_iter().map(|entry| entry.update).collect())
+    let updates = read.entries.into_iter().map(|entry| entry.update).collect();
+    Ok((updates, autoupdate::MATCHING))
 }
 
 /// Returns the entries that were asked for.

@@ -56,12 +56,23 @@ impl Fetch for Outside<'_> {
         Ok(reported.into_iter().filter_map(|(tag, reported)| Some((tag, reported.pushed?))).collect())
     }
 
+    async fn artifact_part(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        media_type: &str,
+        max_bytes: usize,
+    ) -> Result<Option<Vec<u8>>, RegistryError> {
+        let part = self.client(repository).await.artifact_part(tag, media_type, max_bytes).await?;
+        Ok(part.map(|bytes| bytes.to_vec()))
+    }
+
     async fn render(&self, run: &ChartRun) -> Result<String, FetchError> {
         helm::template(&self.helm, run).await.map_err(|error| FetchError(error.to_string()))
     }
 
-    async fn chart(&self, run: &ChartRun) -> Result<Vec<u8>, FetchError> {
-        helm::archive(&self.helm, run).await.map_err(|error| FetchError(error.to_string()))
+    async fn packed(&self, run: &ChartRun, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+        helm::packed(&self.helm, run, max_bytes).await.map_err(|error| FetchError(error.to_string()))
     }
 
     fn now(&self) -> Timestamp {

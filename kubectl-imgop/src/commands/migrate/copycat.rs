@@ -1,0 +1,128 @@
+//! `kubectl imgop migrate copycat`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use imgop_core::migrate::{CopycatInput, Outcome as SettingOutcome, migrate_copycat};
+use serde_json::Value;
+
+use super::environment;
+use crate::cli_error::{CliError, Outcome};
+use crate::commands::mirror::file::InputFile;
+use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
+use crate::preview::files::documents;
+
+/// From k8s-copycat: its file and its environment become a WorkloadMirror and settings of the agent
+///
+/// A FILE is its config.yaml, or manifests as kubectl prints them: config.yaml is then in a ConfigMap, and the environment is
+/// that of the containers of a Deployment. The environment goes before the file, as there. No credential is read: stderr has
+/// the commands that create the Secrets. What each setting becomes: docs/migrate/copycat.md.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl imgop migrate copycat config.yaml --env copycat.env > mirror.yaml\n  \
+    kubectl get configmap,deployment -n k8s-copycat -o yaml | kubectl imgop migrate copycat - > mirror.yaml")]
+pub struct CopycatArgs {
+    /// Files to read; - reads stdin
+    #[arg(value_name = "FILE", required_unless_present = "env")]
+    files: Vec<PathBuf>,
+
+    /// File with the environment, a line NAME=VALUE each
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
+
+    /// Name of the WorkloadMirror
+    #[arg(long, default_value = "copycat")]
+    name: String,
+
+    /// Namespace to write into the WorkloadMirror, where its Secrets are
+    #[arg(long, value_name = "NAMESPACE")]
+    into: Option<String>,
+
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "yaml")]
+    output: DocumentFormat,
+}
+
+/// Prints the WorkloadMirror, and says what became of each setting.
+pub fn run(ui: Ui, args: &CopycatArgs) -> Result<Outcome, CliError> {
+    let mut found = Found::default();
+    for path in &args.files {
+        let file = InputFile::read(path)?;
+        let problem = |problem: String| CliError::failed(format!("{}: {problem}", file.name()));
+        for document in documents(&file.text).map_err(problem)? {
+            found.add(&document).map_err(problem)?;
+        }
+    }
+    if let Some(path) = &args.env {
+        found.env.extend(environment::of_file(&InputFile::read(path)?.text));
+    }
+    let Found { file, env } = found;
+    let (name, namespace) = (args.name.clone(), args.into.clone());
+    let migrated = migrate_copycat(&CopycatInput { file, env, name, namespace });
+    for change in &migrated.changes {
+        ui.warning(&change.to_string());
+    }
+    args.output.print(ui, &migrated.object)?;
+    for command in &migrated.commands {
+        ui.hint(&format!("to give the namespace the login, type:\n  {command}"));
+    }
+    if !migrated.agent.is_empty() {
+        let set: Vec<String> =
+            migrated.agent.iter().map(|(name, value)| format!("--set {name}={value}")).collect();
+        ui.hint(&format!("settings of the agent:\n  kubectl imgop upgrade {}", set.join(" ")));
+    }
+    let is_unusable = migrated.changes.iter().any(|change| change.outcome == SettingOutcome::Unusable);
+    Ok(if is_unusable { Outcome::NotReady } else { Outcome::Done })
+}
+
+/// The configuration in files.
+#[derive(Default)]
+struct Found {
+    file: Option<Value>,
+    env: BTreeMap<String, String>,
+}
+
+impl Found {
+    fn add(&mut self, document: &Value) -> Result<(), String> {
+        match document["kind"].as_str() {
+            Some("ConfigMap") => {
+                let data = document["data"].as_object().into_iter().flatten();
+                let is_yaml = |name: &str| matches!(name.rsplit_once('.'), Some((_, "yaml" | "yml")));
+                let yaml = data.filter(|(name, _)| is_yaml(name));
+                for text in yaml.filter_map(|(_, text)| text.as_str()) {
+                    self.set_file(documents(text)?.into_iter().next());
+                }
+                Ok(())
+            }
+            Some("Deployment") => {
+                environment::containers(document).for_each(|container| self.add_container(container));
+                Ok(())
+            }
+            Some(_) if document["apiVersion"].is_string() => Ok(()),
+            _ => {
+                self.set_file(Some(document.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    fn set_file(&mut self, file: Option<Value>) {
+        self.file = file.or(self.file.take());
+    }
+
+    fn add_container(&mut self, container: &Value) {
+        for flag in
+            ["args", "command"].iter().flat_map(|key| container[*key].as_array().into_iter().flatten())
+        {
+            let variable = match flag.as_str() {
+                Some("--dry-run" | "--dry-run=true") => "DRY_RUN",
+                Some("--dry-pull" | "--dry-pull=true") => "DRY_PULL",
+                _ => continue,
+            };
+            self.env.insert(variable.to_owned(), "true".to_owned());
+        }
+        self.env.extend(environment::of_container(container));
+    }
+}

@@ -1,0 +1,61 @@
+//! `kubectl imgop workloads verify`.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{MirrorsArgs, warn};
+use crate::cli_error::{CliError, Outcome};
+use crate::cluster::ConnectionArgs;
+use crate::commands::mirror::comparison::ComparisonFormat;
+use crate::commands::mirror::{Mirrored, ReadFrom, VerifiedWith, verified};
+use crate::output::Ui;
+use crate::registry::one_repository::OneRepositoryArgs;
+
+/// Check that the destination has what workloads use, as the sources have it
+///
+/// Both sides are asked for the digest of every tag, the destination also for the manifests of each platform, and with
+/// --layers for every layer. Tags that are not as at their source are printed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Signs: + missing, ~ differs, ! incomplete, or not at the source, ? could not be checked.\n\n\
+    Exit codes: 0 every tag is as at its source, 1 a tag is missing, incomplete or not at its source, 2 failed, or a tag \
+    could not be checked, 3 a destination has other content than the source."
+)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    mirrors: MirrorsArgs,
+
+    /// Ask the destination for every configuration and layer
+    #[arg(long)]
+    layers: bool,
+
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
+    output: ComparisonFormat,
+
+    #[command(flatten)]
+    access: OneRepositoryArgs,
+}
+
+/// Verifies what workloads use.
+pub async fn run(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    Box::pin(all(ui, args, connection)).await.map_err(CliError::of_comparison)
+}
+
+async fn all(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let now = Timestamp::now();
+    let cluster = connection.connect().await?;
+    let mut images = Vec::new();
+    let mut names = Vec::new();
+    for mirror in args.mirrors.read(ui, &cluster).await? {
+        warn(ui, &mirror, &mirror.plan());
+        images.extend(mirror.images());
+        names.push(mirror.name);
+    }
+    let from = ReadFrom::Cluster(&cluster);
+    let mirrored = Mirrored::of_images(names.join(", "), images, Vec::new(), &args.access, from, now).await?;
+    let with = VerifiedWith { access: &args.access, layers: args.layers, now };
+    let comparison = verified(ui, &mirrored, &with).await;
+    comparison.print(ui, args.output)?;
+    comparison.outcome()
+}

@@ -1,0 +1,148 @@
+//! Carries out the copies of plans.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use imgop_copier::{Copier, DestinationId, Item, Journal, Options, Progress, Root, SourceId, Target as To};
+use imgop_core::api::Overwrite;
+use imgop_core::copy::{Copy, Plan, Route, made_index};
+use imgop_registry::reference::Repository;
+use imgop_registry::{Account, RepositoryClient};
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::journal;
+use super::report::Reports;
+use crate::cli_error::CliError;
+use crate::output::Ui;
+use crate::output::text::{bytes, count};
+use crate::preview::inspect::Looked;
+use crate::preview::targets::Target;
+
+/// How often it is said how far the copies are.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// Indexes that are made at a time.
+const MADE_AT_ONCE: usize = 8;
+
+/// What is to be copied of a target.
+pub struct Planned {
+    pub target: Target,
+    pub looked: Looked,
+    pub plan: Plan,
+    /// The number of its report.
+    pub report: usize,
+}
+
+/// The repositories of a copier, each once.
+#[derive(Default)]
+struct Repositories {
+    sources: HashMap<(Repository, Account), SourceId>,
+    destinations: HashMap<(Repository, Account), DestinationId>,
+}
+
+/// A copy that has begun, and the number of its report.
+type Begun<'a> = (usize, &'a Copy);
+
+/// Copies what is planned, and reports each tag as soon as it has ended.
+pub async fn copy(ui: Ui, planned: &[Planned], reports: &mut Reports) -> Result<Arc<Progress>, CliError> {
+    let journal = match journal::file(|name| std::env::var_os(name)) {
+        Some(file) => Journal::of_file(&file, Timestamp::now()),
+        None => Journal::in_memory(),
+    };
+    let mut copier = Copier::new(Options::default(), journal);
+    let progress = copier.progress();
+    let (begun, items) = items(planned, &mut copier, reports).await?;
+    let (done, mut printed) = (AtomicUsize::new(0), Ok(()));
+    let mut on_end = |number: usize, _target: usize, outcome| {
+        done.fetch_add(1, Ordering::Relaxed);
+        let (report, copy) = begun[number];
+        let reported = reports.ended(report, copy, outcome);
+        if printed.is_ok() {
+            printed = reported;
+        }
+    };
+    tokio::select! {
+        () = copier.run(&items, &mut on_end) => {}
+        () = say(ui, &progress, &done, items.len()) => {}
+    }
+    printed.map(|()| progress)
+}
+
+/// Returns the items of all copies. An index that cannot be made is reported as failed.
+async fn items<'a>(
+    planned: &'a [Planned],
+    copier: &mut Copier,
+    reports: &mut Reports,
+) -> Result<(Vec<Begun<'a>>, Vec<Item>), CliError> {
+    let mut repositories = Repositories::default();
+    let (mut begun, mut items) = (Vec::new(), Vec::new());
+    for Planned { target, looked, plan, report } in planned {
+        let (Some(route), Some(pushed_to)) = (looked.sides.route(&target.request), &looked.sides.destination)
+        else {
+            continue;
+        };
+        let source = repositories.source(copier, &looked.sides.source);
+        let destination = repositories.destination(copier, pushed_to, looked.observed.destination_is_new);
+        let roots = futures::stream::iter(plan.copies())
+            .map(|copy| async move { (copy, root(route, target, copy).await) })
+            .buffered(MADE_AT_ONCE);
+        let mut roots = pin!(roots);
+        while let Some((copy, root)) = roots.next().await {
+            match root {
+                Ok(root) => {
+                    begun.push((*report, copy));
+                    items.push(item(target, copy, root, (source, destination)));
+                }
+                Err(why) => reports.failed(*report, copy, &why)?,
+            }
+        }
+    }
+    Ok((begun, items))
+}
+
+impl Repositories {
+    fn source(&mut self, copier: &mut Copier, client: &RepositoryClient) -> SourceId {
+        let key = (client.repository().clone(), client.account());
+        *self.sources.entry(key).or_insert_with(|| copier.add_source(client.clone()))
+    }
+
+    fn destination(&mut self, copier: &mut Copier, client: &RepositoryClient, is_new: bool) -> DestinationId {
+        let key = (client.repository().clone(), client.account());
+        *self.destinations.entry(key).or_insert_with(|| copier.add_destination(client.clone(), is_new))
+    }
+}
+
+/// Returns what is copied of a tag: what was read already, an index that is made here, or what the source has.
+async fn root(route: Route<'_>, target: &Target, copy: &Copy) -> Result<Root, String> {
+    let Some(made) = &copy.made_of else {
+        let read = target.known.read_ahead.as_ref().and_then(|read| read.get(&copy.digest));
+        return Ok(read.map_or_else(|| Root::Digest(copy.digest.clone()), Root::Manifest));
+    };
+    match made_index(route, copy, made).await {
+        Ok(index) => index.map(Root::Manifest),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn item(target: &Target, copy: &Copy, root: Root, (source, destination): (SourceId, DestinationId)) -> Item {
+    let to = To {
+        destination,
+        tag: Some(copy.destination_tag.clone()),
+        keeps_existing: target.request.overwrite == Overwrite::IfMissing,
+    };
+    Item { source, root, targets: vec![to] }
+}
+
+/// Says again and again how far it is, on a terminal.
+async fn say(ui: Ui, progress: &Progress, done: &AtomicUsize, all: usize) {
+    loop {
+        sleep(INTERVAL).await;
+        let done = done.load(Ordering::Relaxed);
+        let (read, sent) = (bytes(progress.read_bytes()), bytes(progress.sent_bytes()));
+        ui.progress(&format!("{done} of {} copied; {read} read, {sent} sent", count(all, "tag")));
+    }
+}

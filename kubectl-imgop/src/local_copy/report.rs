@@ -1,0 +1,243 @@
+//! What became of each tag: a line for each on stdout as soon as it is known, or one document at the end.
+
+use imgop_copier::{Copied, CopyError, Progress};
+use imgop_core::copy::{Copy, CopyRequest, Plan, PlannedTag, TagAction};
+use imgop_registry::reference::{Digest, Tag};
+use serde::Serialize;
+
+use crate::cli_error::{CliError, Outcome};
+use crate::output::Ui;
+use crate::output::documents::{ObjectFormat, json, yaml};
+use crate::output::text::{bytes, count};
+
+/// The version of the document that `-o json` prints: its fields only ever become more.
+const API_VERSION: &str = "imgop.copy/v1";
+
+/// The document.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    copies: &'a [Report],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer: Option<Transfer>,
+}
+
+/// What became of the tags of one source and destination.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    source: String,
+    destination: String,
+    tags: Vec<TagResult>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TagResult {
+    tag: String,
+    destination_tag: String,
+    result: TagOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// What became of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum TagOutcome {
+    Copied,
+    WouldCopy,
+    UpToDate,
+    Kept,
+    Waits,
+    Failed,
+}
+
+/// How much was moved.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Transfer {
+    sent_bytes: u64,
+    resumed_bytes: u64,
+    sent_blobs: u64,
+    mounted_blobs: u64,
+}
+
+/// What became of all tags.
+pub struct Reports {
+    ui: Ui,
+    format: Option<ObjectFormat>,
+    all: Vec<Report>,
+    transfer: Option<Transfer>,
+}
+
+impl TagOutcome {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::WouldCopy => "would be copied",
+            Self::UpToDate => "is up to date",
+            Self::Kept => "kept with other content",
+            Self::Waits => "waits until it is old enough",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Report {
+    /// Returns a report without tags.
+    pub fn new(request: &CopyRequest) -> Self {
+        let (source, destination) = (request.source.to_string(), request.destination.to_string());
+        Self { source, destination, tags: Vec::new() }
+    }
+
+    fn add(
+        &mut self,
+        source: &str,
+        tag: &Tag,
+        result: TagOutcome,
+        digest: Option<Digest>,
+        reason: Option<String>,
+    ) {
+        let (tag, destination_tag) = (source.to_owned(), tag.to_string());
+        self.tags.push(TagResult { tag, destination_tag, result, digest, reason });
+    }
+}
+
+impl Reports {
+    /// Returns that nothing is known yet.
+    pub fn new(ui: Ui, format: Option<ObjectFormat>) -> Self {
+        Self { ui, format, all: Vec::new(), transfer: None }
+    }
+
+    /// Keeps a report. Returns its number.
+    pub fn keep(&mut self, report: Report) -> usize {
+        self.all.push(report);
+        self.all.len() - 1
+    }
+
+    /// Adds the tags of a plan for which nothing is copied.
+    pub fn add_untouched(&self, report: &mut Report, plan: &Plan) -> Result<(), CliError> {
+        for PlannedTag { source_ref, destination_tag, action, .. } in &plan.tags {
+            let (result, reason) = match action {
+                TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait => continue,
+                TagAction::UpToDate | TagAction::AlreadySynced => (TagOutcome::UpToDate, None),
+                TagAction::Keep => (TagOutcome::Kept, None),
+                TagAction::Young(_) => (TagOutcome::Waits, None),
+                TagAction::BackOff(failure) | TagAction::RetryLater(failure) => {
+                    (TagOutcome::Failed, Some(failure.message.clone()))
+                }
+            };
+            report.add(&source_ref.to_string(), destination_tag, result, None, reason);
+            self.print_last(report)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a tag that a dry run leaves alone.
+    pub fn would_copy(&self, report: &mut Report, copy: &Copy) -> Result<(), CliError> {
+        let digest = Some(copy.digest.clone());
+        let source = copy.source_ref.to_string();
+        report.add(&source, &copy.destination_tag, TagOutcome::WouldCopy, digest, None);
+        self.print_last(report)
+    }
+
+    /// Adds a tag whose copy has ended.
+    pub fn ended(
+        &mut self,
+        report: usize,
+        copy: &Copy,
+        outcome: Result<Copied, CopyError>,
+    ) -> Result<(), CliError> {
+        let (result, digest) = match outcome {
+            Ok(Copied::Done(digest)) => (TagOutcome::Copied, digest),
+            Ok(Copied::Kept(digest)) => (TagOutcome::Kept, digest),
+            Err(error) => return self.failed(report, copy, &error.to_string()),
+        };
+        self.add(report, copy, result, Some(digest), None)
+    }
+
+    /// Adds a tag that could not be copied.
+    pub fn failed(&mut self, report: usize, copy: &Copy, why: &str) -> Result<(), CliError> {
+        self.add(report, copy, TagOutcome::Failed, None, Some(why.to_owned()))
+    }
+
+    fn add(
+        &mut self,
+        report: usize,
+        copy: &Copy,
+        result: TagOutcome,
+        digest: Option<Digest>,
+        reason: Option<String>,
+    ) -> Result<(), CliError> {
+        let Some(report) = self.all.get_mut(report) else { return Ok(()) };
+        report.add(&copy.source_ref.to_string(), &copy.destination_tag, result, digest, reason);
+        let (ui, format) = (self.ui, self.format);
+        print_last(ui, format, report)
+    }
+
+    fn print_last(&self, report: &Report) -> Result<(), CliError> {
+        print_last(self.ui, self.format, report)
+    }
+
+    /// Adds what was moved.
+    pub fn count(&mut self, progress: &Progress) {
+        self.transfer = Some(Transfer {
+            sent_bytes: progress.sent_bytes(),
+            resumed_bytes: progress.resumed_bytes(),
+            sent_blobs: progress.sent_blobs(),
+            mounted_blobs: progress.mounted_blobs(),
+        });
+    }
+
+    /// Prints the document, or a last line for people, and returns how all ended.
+    pub fn end(&self) -> Result<Outcome, CliError> {
+        let document = Document { api_version: API_VERSION, copies: &self.all, transfer: self.transfer };
+        match self.format {
+            Some(ObjectFormat::Json) => self.ui.data(&json(&document)?)?,
+            Some(ObjectFormat::Yaml) => self.ui.data(&yaml(&document)?)?,
+            Some(ObjectFormat::Name) => {}
+            None => self.sum_up(),
+        }
+        Ok(if self.number_of(TagOutcome::Failed) > 0 { Outcome::NotReady } else { Outcome::Done })
+    }
+
+    fn number_of(&self, result: TagOutcome) -> usize {
+        self.all.iter().flat_map(|report| &report.tags).filter(|tag| tag.result == result).count()
+    }
+
+    fn sum_up(&self) {
+        let Some(Transfer { sent_bytes, sent_blobs, mounted_blobs, .. }) = self.transfer else { return };
+        let number = |blobs: u64| count(usize::try_from(blobs).unwrap_or(usize::MAX), "blob");
+        let (copied, failed) = (self.number_of(TagOutcome::Copied), self.number_of(TagOutcome::Failed));
+        let mut text =
+            format!("{} copied: {} sent in {}", count(copied, "tag"), bytes(sent_bytes), number(sent_blobs));
+        if mounted_blobs > 0 {
+            text = format!("{text}, {} mounted", number(mounted_blobs));
+        }
+        if failed > 0 {
+            text = format!("{text}; {} failed", count(failed, "tag"));
+        }
+        self.ui.note(&text);
+    }
+}
+
+/// Prints the line of the last tag, and why it failed.
+fn print_last(ui: Ui, format: Option<ObjectFormat>, report: &Report) -> Result<(), CliError> {
+    let Some(TagResult { destination_tag, result, reason, .. }) = report.tags.last() else { return Ok(()) };
+    let reference = format!("{}:{destination_tag}", report.destination);
+    if *result == TagOutcome::Failed {
+        let why = reason.as_deref().unwrap_or_default();
+        ui.error_of_several(&CliError::failed(format!("{reference}: {why}")));
+    }
+    match format {
+        None => ui.data(&format!("{reference} {}", result.words())),
+        Some(ObjectFormat::Name) if matches!(result, TagOutcome::Copied | TagOutcome::WouldCopy) => {
+            ui.data(&reference)
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,79 @@
+//! What WorkloadMirrors see and make of it, read with the user's own rights, and planned by the code that the agent runs.
+//!
+//! ```text
+//! seen      pods, templates, nodes and Images of the cluster
+//! rows      what becomes of each image, for people and programs
+//! ```
+
+mod owners;
+pub mod rows;
+pub mod seen;
+
+use imgop_core::api::{Image, WorkloadMirror};
+use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use seen::Seen;
+
+/// Returns the Images that a mirror becomes.
+pub async fn images(
+    mirror: &WorkloadMirror,
+    cluster: Result<&Cluster, String>,
+) -> Result<Vec<Image>, CliError> {
+    let cluster = cluster.map_err(|why| {
+        let name = mirror.name_any();
+        CliError::failed(format!("WorkloadMirror {name}: what workloads use is in the cluster: {why}"))
+    })?;
+    Mirrored::read(mirror, cluster).await.map(|mirrored| mirrored.images())
+}
+
+/// A WorkloadMirror with what it sees.
+pub struct Mirrored {
+    /// Its name.
+    pub name: String,
+    /// Its spec, read.
+    pub request: WorkloadRequest,
+    /// What it sees, as far as the user may see it.
+    pub seen: Seen,
+}
+
+impl Mirrored {
+    /// Reads what a mirror sees.
+    pub async fn read(mirror: &WorkloadMirror, cluster: &Cluster) -> Result<Self, CliError> {
+        let name = mirror.name_any();
+        let namespace = mirror.namespace().unwrap_or_else(|| cluster.namespace.clone());
+        let request = WorkloadRequest::parse(&mirror.spec, &namespace)
+            .map_err(|error| CliError::failed(format!("WorkloadMirror {name}: {error}")))?;
+        let seen = Seen::read(cluster, &name, &namespace, &request).await?;
+        Ok(Self { name, request, seen })
+    }
+
+    /// Returns what is to be done.
+    pub fn plan(&self) -> Plan<'_> {
+        let situation = Situation {
+            mirror: &self.name,
+            used: &self.seen.used,
+            is_complete: self.seen.unseen.is_empty(),
+            children: &self.seen.children,
+            found: &[],
+            targets: &self.seen.targets,
+            node_platforms: &self.seen.node_platforms,
+            architectures: &self.seen.architectures,
+            now: Timestamp::now(),
+        };
+        plan(&self.request, &situation)
+    }
+
+    /// Returns the Images that it is to become.
+    pub fn images(&self) -> Vec<Image> {
+        let image = |child: &imgop_core::workloads::PlannedChild| {
+            let mut image = Image::new(&child.name, self.request.image_spec(child));
+            image.metadata.namespace = Some(self.seen.namespace.clone());
+            image
+        };
+        self.plan().children.iter().map(image).collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! What becomes of each image that workloads use.
+
+use imgop_core::api::conditions::{READY, find};
+use imgop_core::api::{Image, ImageStatus};
+use imgop_core::selection::SourceRef;
+use imgop_core::workloads::{ImageUser, NotMirrored, Outcome, Plan, Use};
+use imgop_registry::reference::{Digest, Repository};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Mirrored;
+
+/// The version of the document.
+const API_VERSION: &str = "imgop.workloads/v1";
+
+/// What WorkloadMirrors make of what workloads use.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.workloads/v1")]
+#[serde(rename_all = "camelCase")]
+pub struct UsedImages {
+    /// The version of the document.
+    api_version: &'static str,
+    /// Each image and each tag that it becomes, sorted.
+    pub images: Vec<Row>,
+}
+
+/// An image that workloads use, and one tag that it becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The WorkloadMirror.
+    pub mirror: String,
+    /// The image, as it is named.
+    pub image: String,
+    /// What pods report that they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub digest: Option<Digest>,
+    /// Who uses it, as namespace/kind/name.
+    pub used_by: Vec<String>,
+    /// The reference at the destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// What became of it.
+    pub state: State,
+    /// Why it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The agent has found it at the destination.
+    Synced,
+    /// An Image is to copy it.
+    Copying,
+    /// It could not be copied.
+    Failed,
+    /// No Image copies it yet.
+    Planned,
+    /// It waits until a pod reports what it runs.
+    Waiting,
+    /// It is not mirrored on purpose.
+    Excluded,
+    /// It cannot be mirrored.
+    Refused,
+}
+
+impl State {
+    /// Returns it as tables have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Copying => "copying",
+            Self::Failed => "failed",
+            Self::Planned => "planned",
+            Self::Waiting => "waiting",
+            Self::Excluded => "excluded",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl UsedImages {
+    /// Returns the document of these rows.
+    pub fn new(images: Vec<Row>) -> Self {
+        Self { api_version: API_VERSION, images }
+    }
+}
+
+impl Mirrored {
+    /// Returns what becomes of each image.
+    pub fn rows(&self, plan: &Plan<'_>) -> Vec<Row> {
+        plan.uses.iter().flat_map(|one| self.rows_of(one, plan)).collect()
+    }
+
+    fn rows_of(&self, one: &Use<'_>, plan: &Plan<'_>) -> Vec<Row> {
+        let row = |destination: Option<String>, state: State, why_not: Option<String>| Row {
+            mirror: self.name.clone(),
+            image: one.image.reference.to_string(),
+            digest: one.image.digest.clone(),
+            used_by: users(one),
+            destination,
+            state,
+            why_not,
+        };
+        match &one.outcome {
+            Outcome::NotMirrored(why) => vec![row(None, state_of(why), Some(why.to_string()))],
+            Outcome::Mirrored(places) => {
+                let places = places.iter().map(|(place, what)| {
+                    let (state, why_not) = self.state(place, what, plan);
+                    let tag = what.name().map(ToString::to_string).unwrap_or_default();
+                    row(Some(format!("{place}:{tag}")), state, why_not)
+                });
+                places.collect()
+            }
+        }
+    }
+
+    /// Returns what the Image says that copies a tag.
+    fn state(&self, place: &Repository, what: &SourceRef, plan: &Plan<'_>) -> (State, Option<String>) {
+        let copies =
+            plan.children.iter().find(|child| child.destination == *place && child.tags.contains(what));
+        let image = copies.and_then(|child| self.seen.images.get(&child.name));
+        match image.filter(|image| image.spec.source.tags.contains(&what.to_string())) {
+            Some(image) => of_image(image, what),
+            None => (State::Planned, None),
+        }
+    }
+}
+
+fn of_image(image: &Image, what: &SourceRef) -> (State, Option<String>) {
+    let Some(status) = &image.status else { return (State::Copying, None) };
+    let is_current = status.observed_generation == image.metadata.generation;
+    let failure = status.failures.iter().find(|failure| names(what, &failure.tag));
+    if let Some(failure) = failure.filter(|_| is_current) {
+        return (State::Failed, Some(failure.message.clone()));
+    }
+    let ready = find(&status.conditions, READY);
+    let is_there = ready.is_some_and(|ready| ready.status == "True") || all_others_failed(status);
+    match (is_current && is_there, ready) {
+        (true, _) => (State::Synced, None),
+        (false, Some(ready)) if is_current => (State::Copying, Some(ready.message.clone())),
+        (false, _) => (State::Copying, None),
+    }
+}
+
+/// Whether each tag that is not there has failed and is named: then all the others are there.
+fn all_others_failed(status: &ImageStatus) -> bool {
+    let named = u32::try_from(status.failures.len()).unwrap_or(u32::MAX);
+    status
+        .counts
+        .is_some_and(|counts| counts.failed == named && counts.synced + counts.failed == counts.matched)
+}
+
+/// Whether a status means this by a tag.
+fn names(what: &SourceRef, tag: &str) -> bool {
+    what.to_string() == tag || what.name().is_some_and(|name| name.as_str() == tag)
+}
+
+fn state_of(why: &NotMirrored) -> State {
+    match why {
+        NotMirrored::Excluded(_) | NotMirrored::OnPullFailure => State::Excluded,
+        NotMirrored::WaitingForDigest => State::Waiting,
+        NotMirrored::Unplaced(_) | NotMirrored::Contested { .. } | NotMirrored::TooManyImages(_) => {
+            State::Refused
+        }
+    }
+}
+
+/// Returns who uses an image, each workload once.
+fn users(one: &Use<'_>) -> Vec<String> {
+    let user = |user: &ImageUser| format!("{}/{}/{}", user.namespace, user.kind.to_lowercase(), user.name);
+    let mut users: Vec<String> = one.image.users.keys().map(user).collect();
+    users.sort();
+    users.dedup();
+    users
+}

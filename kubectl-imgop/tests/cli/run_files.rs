@@ -1,0 +1,101 @@
+//! `run -f`: the Images of files, copied by this process.
+
+use imgop_fakes::{Background, Graph, StoringRegistry};
+use serde_json::Value;
+
+use crate::program::{Program, Run};
+
+struct Case {
+    source: Background<StoringRegistry>,
+    destination: Background<StoringRegistry>,
+    program: Program,
+}
+
+impl Case {
+    /// `one` and `two` have an image each, which share a layer.
+    fn new() -> Self {
+        let start = || Background::of(StoringRegistry::start());
+        let case = Self { source: start(), destination: start(), program: Program::new() };
+        for path in ["one", "two"] {
+            let mut graph = Graph::default();
+            let config = graph.blob(format!(r#"{{"of":"{path}"}}"#));
+            let layer = graph.blob("shared by both");
+            let image = graph.oci_image(&config, &[layer]);
+            for blob in graph.blobs {
+                case.source.hold_blob(path, blob);
+            }
+            case.source.hold_manifest(path, &["1.0"], &image.media_type, image.bytes);
+        }
+        case
+    }
+
+    fn image(&self, path: &str, more: &str) -> String {
+        let (source, destination) = (self.source.address, self.destination.address);
+        format!(
+            "apiVersion: skopeo.io/v1alpha1\nkind: Image\nmetadata: {{name: {path}}}\nspec:\n  {more}\n  mode: OneShot\n  \
+             source: {{name: \"{source}/{path}\", version: \"1.0\"}}\n  destination: {{name: \"{destination}/mirror/{path}\"}}\n---\n"
+        )
+    }
+
+    fn run(&self, text: &str, flags: &str) -> Run {
+        let file = self.program.file("images.yaml", text);
+        self.program.run(&format!("run -f {} {flags}", file.display()))
+    }
+}
+
+#[test]
+fn all_images_of_a_file_are_copied_and_a_layer_of_several_is_mounted() {
+    let case = Case::new();
+    let text = [case.image("one", ""), case.image("two", "")].concat();
+    let dry = case.run(&text, "--dry-run");
+    assert_eq!((dry.code, dry.stdout.matches("would be copied").count()), (0, 2), "{}", dry.stderr);
+    assert_eq!(case.destination.count("P"), 0);
+    let run = case.run(&text, "");
+    assert_eq!((run.code, run.stdout.lines().count()), (0, 2), "{}", run.stderr);
+    for path in ["mirror/one", "mirror/two"] {
+        assert!(case.destination.manifests(path).contains_key("1.0"), "{path}");
+    }
+    assert!(run.stderr.contains("2 tags copied") && run.stderr.contains("1 blob mounted"), "{}", run.stderr);
+    let read = case.source.asked().iter().filter(|asked| asked.line.contains("/blobs/")).count();
+    assert_eq!(read, 3, "two configurations, and the layer once");
+}
+
+#[test]
+fn what_fails_for_one_image_does_not_keep_the_others() {
+    let case = Case::new();
+    let text = [case.image("absent", ""), case.image("two", "")].concat();
+    let run = case.run(&text, "-o json");
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("absent: "), "{}", run.stderr);
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["copies"][0]["tags"][0]["result"], "copied");
+}
+
+#[test]
+fn a_suspended_image_is_left_out_and_an_image_builder_is_said_not_to_be_built_here() {
+    let case = Case::new();
+    let suspended = case.run(&case.image("one", "suspend: true"), "");
+    assert_eq!((suspended.code, suspended.stdout.as_str()), (0, ""));
+    assert!(suspended.stderr.contains("one is suspended"), "{}", suspended.stderr);
+    let builder = "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {name: app}\nspec: {source: \"FROM scratch\", \
+                   architecture: amd64, image: {name: r.example.com/a/app, version: v1}}\n";
+    let run = case.run(builder, "");
+    assert!(
+        run.code == 1 && run.stderr.contains("ImageBuilder app: images are built in a cluster"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_inventory_is_copied_as_the_images_that_it_becomes() {
+    let case = Case::new();
+    let (source, destination) = (case.source.address, case.destination.address);
+    let mirror = format!(
+        "apiVersion: skopeo.io/v1alpha1\nkind: ImageMirror\nmetadata: {{name: all}}\nspec:\n  entries:\n  - source: \
+         {source}/one\n    tags: [\"1.0\"]\n    targetName: one\n  targets:\n  - repository: {destination}/mirror\n    default: true\n"
+    );
+    let run = case.run(&mirror, "");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.stdout.matches(" copied").count(), 1, "{}", run.stdout);
+}

@@ -1,0 +1,121 @@
+//! `kubectl imgop workloads`, against a scripted API server.
+
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{FakeCluster, list, refused};
+
+const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn mirror(spec: Value) -> Value {
+    let mut spec = spec;
+    spec["destination"] = json!({ "repository": "registry.corp/mirror", "prefix": "$registry" });
+    json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror",
+        "metadata": { "name": "cluster", "namespace": "ci" }, "spec": spec })
+}
+
+fn pod(name: &str, owner: Option<&str>, image: &str, image_id: &str) -> Value {
+    let owner = owner.map(|uid| json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-7", "uid": uid, "controller": true }]));
+    json!({ "metadata": { "name": name, "namespace": "ci", "ownerReferences": owner.unwrap_or(json!([])) },
+        "spec": { "nodeName": "node-1", "containers": [{ "name": "main", "image": image }] },
+        "status": { "phase": "Running", "startTime": "2026-01-01T00:00:00Z",
+            "containerStatuses": [{ "name": "main", "imageID": image_id, "state": {} }] } })
+}
+
+/// A cluster with a Deployment, a pod of it, and a pod that nothing made.
+fn cluster(spec: Value) -> FakeCluster {
+    FakeCluster::with_builders(move |request| match request {
+        request if request.contains("/workloadmirrors") => {
+            list("WorkloadMirrorList", "skopeo.io/v1alpha1", &[mirror(spec.clone())])
+        }
+        request if request.contains("/deployments") => {
+            let template =
+                json!({ "spec": { "containers": [{ "name": "main", "image": "quay.io/a/web:1" }] } });
+            list(
+                "DeploymentList",
+                "apps/v1",
+                &[json!({ "metadata": { "name": "web", "namespace": "ci", "uid": "d" },
+                "spec": { "template": template } })],
+            )
+        }
+        request if request.contains("/replicasets") => {
+            let owner = json!([{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true }]);
+            list(
+                "ReplicaSetList",
+                "apps/v1",
+                &[json!({ "metadata": { "name": "web-7", "namespace": "ci", "uid": "r",
+                "ownerReferences": owner } })],
+            )
+        }
+        request if request.contains("/pods") => list(
+            "PodList",
+            "v1",
+            &[
+                pod("web-7-x", Some("r"), "quay.io/a/web:1", &format!("quay.io/a/web@{DIGEST}")),
+                pod("tool", None, "registry.corp/mirror/tool:2", ""),
+                pod("db", None, "postgres", ""),
+            ],
+        ),
+        request if request.contains("/cronjobs") => refused(403, "Forbidden", "cronjobs.batch is forbidden"),
+        _ => list("List", "v1", &[]),
+    })
+}
+
+/// Fails unless the lines of a run have these words one after the other, each line in its turn.
+fn assert_rows(text: &str, rows: &[&[&str]]) {
+    let mut lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    for row in rows {
+        let found = lines.any(|line| line.windows(row.len()).any(|words| words == *row));
+        assert!(found, "{row:?} in its place: {text}");
+    }
+}
+
+#[test]
+fn what_workloads_use_is_listed_with_who_uses_it_where_it_goes_and_why_not() {
+    let run = cluster(json!({})).program.run("workloads list");
+    assert_eq!(run.code, 0, "{run}");
+    assert_rows(
+        &run.stdout,
+        &[
+            &["IMAGE", "USED-BY", "DESTINATION", "STATE", "WHY-NOT"],
+            &["ci/pod/db", "registry.corp/mirror/docker.io/library/postgres:latest", "planned"],
+            // Named by the template, and run by a pod.
+            &["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", "planned"],
+            &["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", "planned"],
+            &["ci/pod/tool", "<none>", "excluded"],
+        ],
+    );
+    assert!(run.stderr.contains("cluster: you may not list cronjobs in ci; the agent may see more"), "{run}");
+}
+
+#[test]
+fn the_plan_shows_the_images_that_are_to_be_made_and_what_waits() {
+    let spec = json!({ "digests": { "use": "Running", "ignoreTags": [] } });
+    let run = cluster(spec).program.run("workloads plan");
+    assert_eq!(run.code, 0, "{run}");
+    assert_rows(&run.stdout, &[&["quay.io/a/web", "registry.corp/mirror/quay.io/a/web"]]);
+    let summary = "cluster: 3 workloads with 3 pods use 3 images, which become 1 tag in 1 repository (1 by digest, \
+                   1 excluded, 1 waiting for their digest).";
+    assert!(run.stdout.contains(summary), "{run}");
+}
+
+#[test]
+fn an_image_is_described_with_all_that_use_it() {
+    let cluster = cluster(json!({}));
+    let run = cluster.program.run("workloads describe quay.io/a/web:1");
+    for words in ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", DIGEST] {
+        assert!(run.code == 0 && run.stdout.contains(words), "{run}");
+    }
+    let other = cluster.program.run("workloads describe quay.io/a/other:1");
+    assert!(other.code == 1 && other.stderr.contains("uses quay.io/a/other:1"), "{other}");
+}
+
+#[test]
+fn used_images_are_a_document_for_programs() {
+    let run = cluster(json!({})).program.run("workloads list -o json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["apiVersion"], "imgop.workloads/v1");
+    let images = document["images"].as_array().unwrap();
+    let of_pod = images.iter().find(|image| image["digest"] == DIGEST).unwrap();
+    assert_eq!(of_pod["usedBy"], json!(["ci/deployment/web"]));
+    assert_eq!(of_pod["state"], "planned");
+}
