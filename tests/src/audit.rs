@@ -87,3 +87,21 @@ pub fn writes(log: &Path, user: &str, from: u64) -> anyhow::Result<BTreeMap<(Str
     }
     Ok(writes)
 }
+
+/// How often a user has written or deleted an object of a resource itself, not its status, from a mark on.
+pub fn writes_of(log: &Path, user: &str, resource: &str, from: u64) -> anyhow::Result<usize> {
+    let mut file = std::fs::File::open(log).with_context(|| format!("no audit log {}", log.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is_write = |event: &Value| {
+        let (verb, object) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
+        ["create", "update", "patch", "delete"].contains(&verb)
+            && object["resource"] == resource
+            && object["subresource"].is_null()
+            && event["user"]["username"] == user
+            && event["stage"] == "ResponseComplete"
+    };
+    Ok(events.filter(is_write).count())
+}

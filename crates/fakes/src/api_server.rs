@@ -2,7 +2,7 @@
 //! and lists that a test hands in, writes that are accepted and recorded, and failures on demand. It
 //! stores no write, serves no watch and checks no right but where a test scripts that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
@@ -40,10 +40,14 @@ impl Failure {
 struct State {
     requests: Vec<Request>,
     failures: Vec<Failure>,
+    /// By method and the last part of the path.
+    answers: HashMap<(String, String), Value>,
     /// By path.
     objects: HashMap<String, Value>,
     /// Items by the last part of the path: `jobs`.
     lists: HashMap<String, Vec<Value>>,
+    /// Which groups have rights in which namespaces.
+    granted: HashSet<(String, String)>,
 }
 
 impl ApiServer {
@@ -77,6 +81,16 @@ impl ApiServer {
         change(self.state().lists.entry(resource.to_owned()).or_default());
     }
 
+    /// Lets a group have whatever right is asked for in a namespace, or no longer.
+    pub fn grant(&self, group: &str, namespace: &str, has: bool) {
+        let (mut state, right) = (self.state(), (group.to_owned(), namespace.to_owned()));
+        if has {
+            state.granted.insert(right)
+        } else {
+            state.granted.remove(&right)
+        };
+    }
+
     /// Lets all requests of this method fail as those to an overloaded API server, or no longer fail.
     pub fn fail(&self, method: &str, fails: bool) {
         self.state().failures.retain(|failure| failure.method != method);
@@ -94,6 +108,11 @@ impl ApiServer {
     pub fn fail_from(&self, first: usize, method: &str, path_end: &str, status: u16, message: &str) {
         let (method, path_end, message) = (method.to_owned(), path_end.to_owned(), message.to_owned());
         self.state().failures.push(Failure { method, path_end, first, status, message });
+    }
+
+    /// Answers requests of this method to the object of this name with what the object is then.
+    pub fn answer_with(&self, method: &str, name: &str, object: Value) {
+        self.state().answers.insert((method.to_owned(), name.to_owned()), object);
     }
 
     /// Returns the bodies of all requests with this method, in order.
@@ -134,7 +153,11 @@ impl State {
         if let Some(failure) = self.failures.iter().find(fails) {
             return refusal(failure.status, &failure.message);
         }
-        match (method.as_str(), path.rsplit('/').next().unwrap_or_default()) {
+        let last_part = path.rsplit('/').next().unwrap_or_default();
+        if let Some(answer) = self.answers.get(&(method.clone(), last_part.to_owned())) {
+            return (200, answer.clone());
+        }
+        match (method.as_str(), last_part) {
             ("GET", resource) => match self.objects.get(path) {
                 Some(object) => (200, object.clone()),
                 None if is_list(path) => (200, self.list(resource)),
@@ -142,6 +165,17 @@ impl State {
             },
             ("POST", "selfsubjectaccessreviews") => {
                 body["status"] = json!({ "allowed": true });
+                (201, body)
+            }
+            ("POST", "subjectaccessreviews") => {
+                let namespace = body["spec"]["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
+                let groups = body["spec"]["groups"].as_array().into_iter().flatten();
+                let has_right = |group: &Value| {
+                    let group = group.as_str().unwrap_or_default().to_owned();
+                    self.granted.contains(&(group, namespace.to_owned()))
+                };
+                let allowed = groups.into_iter().any(has_right);
+                body["status"] = json!({ "allowed": allowed });
                 (201, body)
             }
             ("PATCH", "status") => match path.strip_suffix("/status").and_then(|of| self.objects.get(of)) {

@@ -1,31 +1,32 @@
-//! AWS, as far as a token of ECR needs it: STS `AssumeRoleWithWebIdentity`, the agent of EKS Pod Identity,
-//! and `GetAuthorizationToken` of ECR and ECR Public. It checks signatures as AWS does.
+//! AWS, as far as ECR needs it: STS `AssumeRoleWithWebIdentity` and `AssumeRole`, the agent of EKS Pod Identity,
+//! `GetAuthorizationToken` of ECR and ECR Public, and the repositories of ECR. It checks signatures as AWS does.
+
+mod repositories;
+mod signature;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{ScriptedRegistry, Seen, json, reply};
+pub use repositories::EcrRepository;
+use repositories::Repositories;
+use signature::signer;
 
-/// Access keys and their secrets; temporary ones have a session token.
-const KEYS: [(&str, &str, Option<&str>); 3] = [
-    ("AKIASTATIC", "static-secret", None),
-    ("ASIAWEB", "web-secret", Some("web-session")),
-    ("ASIAPOD", "pod-secret", Some("pod-session")),
-];
+use super::{ScriptedRegistry, Seen, json, reply};
 
 /// The web identity that STS takes.
 pub const WEB_TOKEN: &str = "the-web-identity-token";
 /// The token that the pod identity agent wants.
 pub const POD_TOKEN: &str = "the-pod-identity-token";
+
+/// The role that may be assumed by whoever has a key.
+pub const ROLE: &str = "arn:aws:iam::222222222222:role/ecr-admin";
 
 /// AWS on a port of its own, under one address for all of its services.
 pub struct FakeAws {
@@ -44,6 +45,7 @@ struct State {
     asked_sts: AtomicUsize,
     /// When the next token ends.
     expires_at: Mutex<Timestamp>,
+    repositories: Mutex<Repositories>,
 }
 
 impl FakeAws {
@@ -73,7 +75,34 @@ impl FakeAws {
 
     /// How often a token was asked for.
     pub fn tokens_asked(&self) -> usize {
-        self.server.seen().iter().filter(|seen| seen.header("x-amz-target").is_some()).count()
+        self.operations().iter().filter(|operation| *operation == "GetAuthorizationToken").count()
+    }
+
+    /// Returns the operations that ECR was asked for, in order.
+    pub fn operations(&self) -> Vec<String> {
+        let seen = self.server.seen();
+        let targets = seen.iter().filter_map(|seen| seen.header("x-amz-target"));
+        targets.filter_map(|target| Some(target.split_once('.')?.1.to_owned())).collect()
+    }
+
+    /// There is this repository.
+    pub fn hold(&self, name: &str, repository: EcrRepository) {
+        self.state.repositories.lock().unwrap().hold(name, repository);
+    }
+
+    /// There is no such repository any more.
+    pub fn forget(&self, name: &str) {
+        self.state.repositories.lock().unwrap().forget(name);
+    }
+
+    /// Returns a repository.
+    pub fn repository(&self, name: &str) -> Option<EcrRepository> {
+        self.state.repositories.lock().unwrap().get(name)
+    }
+
+    /// From now on ECR answers this operation with this code; with none it does it.
+    pub fn deny(&self, operation: &str, code: Option<&str>) {
+        self.state.repositories.lock().unwrap().deny(operation, code);
     }
 }
 
@@ -105,25 +134,35 @@ fn sts(seen: &Seen, state: &State) -> Response {
     };
     assert_eq!(field("Version"), Some("2011-06-15"));
     assert!(field("RoleSessionName").is_some());
+    if field("Action") == Some("AssumeRole") {
+        return match (signer(seen, "sts"), field("RoleArn")) {
+            (Some(_), Some(ROLE)) => xml(200, assumed("AssumeRole", "ASIAROLE", "role")),
+            _ => xml(403, denied("AssumeRole", &id)),
+        };
+    }
     let wanted =
         (Some("AssumeRoleWithWebIdentity"), Some("arn:aws:iam::111111111111:role/imgop"), Some(WEB_TOKEN));
     if (field("Action"), field("RoleArn"), field("WebIdentityToken")) != wanted {
-        let error = format!(
-            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
-             <Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message>\
-             </Error><RequestId>{id}</RequestId></ErrorResponse>"
-        );
-        return xml(403, error);
+        return xml(403, denied("AssumeRoleWithWebIdentity", &id));
     }
-    xml(
-        200,
-        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-         <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAWEB</AccessKeyId>\
-         <SecretAccessKey>web-secret</SecretAccessKey><SessionToken>web-session</SessionToken>\
-         <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
-         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId><Arn>arn:aws:sts::111111111111:assumed-role/imgop/x</Arn>\
-         </AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
-            .to_owned(),
+    xml(200, assumed("AssumeRoleWithWebIdentity", "ASIAWEB", "web"))
+}
+
+fn denied(action: &str, id: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+         <Code>AccessDenied</Code><Message>Not authorized to perform sts:{action}</Message>\
+         </Error><RequestId>{id}</RequestId></ErrorResponse>"
+    )
+}
+
+fn assumed(action: &str, key: &str, of: &str) -> String {
+    format!(
+        "<{action}Response xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><{action}Result><Credentials>\
+         <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{of}-secret</SecretAccessKey>\
+         <SessionToken>{of}-session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+         <AssumedRoleUser><AssumedRoleId>AROA:x</AssumedRoleId>\
+         <Arn>arn:aws:sts::111111111111:assumed-role/imgop/x</Arn></AssumedRoleUser></{action}Result></{action}Response>"
     )
 }
 
@@ -131,19 +170,23 @@ fn sts(seen: &Seen, state: &State) -> Response {
 /// the key, and how many tokens there were before.
 fn ecr(seen: &Seen, state: &State) -> Response {
     assert_eq!(seen.line(), "POST /");
-    let (target, service) = match seen.header("x-amz-target").unwrap() {
-        "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken" => ("list", "ecr"),
-        "SpencerFrontendService.GetAuthorizationToken" => ("object", "ecr-public"),
+    assert_eq!(seen.header("content-type"), Some("application/x-amz-json-1.1"));
+    let (target, service) = match seen.header("x-amz-target").unwrap().split_once('.') {
+        Some(("AmazonEC2ContainerRegistry_V20150921", operation)) => (operation, "ecr"),
+        Some(("SpencerFrontendService", "GetAuthorizationToken")) => ("GetAuthorizationToken", "ecr-public"),
         _ => return json(400, r#"{"__type":"UnknownOperationException"}"#),
     };
-    assert_eq!(seen.header("content-type"), Some("application/x-amz-json-1.1"));
-    assert_eq!(&seen.body[..], b"{}");
     let Some((key, region)) = signer(seen, service) else {
         return json(
             400,
             r#"{"__type":"InvalidSignatureException","message":"the signature does not match"}"#,
         );
     };
+    if target != "GetAuthorizationToken" {
+        let body: Value = serde_json::from_slice(&seen.body).unwrap();
+        return state.repositories.lock().unwrap().answer(target, &key, &region, &body);
+    }
+    assert_eq!(&seen.body[..], b"{}");
     if let Some((status, body)) = state.refusal.lock().unwrap().clone() {
         return json(status, body);
     }
@@ -151,58 +194,6 @@ fn ecr(seen: &Seen, state: &State) -> Response {
     let token = STANDARD.encode(format!("AWS:{region}-{key}-{number}"));
     let end = state.expires_at.lock().unwrap().as_second();
     let data = format!(r#"{{"authorizationToken":"{token}","expiresAt":{end}.25}}"#);
-    let data = if target == "list" { format!("[{data}]") } else { data };
+    let data = if service == "ecr" { format!("[{data}]") } else { data };
     json(200, format!(r#"{{"authorizationData":{data}}}"#))
-}
-
-/// The access key and the region of a good signature (IAM User Guide, "Create a signed AWS API
-/// request").
-fn signer(seen: &Seen, service: &str) -> Option<(String, String)> {
-    let parts = seen.header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 ")?;
-    let part = |name: &str| parts.split(", ").find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-    let credential: Vec<&str> = part("Credential")?.split('/').collect();
-    let &[key, day, region, of, "aws4_request"] = credential.as_slice() else { return None };
-    let (_, secret, session) = KEYS.iter().find(|(known, _, _)| *known == key)?;
-    let date = seen.header("x-amz-date")?;
-    if of != service || seen.header("x-amz-security-token") != *session || !date.starts_with(day) {
-        return None;
-    }
-    let names = part("SignedHeaders")?;
-    let signed: Vec<&str> = names.split(';').collect();
-    let needed = ["host", "x-amz-date", "x-amz-target"];
-    let session_is_signed = session.is_none() || signed.contains(&"x-amz-security-token");
-    if !needed.iter().all(|name| signed.contains(name)) || !session_is_signed {
-        return None;
-    }
-    let header = |name: &&str| {
-        [
-            name,
-            ":",
-            seen.header(name).unwrap_or_default(),
-            "
-",
-        ]
-        .concat()
-    };
-    let headers: String = signed.iter().map(header).collect();
-    let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
-    let canonical = format!("POST\n/\n\n{headers}\n{names}\n{}", hash(&seen.body));
-    let to_sign = format!(
-        "AWS4-HMAC-SHA256\n{date}\n{day}/{region}/{service}/aws4_request\n{}",
-        hash(canonical.as_bytes())
-    );
-    let time: Timestamp = format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        &date[..4],
-        &date[4..6],
-        &date[6..8],
-        &date[9..11],
-        &date[11..13],
-        &date[13..15]
-    )
-    .parse()
-    .ok()?;
-    let signing_key = generate_signing_key(secret, SystemTime::from(time), region, service);
-    let expected = calculate_signature(signing_key, to_sign.as_bytes());
-    (part("Signature") == Some(expected.as_str())).then(|| (key.to_owned(), region.to_owned()))
 }

@@ -1,5 +1,5 @@
 //! The distribution API of a registry that is written to: manifests under tags and digests, PUT, and the
-//! mount of a blob from another repository. It accepts every PUT and mounts every blob; uploads, blobs'
+//! mount of a blob from another repository. It accepts every PUT, deletes what is there and mounts every blob; uploads, blobs'
 //! bytes and tokens are not there.
 
 use std::collections::HashMap;
@@ -27,6 +27,7 @@ struct State {
     /// Paths with the status that they are answered with.
     refuses_paths: HashMap<String, u16>,
     refuses_puts: Option<&'static str>,
+    refuses_deletions: bool,
     /// Paths with the error, a message of these words, that a PUT there is answered with.
     refuses_put_to: HashMap<String, (&'static str, &'static str)>,
     /// Paths with the number of reads that find nothing there.
@@ -80,6 +81,11 @@ impl WritableRegistry {
     /// Answers every PUT with 404 and this error.
     pub fn refuse_puts(&self, error: &'static str) {
         self.state().refuses_puts = Some(error);
+    }
+
+    /// Answers every DELETE as a registry that deletes nothing.
+    pub fn refuse_deletions(&self) {
+        self.state().refuses_deletions = true;
     }
 
     /// Answers a PUT to one path with 400 and this error, and takes it again once there is none.
@@ -178,6 +184,10 @@ impl State {
                 return reply(201, &[], "");
             }
             ("POST", _) => return reply(201, &[], ""),
+            ("DELETE", _) if self.refuses_deletions => {
+                return json(405, r#"{"errors":[{"code":"UNSUPPORTED"}]}"#);
+            }
+            ("DELETE", _) if self.holds.remove(path).is_some() => return reply(202, &[], ""),
             _ => {}
         }
         if let Some(reads @ 1..) = self.hides.get_mut(path) {

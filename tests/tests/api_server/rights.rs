@@ -36,9 +36,10 @@ struct AnyRole {
     rules: Vec<PolicyRule>,
 }
 
-/// The roles of `manifests/agent.yaml`, and what each grants.
+/// The roles of `manifests/agent.yaml` and `manifests/workloads.yaml`, and what each grants.
 fn roles() -> anyhow::Result<BTreeMap<String, BTreeSet<Right>>> {
-    let text = std::fs::read_to_string(repository_root().join("manifests/agent.yaml"))?;
+    let read = |file: &str| std::fs::read_to_string(repository_root().join("manifests").join(file));
+    let text = [read("agent.yaml")?, read("workloads.yaml")?].join("\n---\n");
     let is_role = |document: &&str| {
         ["ClusterRole", "Role"].iter().any(|kind| document.contains(&format!("\nkind: {kind}\n")))
     };
@@ -59,7 +60,7 @@ fn roles() -> anyhow::Result<BTreeMap<String, BTreeSet<Right>>> {
 }
 
 /// What the agent can do with a role.
-fn granted(role: &str) -> anyhow::Result<BTreeSet<Right>> {
+pub(crate) fn granted(role: &str) -> anyhow::Result<BTreeSet<Right>> {
     let mut rights = roles()?.remove(role).with_context(|| format!("no role {role}"))?;
     rights.retain(|(_, _, verb)| !OWN_VERBS.contains(&verb.as_str()));
     Ok(rights)
@@ -85,10 +86,17 @@ fn no_role_of_the_agent_lists_secrets_acts_for_others_or_reaches_into_pods() -> 
             let is_safe = lists
                 || (verb == "patch" && resource.ends_with("/status"))
                 || ["events", "namespaces"].contains(&resource.as_str());
+            let is_of_workloads = role == "imgop-agent-workloads";
             anyhow::ensure!(role != "imgop-agent" || is_safe && resource != "pods", "{right}");
+            anyhow::ensure!(!is_of_workloads || is_safe || is_read(resource, verb), "{right}");
         }
     }
     Ok(())
+}
+
+/// What made a pod is read by name, and what a namespace lets another see is asked for.
+fn is_read(resource: &str, verb: &str) -> bool {
+    verb == "get" && ["replicasets", "jobs"].contains(&resource) || resource == "subjectaccessreviews"
 }
 
 impl Place {
@@ -214,6 +222,12 @@ async fn copies(place: &Place) -> anyhow::Result<()> {
     place.new_job("copies", &[]).await?;
     place.apply(image("two")).await?;
     mirrored(place, "copies").await?;
+    // It says that it may see no workloads.
+    place
+        .apply(json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror",
+            "metadata": { "name": "all", "namespace": "copies" },
+            "spec": { "destination": { "repository": "127.0.0.1/mirror" } } }))
+        .await?;
     place.uses(Some("copies"), "imgop-agent-namespace").await
 }
 

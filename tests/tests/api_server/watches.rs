@@ -68,7 +68,8 @@ async fn a_real_list_of_several_pages_and_its_changes_come_pruned_and_giants_are
         api.create(&post, &config_map("fat-annotation", "x", &"y".repeat(200_000))?).await?;
         api.create(&post, &config_map("fat-data", &"x".repeat(500_000), "y")?).await?;
         let selector = Some("watched=true".to_owned());
-        let what = Watch { namespace: Some(namespace), label_selector: selector, keep: KEEP };
+        let what =
+            Watch { namespace: Some(namespace), label_selector: selector, field_selector: None, keep: KEEP };
         let mut events = Box::pin(watch::<ConfigMap>(client.clone(), what));
         let mut listed = BTreeSet::new();
         loop {

@@ -261,10 +261,11 @@ async fn a_pod_that_finds_no_node_is_given_up_and_every_right_of_the_agent_is_us
             let mut used = audit::used_rights(log, &agent)?;
             // Everybody may ask what they may do.
             used.retain(|(group, _, _)| group != "authorization.k8s.io");
-            // Those of ImageMirrors are used in api_server/rights.
+            // Those of ImageMirrors and WorkloadMirrors are used in api_server/rights.
             let of_mirrors = |(group, resource, verb): &&audit::Right| {
                 let of_images = group == "skopeo.io" && resource == "images" && verb != "list";
-                of_images || ["configmaps", "imagemirrors/status"].contains(&resource.as_str())
+                let others = ["configmaps", "imagemirrors/status", "workloadmirrors/status"];
+                of_images || others.contains(&resource.as_str())
             };
             let granted = granted_rights(&USED_ELSEWHERE)?;
             let unused: Vec<_> =
@@ -322,12 +323,20 @@ async fn lent_to_others(tenant: &Tenant) -> anyhow::Result<()> {
     is_ready.map(drop)
 }
 
-/// Roles for what is not here: Images with useAwsIRSA, builds, and Jobs with something lent.
-const USED_ELSEWHERE: [&str; 3] = ["imgop-agent-aws", "imgop-agent-builds", "imgop-agent-lent"];
+/// Roles for what is not here: Images with useAwsIRSA, builds, Jobs with something lent, and workloads that are seen.
+const USED_ELSEWHERE: [&str; 5] = [
+    "imgop-agent-aws",
+    "imgop-agent-builds",
+    "imgop-agent-lent",
+    "imgop-agent-workloads",
+    "imgop-workload-mirror",
+];
 
 /// What the roles of the agent grant, but these.
 fn granted_rights(without: &[&str]) -> anyhow::Result<BTreeSet<audit::Right>> {
-    let text = std::fs::read_to_string(imgop_tests::repository_root().join("manifests/agent.yaml"))?;
+    let manifests = imgop_tests::repository_root().join("manifests");
+    let read = |file: &str| std::fs::read_to_string(manifests.join(file));
+    let text = [read("agent.yaml")?, read("workloads.yaml")?].join("\n---\n");
     let mut rights = BTreeSet::new();
     let is_role =
         |document: &&str| document.contains("\nkind: ClusterRole\n") || document.contains("\nkind: Role\n");

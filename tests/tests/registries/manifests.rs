@@ -63,3 +63,20 @@ async fn an_index_whose_images_are_not_there_is_refused_with_the_registrys_own_c
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_tag_is_deleted_alone_and_a_registry_that_deletes_none_is_left_as_it_is() -> anyhow::Result<()> {
+    for registry in every_registry().await? {
+        let (_, client) = registry.client("manifests/deleted", &registry.access())?;
+        let image = Image::new("deleted");
+        image.push(registry, "manifests/deleted", &client, &["v1", "v2"]).await?;
+        let deleted = client.delete_tag(&"v1".parse()?).await?;
+        // docker-registry 2.8 deletes by digest alone.
+        assert_eq!(deleted, registry.program == "distribution", "{registry}");
+        let named = |tag: &str| anyhow::Ok(ManifestRef::Tag(tag.parse()?));
+        assert_eq!(client.head(&named("v1")?).await?.is_none(), deleted, "{registry}");
+        let other = client.head(&named("v2")?).await?.map(|found| found.digest);
+        assert_eq!(other, Some(image.index.digest.clone()), "{registry}");
+    }
+    Ok(())
+}

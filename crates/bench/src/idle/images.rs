@@ -109,10 +109,14 @@ impl<'a> Images<'a> {
         .await
     }
 
-    /// Makes as many Images of four tags each, of which the destination has none.
-    pub async fn make_missing(&self, count: usize) -> anyhow::Result<()> {
+    /// Makes as many Images of four tags each, of which the destination has none: of a pattern, or of these tags.
+    pub async fn make_missing(&self, count: usize, tags: &[&str]) -> anyhow::Result<()> {
         let make = |number| async move {
-            let spec = self.spec("OneShot", &repository(number), &format!("bench/missing-{number}"));
+            let mut spec = self.spec("OneShot", &repository(number), &format!("bench/missing-{number}"));
+            if !tags.is_empty() {
+                spec["source"]["tags"] = json!(tags);
+                spec["source"].as_object_mut().context("no source")?.remove("version");
+            }
             self.create(number, &spec).await
         };
         futures::stream::iter(0..count).map(make).buffer_unordered(16).try_collect().await

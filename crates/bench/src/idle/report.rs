@@ -23,6 +23,8 @@ pub struct Results {
     pub noop_sync_4_tags: NoopSyncs,
     pub first_status: FirstStatus,
     pub waiting: Waiting,
+    /// With tags one by one, and metrics that name objects.
+    pub waiting_for_tags: Waiting,
     pub watching_builders: WatchingBuilders,
     pub idle_builders: IdleBuilders,
 }
@@ -220,18 +222,23 @@ fn print_waits(out: &mut impl Write, results: &Results) -> std::io::Result<()> {
         first.beside_greatest,
         first.ratio
     )?;
-    let waiting = &results.waiting;
-    writeln!(
-        out,
-        "\n{} Images that wait for a place for their Jobs: {:.1} MB resident (peak {:.1}), {:.2} % of a core and {} \
-         passes in {} s",
-        waiting.images,
-        waiting.rss_mb,
-        waiting.hwm_mb,
-        waiting.cpu_percent_of_a_core,
-        waiting.passes,
-        waiting.window_seconds
-    )
+    for (waiting, which) in [
+        (&results.waiting, "patterns"),
+        (&results.waiting_for_tags, "tags one by one, metrics that name objects"),
+    ] {
+        writeln!(
+            out,
+            "\n{} Images that wait for a place for their Jobs ({which}): {:.1} MB resident (peak {:.1}), {:.2} % of a core \
+             and {} passes in {} s",
+            waiting.images,
+            waiting.rss_mb,
+            waiting.hwm_mb,
+            waiting.cpu_percent_of_a_core,
+            waiting.passes,
+            waiting.window_seconds
+        )?;
+    }
+    Ok(())
 }
 
 fn print_builders(out: &mut impl Write, results: &Results) -> std::io::Result<()> {

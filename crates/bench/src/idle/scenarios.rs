@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::images::Images;
 use crate::report::{Idle, NoopSyncs, Results, Sync, merge, per_minute, say, sum, total};
 use crate::setup::Setup;
+use crate::waiting::Waits;
 use crate::{access_log, audit_log, builders, silent, waiting};
 
 /// How long the agent has nothing to do before its memory is read.
@@ -41,7 +42,8 @@ pub async fn run(setup: &Setup) -> anyhow::Result<Results> {
         idle_100: idle(setup, IDLE_100).await?,
         idle_1000: idle(setup, IDLE_1000).await?,
         resync_10000: idle(setup, RESYNC_10000).await?,
-        waiting: waiting::waiting(setup).await?,
+        waiting: waiting::waiting(setup, Waits::ForPatterns).await?,
+        waiting_for_tags: waiting::waiting(setup, Waits::ForTags).await?,
         watching_builders: builders::watching(setup).await?,
         idle_builders: builders::idle(setup).await?,
     })
@@ -57,7 +59,8 @@ pub async fn run_one(setup: &Setup, name: &str) -> anyhow::Result<Value> {
         "idle_100" => to_value(idle(setup, IDLE_100).await?)?,
         "idle_1000" => to_value(idle(setup, IDLE_1000).await?)?,
         "resync_10000" => to_value(idle(setup, RESYNC_10000).await?)?,
-        "waiting" => to_value(waiting::waiting(setup).await?)?,
+        "waiting" => to_value(waiting::waiting(setup, Waits::ForPatterns).await?)?,
+        "waiting_for_tags" => to_value(waiting::waiting(setup, Waits::ForTags).await?)?,
         "watching_builders" => to_value(builders::watching(setup).await?)?,
         "idle_builders" => to_value(builders::idle(setup).await?)?,
         _ => anyhow::bail!("there is no scenario {name:?}"),

@@ -52,8 +52,13 @@ impl Setup {
 
     /// Starts the agent with its own account.
     pub async fn start_agent(&self) -> anyhow::Result<AgentProcess> {
+        self.start_agent_with(&[]).await
+    }
+
+    /// Starts it with these settings besides.
+    pub async fn start_agent_with(&self, settings: &[(&str, &str)]) -> anyhow::Result<AgentProcess> {
         let kubeconfig = self.api_server.join("agent.kubeconfig");
-        AgentProcess::start(&self.agent, &kubeconfig, &self.api_server, &[]).await
+        AgentProcess::start(&self.agent, &kubeconfig, &self.api_server, settings).await
     }
 }
 

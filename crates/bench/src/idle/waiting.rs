@@ -19,12 +19,25 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// How long CPU time and passes are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// How the Images say what they mean, and what the agent shows of them.
+#[derive(Debug, Clone, Copy)]
+pub enum Waits {
+    /// A pattern each; metrics name no object.
+    ForPatterns,
+    /// Tags one by one; metrics name objects.
+    ForTags,
+}
+
 /// Measures it.
-pub async fn waiting(setup: &Setup) -> anyhow::Result<Waiting> {
-    say(&format!("the agent while {IMAGES} Images wait for a place for their Jobs"));
+pub async fn waiting(setup: &Setup, waits: Waits) -> anyhow::Result<Waiting> {
+    say(&format!("the agent while {IMAGES} Images wait for a place for their Jobs: {waits:?}"));
     let images = Images::new(setup);
-    let agent = setup.start_agent().await?;
-    images.make_missing(IMAGES).await?;
+    let (tags, settings): (&[&str], &[_]) = match waits {
+        Waits::ForPatterns => (&[], &[]),
+        Waits::ForTags => (&["1.0.0", "1.1.0", "1.2.0", "1.3.0"], &[("METRICS_NAME_OBJECTS", "true")]),
+    };
+    let agent = setup.start_agent_with(settings).await?;
+    images.make_missing(IMAGES, tags).await?;
     say("  made; waiting until all have a status");
     wait::poll("all Images have a status", DEADLINE, || async {
         // Lists of thousands would be more work than what is measured.

@@ -18,6 +18,11 @@ const AT_ONCE: usize = 16;
 pub const SINGLE: &str = "single100";
 pub const MULTI: &str = "multi20";
 
+/// The repository with 100 images that share two layers; the source alone has it.
+pub const SHARED: &str = "shared100";
+/// Bytes of each of these layers.
+const SHARED_BYTES: usize = 3_200_000;
+
 /// One tag of the long list.
 pub struct Pair {
     pub source: String,
@@ -50,6 +55,9 @@ pub async fn fill(registry: SocketAddr, is_source: bool) -> anyhow::Result<()> {
     });
     let push = Push { registry, registries, client: reqwest::Client::builder().no_proxy().build()? };
     run((0..100).map(|n| push.tag(SINGLE, format!("v1.0.{n}"), &["amd64"]))).await?;
+    if is_source {
+        push.shared_layers().await?;
+    }
     run((0..20).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
     let places: BTreeSet<(String, String)> = long_list()
         .into_iter()
@@ -91,6 +99,34 @@ impl Push {
         self.manifest(repository, Some(&tag), Manifest::new(media_type, index.to_string().into())).await
     }
 
+    /// 100 tags of one repository: two layers that all of them have, and one of each.
+    async fn shared_layers(&self) -> anyhow::Result<()> {
+        let layers = [1_u8, 2].map(noise);
+        for layer in &layers {
+            self.blob(SHARED, layer.clone()).await?;
+        }
+        run((0..100).map(|n| {
+            let layers = &layers;
+            async move {
+                let tag = format!("v1.0.{n}");
+                let (config, own, _) = image(&tag, "amd64");
+                self.blob(SHARED, config.clone()).await?;
+                self.blob(SHARED, own.clone()).await?;
+                let described: Vec<Value> = layers
+                    .iter()
+                    .chain([&own])
+                    .map(|layer| descriptor(&format!("{OCI}.layer.v1.tar+gzip"), layer))
+                    .collect();
+                let media_type = format!("{OCI}.manifest.v1+json");
+                let manifest = json!({"schemaVersion": 2, "mediaType": media_type,
+                    "config": descriptor(&format!("{OCI}.config.v1+json"), &config), "layers": described});
+                let manifest = Manifest::new(media_type, manifest.to_string().into());
+                self.manifest(SHARED, Some(&tag), manifest).await
+            }
+        }))
+        .await
+    }
+
     /// An image's blobs, and its manifest by digest.
     async fn image(&self, repository: &str, name: &str, architecture: &str) -> anyhow::Result<Manifest> {
         let (config, layer, manifest) = image(name, architecture);
@@ -123,6 +159,17 @@ impl Push {
         self.client.put(whole).body(bytes).send().await?.error_for_status()?;
         Ok(())
     }
+}
+
+/// Bytes that no registry can shorten.
+fn noise(seed: u8) -> Vec<u8> {
+    let mut state = u64::from(seed);
+    let next = |_| {
+        // Knuth's linear congruential generator: the same bytes in each run.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    (0..SHARED_BYTES).map(next).collect()
 }
 
 /// Config, layer and manifest. The layer is not unpacked, so it need be no archive.

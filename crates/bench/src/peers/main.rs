@@ -1,7 +1,8 @@
-//! imgop beside regsync and crane, finding that nothing is to be copied. `crates/bench/run-peers` starts
+//! imgop beside regsync and crane, finding that nothing is to be copied, and at first copies. `crates/bench/run-peers` starts
 //! the registries and then this program; docs/benchmarks.md says what the figures mean.
 
 mod data;
+mod first_copies;
 mod measures;
 mod pages;
 mod programs;
@@ -32,9 +33,9 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [observe, peers, folder, source, target] = &arguments[..] else {
+    let [observe, plugin, peers, folder, source, target] = &arguments[..] else {
         bail!(
-            "usage: imgop-bench-peers OBSERVE PEERS FOLDER SOURCE TARGET; but start it with crates/bench/run-peers"
+            "usage: imgop-bench-peers OBSERVE PLUGIN PEERS FOLDER SOURCE TARGET; but start it with crates/bench/run-peers"
         );
     };
     let (source, target): (SocketAddr, SocketAddr) = (source.parse()?, target.parse()?);
@@ -45,6 +46,7 @@ async fn measure() -> anyhow::Result<()> {
     let (source, target) = (Proxy::start("source", source).await?, Proxy::start("target", target).await?);
     let programs = Programs {
         observe: observe.into(),
+        plugin: plugin.into(),
         peers: peers.into(),
         scratch: folder.join("peers-scratch"),
         source: source.address.to_string(),

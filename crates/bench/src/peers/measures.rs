@@ -1,10 +1,11 @@
-//! M1 to M4: what it costs to find that nothing has changed.
+//! M1 to M4: what it costs to find that nothing has changed. M5 and M6: first copies.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use anyhow::ensure;
 
-use crate::data::{MULTI, Pair, SINGLE, long_list};
+use crate::data::{MULTI, Pair, SHARED, SINGLE, long_list};
+use crate::first_copies;
 use crate::pages;
 use crate::programs::{Pass, Programs};
 use crate::report::{Figures, Measured, say};
@@ -30,12 +31,23 @@ pub struct Bench {
 pub async fn all(bench: &Bench) -> anyhow::Result<Measured> {
     let m1 = bench.repository("M1", SINGLE, "v1.0.x", 100).await?;
     let m2 = bench.repository("M2", MULTI, "v2.0.x", 20).await?;
+    let m5 = first_copies::measure(bench, "M5", SHARED).await?;
+    let m6 = first_copies::measure(bench, "M6", MULTI).await?;
     let m4 = bench.long_list("M4", true).await?;
     let m4_mutable = bench.long_list("M4 mutable", false).await?;
     let paged = bench.paged_list().await?;
     say("choosing from 100,000 tags");
     let selecting = bench.programs.run(&[bench.programs.observe.as_ref(), "select".as_ref()]).await?;
-    Ok(Measured { m1, m2, m4, m4_mutable, paged, selecting: serde_json::from_str(&selecting.output)? })
+    Ok(Measured {
+        m1,
+        m2,
+        m5,
+        m6,
+        m4,
+        m4_mutable,
+        paged,
+        selecting: serde_json::from_str(&selecting.output)?,
+    })
 }
 
 impl Bench {
@@ -117,15 +129,30 @@ impl Bench {
         arguments: &[&OsStr],
         runs: usize,
     ) -> anyhow::Result<Figures> {
+        let all = std::iter::once(program.as_ref()).chain(arguments.iter().copied());
+        let command: Vec<OsString> = all.map(OsStr::to_owned).collect();
+        self.measure_each(label, tool, runs, |_| command.clone()).await
+    }
+
+    /// Runs a program so often at each latency, with a command of its own each time.
+    pub async fn measure_each(
+        &self,
+        label: &str,
+        tool: &'static str,
+        runs: usize,
+        command: impl Fn(usize) -> Vec<OsString>,
+    ) -> anyhow::Result<Figures> {
         say(label);
-        let command: Vec<&OsStr> =
-            std::iter::once(program.as_ref()).chain(arguments.iter().copied()).collect();
+        let mut number = 0;
         let (mut requests, mut memory, mut output) = (None, Vec::new(), String::new());
         let mut seconds = [0, LATENCY].map(|latency| (latency, Vec::new()));
         for (latency, seconds) in &mut seconds {
             for _ in 0..runs {
                 self.begin(*latency);
-                let run = self.programs.run(&command).await?;
+                let command = command(number);
+                number += 1;
+                let arguments: Vec<&OsStr> = command.iter().map(AsRef::as_ref).collect();
+                let run = self.programs.run(&arguments).await?;
                 let counts = self.counts();
                 let before = requests.get_or_insert_with(|| counts.clone());
                 if *before != counts {
@@ -157,6 +184,7 @@ impl Bench {
             target: Proxy::start("target", self.target.address).await?,
             programs: Programs {
                 observe: self.programs.observe.clone(),
+                plugin: self.programs.plugin.clone(),
                 peers: self.programs.peers.clone(),
                 scratch: self.programs.scratch.clone(),
                 source: String::new(),

@@ -15,6 +15,8 @@ use crate::data::Pair;
 pub struct Programs {
     /// imgop's `imgop-bench-observe`.
     pub observe: PathBuf,
+    /// The plugin.
+    pub plugin: PathBuf,
     /// The folder with `regsync` and `crane`.
     pub peers: PathBuf,
     /// For what they read and write.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use imgop_core::api::{Image, ImageBuilder, ImageMirror};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror};
 use imgop_tests::api_server::{ApiServer, install_crds};
 use imgop_tests::connect::connect_as;
 use imgop_tests::namespace::with_namespace;
@@ -162,7 +162,11 @@ enum Kind {
     Image,
     ImageBuilder,
     ImageMirror,
+    WorkloadMirror,
 }
+
+/// All of them.
+const KINDS: [Kind; 4] = [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror, Kind::WorkloadMirror];
 
 impl Kind {
     fn resource(self) -> ApiResource {
@@ -170,6 +174,7 @@ impl Kind {
             Self::Image => ApiResource::erase::<Image>(&()),
             Self::ImageBuilder => ApiResource::erase::<ImageBuilder>(&()),
             Self::ImageMirror => ApiResource::erase::<ImageMirror>(&()),
+            Self::WorkloadMirror => ApiResource::erase::<WorkloadMirror>(&()),
         }
     }
 
@@ -186,6 +191,7 @@ impl Kind {
                 "image": { "name": "registry.example.com/team/app", "version": "v1" } }),
             Self::ImageMirror => json!({ "targets": [{ "repository": "r.example.com", "default": true }],
                 "entries": [{ "source": "quay.io/a/b", "tags": ["1"] }] }),
+            Self::WorkloadMirror => json!({ "destination": { "repository": "r.example.com" } }),
         }
     }
 }

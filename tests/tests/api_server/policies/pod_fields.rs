@@ -5,7 +5,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::references::{MINE, THEIRS, fields_of, place, tenant};
-use super::{Kind, accepted, refusal, refused, try_create, try_patch, with_case};
+use super::{KINDS, Kind, accepted, refusal, refused, try_create, try_patch, with_case};
 
 #[tokio::test]
 async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone() -> anyhow::Result<()> {
@@ -21,7 +21,7 @@ async fn a_service_account_is_named_by_who_may_create_pods_or_its_tokens_alone()
         let alice = case.user("alice", tenant()).await?;
         let bob = case.user("bob", with_right("pods", &[])).await?;
         let carol = case.user("carol", with_right("serviceaccounts/token", &[MINE])).await?;
-        let kinds = [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror].into_iter();
+        let kinds = KINDS.into_iter();
         for kind in kinds.filter(|kind| fields_of(*kind).iter().any(|path| path == FIELD)) {
             let create = async |client: &Client, account: &str| {
                 let mut spec = kind.spec();
@@ -48,7 +48,7 @@ async fn labels_and_annotations_of_pods_are_given_by_who_may_create_pods_alone()
         let right = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["create"] });
         with_pods.as_array_mut().into_iter().for_each(|rules| rules.push(right.clone()));
         let (alice, bob) = (case.user("alice", tenant()).await?, case.user("bob", with_pods).await?);
-        for kind in [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror] {
+        for kind in KINDS {
             let (by_alice, by_bob) = (case.objects(&alice, kind), case.objects(&bob, kind));
             for field in ["labels", "annotations"] {
                 let named = format!("spec.jobTemplate.{field}");

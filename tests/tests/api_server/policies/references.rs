@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
-use super::{Case, Kind, refusal, refused, try_create, try_patch, with_case};
+use super::{Case, KINDS, Kind, refusal, refused, try_create, try_patch, with_case};
 
 /// What the user may get, and what not.
 pub(super) const MINE: &str = "mine";
@@ -113,7 +113,7 @@ pub(super) fn fields_of(kind: Kind) -> Vec<String> {
 /// Every field that names a Secret or a ConfigMap, by the schemas.
 fn references() -> Vec<Reference> {
     let mut references = Vec::new();
-    for kind in [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror] {
+    for kind in KINDS {
         for path in fields_of(kind) {
             let resource = match path.rsplit('.').collect::<Vec<_>>().as_slice() {
                 ["secretName" | "caSecretName" | "tokenSecretName", ..]
@@ -131,10 +131,11 @@ fn references() -> Vec<Reference> {
 fn no_reference_has_a_namespace_and_each_field_that_names_something_is_known_here() {
     let references = references();
     assert!(references.len() >= 15);
-    for kind in [Kind::Image, Kind::ImageBuilder, Kind::ImageMirror] {
+    for kind in KINDS {
         for path in fields_of(kind) {
             let last = path.rsplit('.').next().unwrap_or_default();
-            assert_ne!(last, "namespace", "{path}");
+            // What is excluded is no reference.
+            assert!(last != "namespace" || path == "exclude.workloads[].namespace", "{path}");
             let names_something =
                 ["secret", "configmap"].iter().any(|word| last.to_lowercase().contains(word));
             let is_known = references.iter().any(|known| known.kind == kind && known.path.starts_with(&path));
@@ -214,6 +215,14 @@ fn mirror_with_secrets() -> Value {
     spec
 }
 
+fn workloads_with_secrets() -> Value {
+    let (credentials, tls) = (json!({ "secretName": THEIRS }), json!({ "caSecretName": THEIRS }));
+    let mut spec = Kind::WorkloadMirror.spec();
+    (spec["destination"]["credentials"], spec["destination"]["tls"]) = (credentials.clone(), tls.clone());
+    spec["sources"] = json!([{ "registry": "quay.io", "credentials": credentials, "tls": tls }]);
+    spec
+}
+
 fn builder_with_secrets() -> Value {
     let login = json!({ "secretName": THEIRS });
     let mut spec = Kind::ImageBuilder.spec();
@@ -235,6 +244,7 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
         given(case, Kind::Image, &image_with_secrets()).await?;
         given(case, Kind::ImageBuilder, &builder_with_secrets()).await?;
         given(case, Kind::ImageMirror, &mirror_with_secrets()).await?;
+        given(case, Kind::WorkloadMirror, &workloads_with_secrets()).await?;
         let alice = case.user("alice", tenant()).await?;
         let mirrors = case.objects(&alice, Kind::ImageMirror);
         // The policy holds.
@@ -262,6 +272,15 @@ async fn who_changes_something_else_needs_no_right_to_what_is_named_already() ->
             let answer = refusal(try_patch(&mirrors, "given", &change).await)?;
             anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
         }
+        let workloads = case.objects(&alice, Kind::WorkloadMirror);
+        for change in [
+            anything.clone(),
+            json!({ "spec": { "suspend": true, "frequency": "1h", "retention": "1d", "mode": "Observe" } }),
+            json!({ "spec": { "exclude": { "registries": ["quay.io"] }, "sources": [] } }),
+        ] {
+            let answer = refusal(try_patch(&workloads, "given", &change).await)?;
+            anyhow::ensure!(answer.is_none(), "{change}: {answer:?}");
+        }
         for change in [
             anything,
             json!({ "spec": { "suspend": true, "timeout": "5m", "retries": 2,
@@ -283,6 +302,7 @@ async fn what_is_named_already_is_sent_nowhere_else_by_who_may_not_get_it() -> a
         given(case, Kind::Image, &image_with_secrets()).await?;
         given(case, Kind::ImageBuilder, &builder_with_secrets()).await?;
         given(case, Kind::ImageMirror, &mirror_with_secrets()).await?;
+        given(case, Kind::WorkloadMirror, &workloads_with_secrets()).await?;
         let alice = case.user("alice", tenant()).await?;
         for (kind, field, change) in [
             (
@@ -300,6 +320,23 @@ async fn what_is_named_already_is_sent_nowhere_else_by_who_may_not_get_it() -> a
                 Kind::ImageMirror,
                 "sources[0].credentials",
                 json!({ "sources": [{ "registry": "evil.example.com", "credentials": { "secretName": THEIRS } }] }),
+            ),
+            (
+                Kind::WorkloadMirror,
+                "destination.credentials",
+                json!({ "destination": { "repository": "evil.example.com" } }),
+            ),
+            // Images of other workloads would be where everyone reads.
+            (
+                Kind::WorkloadMirror,
+                "destination.credentials",
+                json!({ "namespaces": { "include": ["other"] }, "sources": [] }),
+            ),
+            (
+                Kind::WorkloadMirror,
+                "sources[0].credentials",
+                json!({ "destination": { "credentials": null, "tls": null },
+                    "origins": [{ "from": "r.example.com", "to": ["quay.io/private"] }] }),
             ),
             (Kind::Image, "source.credentials", json!({ "source": { "name": "evil.example.com/a" } })),
             (

@@ -1,0 +1,369 @@
+//! What the agent makes of WorkloadMirrors on a real API server: pods are created there, and run nowhere. Nothing answers
+//! at the registries but where a test has one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use imgop_core::api::conditions::{READY, find, reasons};
+use imgop_core::api::{
+    Image, MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadDestination, WorkloadMirror,
+    WorkloadMirrorSpec, WorkloadMode, WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
+};
+use imgop_fakes::Catalog;
+use imgop_tests::agent_process::apply;
+use imgop_tests::audit::{self, used_rights};
+use imgop_tests::wait;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+
+use crate::rights::granted;
+use crate::tenants::{Case, DEADLINE};
+
+const NAMESPACE: &str = "team-a";
+const OTHER: &str = "team-b";
+const AGENT: &str = "system:serviceaccount:imgop-system:imgop-agent";
+/// Nothing listens there.
+const NOWHERE: &str = "127.0.0.1:9";
+
+struct Workloads {
+    case: Case,
+}
+
+impl Workloads {
+    /// Two namespaces, of which the first is enabled; the agent may see workloads if it is said so.
+    async fn new(may_see: bool) -> anyhow::Result<Self> {
+        let case = Case::new().await?;
+        case.enabled_namespace(NAMESPACE).await?;
+        case.enabled_namespace(OTHER).await?;
+        for namespace in [NAMESPACE, OTHER] {
+            // Pods need one, which nothing makes here.
+            let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount",
+                "metadata": { "name": "default", "namespace": namespace } });
+            case.server.kubectl()?.apply(&account.to_string()).await?.ok()?;
+        }
+        if may_see {
+            apply(&case.server, "workloads.yaml").await?;
+        }
+        Ok(Self { case })
+    }
+
+    fn api(&self) -> Api<WorkloadMirror> {
+        Api::namespaced(self.case.client().clone(), NAMESPACE)
+    }
+
+    fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.case.client().clone(), namespace)
+    }
+
+    /// Creates the mirror, or changes it.
+    async fn apply(&self, spec: &WorkloadMirrorSpec) -> anyhow::Result<i64> {
+        let force = PatchParams::apply("imgop-tests").force();
+        let mirror = WorkloadMirror::new("all", spec.clone());
+        let applied = self.api().patch("all", &force, &Patch::Apply(&mirror)).await?;
+        Ok(applied.metadata.generation.unwrap_or_default())
+    }
+
+    /// Creates a pod that uses these images: a container each.
+    async fn pod(&self, namespace: &str, name: &str, images: &[&str]) -> anyhow::Result<()> {
+        let container = |(n, image): (usize, &&str)| json!({ "name": format!("c{n}"), "image": image });
+        let containers: Vec<Value> = images.iter().enumerate().map(container).collect();
+        let pod = json!({ "metadata": { "name": name }, "spec": { "containers": containers } });
+        self.pods(namespace).create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+        Ok(())
+    }
+
+    /// The node says this of the only container of a pod.
+    async fn node_says(&self, namespace: &str, name: &str, phase: &str, state: Value) -> anyhow::Result<()> {
+        let status = json!({ "status": { "phase": phase, "startTime": "2026-11-21T11:00:00Z",
+            "containerStatuses": [{ "name": "c0", "image": "", "imageID": "", "ready": false,
+                "restartCount": 0, "state": state }] } });
+        self.pods(namespace).patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await?;
+        Ok(())
+    }
+
+    async fn ends(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        self.pods(namespace).delete(name, &now).await?;
+        Ok(())
+    }
+
+    /// Waits until the mirror's Images copy exactly this: `source tag`, sorted.
+    async fn copies(&self, wanted: &[&str]) -> anyhow::Result<BTreeMap<String, Image>> {
+        let images = self.case.images(NAMESPACE);
+        let wanted: BTreeSet<String> = wanted.iter().map(ToString::to_string).collect();
+        wait::poll(&format!("Images copy {wanted:?}"), DEADLINE, || async {
+            let all = images.list(&ListParams::default()).await?.items;
+            let tags = |image: &Image| -> Vec<String> {
+                let source = &image.spec.source;
+                source.tags.iter().map(|tag| format!("{} {tag}", source.name)).collect()
+            };
+            let copied: BTreeSet<String> = all.iter().flat_map(tags).collect();
+            Ok((copied == wanted).then(|| all.into_iter().map(|i| (i.name_any(), i)).collect()))
+        })
+        .await
+    }
+
+    /// Waits until the mirror says this.
+    async fn says(
+        &self,
+        what: &str,
+        is_said: impl Fn(&WorkloadMirror) -> bool,
+    ) -> anyhow::Result<WorkloadMirror> {
+        wait::until(&self.api(), "all", what, DEADLINE, is_said).await
+    }
+}
+
+fn spec() -> WorkloadMirrorSpec {
+    let repository = format!("{NOWHERE}/mirror");
+    WorkloadMirrorSpec::new(WorkloadDestination { repository, ..WorkloadDestination::default() })
+}
+
+fn message(mirror: &WorkloadMirror) -> &str {
+    let conditions = mirror.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    find(conditions, READY).map(|ready| ready.message.as_str()).unwrap_or_default()
+}
+
+fn reason(mirror: &WorkloadMirror) -> &str {
+    let conditions = mirror.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    find(conditions, READY).map(|ready| ready.reason.as_str()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn pods_are_watched_only_where_it_is_granted_and_only_while_there_is_a_mirror() -> anyhow::Result<()> {
+    let workloads = Workloads::new(false).await?;
+    let agent = workloads.case.agent(&[]).await?;
+    let log = workloads.case.server.audit_log();
+    let generation = workloads.apply(&spec()).await?;
+    let stalled = workloads
+        .says("lacks a right", |mirror| {
+            reason(mirror) == reasons::NAMESPACE_NOT_ENABLED
+                && mirror.status.as_ref().and_then(|status| status.observed_generation) == Some(generation)
+        })
+        .await?;
+    anyhow::ensure!(message(&stalled).contains("imgop-agent-workloads"), "{}", message(&stalled));
+    let is_of_pods = |log: &std::path::Path| {
+        let text = std::fs::read_to_string(log)?;
+        let asked = text.lines().filter(|line| line.contains(AGENT) && line.contains("/api/v1/pods?"));
+        anyhow::Ok(asked.count())
+    };
+    assert_eq!(is_of_pods(&log)?, 0, "what would be refused is not asked for");
+    workloads.api().delete("all", &DeleteParams::default()).await?;
+    apply(&workloads.case.server, "workloads.yaml").await?;
+    // An Image shows that the agent has come to what was made before it.
+    let [source, destination] = ["a", "b"].map(|name| format!("{NOWHERE}/{name}"));
+    workloads.case.create(NAMESPACE, [crate::tenants::image("other", &source, &destination)]).await?;
+    workloads.case.reason(NAMESPACE, "other").await?;
+    assert_eq!(is_of_pods(&log)?, 0, "nothing asks for pods");
+    workloads.pod(NAMESPACE, "one", &["quay.io/acme/app:1"]).await?;
+    workloads.apply(&spec()).await?;
+    wait::poll("pods are watched", DEADLINE, || async { Ok((is_of_pods(&log)? > 0).then_some(())) }).await?;
+    drop(agent);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_runs_is_mirrored_once_and_an_idle_agent_writes_nothing() -> anyhow::Result<()> {
+    let workloads = Workloads::new(true).await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    for n in 0..5 {
+        workloads.pod(NAMESPACE, &format!("p{n}"), &["quay.io/acme/app:1", "nginx:1.27"]).await?;
+    }
+    let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "idle", "namespace": NAMESPACE },
+        "spec": { "replicas": 0, "selector": { "matchLabels": { "a": "b" } },
+            "template": { "metadata": { "labels": { "a": "b" } },
+                "spec": { "initContainers": [{ "name": "i", "image": "quay.io/acme/init:1" }],
+                    "containers": [{ "name": "c", "image": "quay.io/acme/idle:1" }] } } } });
+    workloads.case.server.kubectl()?.apply(&deployment.to_string()).await?.ok()?;
+    workloads.apply(&spec()).await?;
+    let wanted =
+        ["docker.io/library/nginx 1.27", "quay.io/acme/app 1", "quay.io/acme/idle 1", "quay.io/acme/init 1"];
+    workloads.copies(&wanted).await?;
+    workloads
+        .says("says how much runs", |mirror| {
+            mirror.status.as_ref().and_then(|status| status.counts).is_some_and(|counts| counts.pods == 5)
+        })
+        .await?;
+    // The Images ask a registry that does not answer, and say so once; what comes then is of nobody.
+    workloads.says("its Images are not ready", |mirror| reason(mirror) == reasons::IMAGES_NOT_READY).await?;
+    let log = workloads.case.server.audit_log();
+    let from = audit::mark(&log)?;
+    for n in 5..40 {
+        workloads.pod(NAMESPACE, &format!("p{n}"), &["quay.io/acme/app:1"]).await?;
+    }
+    workloads
+        .says("says how much runs", |mirror| {
+            mirror.status.as_ref().and_then(|status| status.counts).is_some_and(|counts| counts.pods == 40)
+        })
+        .await?;
+    assert_eq!(audit::writes_of(&log, AGENT, "images", from)?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_namespace_is_seen_only_while_it_lets_itself_be_seen() -> anyhow::Result<()> {
+    let workloads = Workloads::new(true).await?;
+    let agent = workloads.case.agent(&[]).await?;
+    workloads.pod(NAMESPACE, "own", &["quay.io/acme/own:1"]).await?;
+    workloads.pod(OTHER, "other", &["quay.io/acme/secret:1"]).await?;
+    let mut wanted = spec();
+    wanted.namespaces.include = vec!["team-*".into()];
+    wanted.retention = "1m".into();
+    workloads.apply(&wanted).await?;
+    workloads.copies(&["quay.io/acme/own 1"]).await?;
+    let mirror =
+        workloads.says("says that one is hidden", |mirror| message(mirror).contains("1 namespaces")).await?;
+    let status = serde_json::to_string(&mirror.status)?;
+    anyhow::ensure!(!status.contains("secret") && !status.contains(OTHER), "{status}");
+
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": { "name": "imgop-workload-mirror-team-a" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+            "name": "imgop-workload-mirror" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group",
+            "name": format!("system:serviceaccounts:{NAMESPACE}") }],
+    }))?;
+    let bindings: Api<RoleBinding> = Api::namespaced(workloads.case.client().clone(), OTHER);
+    bindings.create(&PostParams::default(), &binding).await?;
+    workloads.copies(&["quay.io/acme/own 1", "quay.io/acme/secret 1"]).await?;
+
+    // Another agent believes nothing that this one was told.
+    drop(agent);
+    bindings.delete(&binding.name_any(), &DeleteParams::default()).await?;
+    workloads.ends(NAMESPACE, "own").await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    workloads.says("says that one is hidden", |mirror| message(mirror).contains("1 namespaces")).await?;
+    let images = workloads.copies(&["quay.io/acme/own 1", "quay.io/acme/secret 1"]).await?;
+    anyhow::ensure!(images.values().all(|image| !image.annotations().contains_key(UNUSED_SINCE_ANNOTATION)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_that_are_withdrawn_make_nothing_unused_and_a_pod_that_ends_does() -> anyhow::Result<()> {
+    let workloads = Workloads::new(true).await?;
+    let agent = workloads.case.agent(&[]).await?;
+    workloads.pod(NAMESPACE, "one", &["quay.io/acme/app:1"]).await?;
+    workloads.pod(NAMESPACE, "two", &["quay.io/acme/app:2"]).await?;
+    workloads.apply(&spec()).await?;
+    workloads.copies(&["quay.io/acme/app 1", "quay.io/acme/app 2"]).await?;
+    let is_unused = async |is_wanted: bool| {
+        wait::poll(&format!("unused: {is_wanted}"), DEADLINE, || async {
+            let all = workloads.case.images(NAMESPACE).list(&ListParams::default()).await?.items;
+            let unused = all.iter().any(|image| image.annotations().contains_key(UNUSED_SINCE_ANNOTATION));
+            Ok((unused == is_wanted).then_some(()))
+        })
+        .await
+    };
+    let bindings: Api<ClusterRoleBinding> = Api::all(workloads.case.client().clone());
+    let binding = bindings.get("imgop-agent-workloads").await?;
+    drop(agent);
+    bindings.delete("imgop-agent-workloads", &DeleteParams::default()).await?;
+    workloads.ends(NAMESPACE, "two").await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    workloads.says("lacks a right", |mirror| reason(mirror) == reasons::NAMESPACE_NOT_ENABLED).await?;
+    is_unused(false).await?;
+    let mut again = ClusterRoleBinding { metadata: kube::api::ObjectMeta::default(), ..binding };
+    again.metadata.name = Some("imgop-agent-workloads".into());
+    bindings.create(&PostParams::default(), &again).await?;
+    is_unused(true).await?;
+    workloads.copies(&["quay.io/acme/app 1", "quay.io/acme/app 2"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_that_only_an_origin_has_is_copied_for_a_pod_that_cannot_pull_it() -> anyhow::Result<()> {
+    let destination = Catalog::default().start().await;
+    let origin = Catalog::default().with("team/app", &[("v1_2", "content")]).start().await;
+    let workloads = Workloads::new(true).await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+    let mut wanted = spec();
+    wanted.triggers = vec![WorkloadTrigger::PullFailure];
+    wanted.destination.repository = destination.address.clone();
+    wanted.destination.tls = Some(plain.clone());
+    wanted.sources =
+        vec![MirrorSource { registry: origin.address.clone(), tls: plain, ..MirrorSource::default() }];
+    wanted.origins =
+        vec![WorkloadOrigin { from: destination.address.clone(), to: vec![origin.address.clone()] }];
+    workloads.apply(&wanted).await?;
+    workloads.pod(NAMESPACE, "web", &[&format!("{}/team/app:v1_2", destination.address)]).await?;
+    let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "whatever it says" } });
+    workloads.node_says(NAMESPACE, "web", "Pending", waiting).await?;
+    let copied = format!("{}/team/app v1_2", origin.address);
+    let images = workloads.copies(&[&copied]).await?;
+    let image = images.into_values().next().context("an Image")?;
+    assert_eq!(image.spec.destination.name, format!("{}/team/app", destination.address));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_modes_that_make_nothing_make_no_image_and_no_job() -> anyhow::Result<()> {
+    let registry = Catalog::default().with("acme/app", &[("1", "one")]).start().await;
+    let workloads = Workloads::new(true).await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    workloads.pod(NAMESPACE, "web", &[&format!("{}/acme/app:1", registry.address)]).await?;
+    let plain = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+    let mut wanted = spec();
+    wanted.mode = WorkloadMode::Plan;
+    wanted.destination.repository = format!("{}/mirror", registry.address);
+    wanted.destination.tls = Some(plain.clone());
+    wanted.sources =
+        vec![MirrorSource { registry: registry.address.clone(), tls: plain, ..MirrorSource::default() }];
+    workloads.apply(&wanted).await?;
+    let says = |text: &'static str| move |mirror: &WorkloadMirror| message(mirror).contains(text);
+    workloads.says("says what it would do", says("1 tags would be mirrored")).await?;
+    assert_eq!(registry.http.lines(), Vec::<String>::new());
+    wanted.mode = WorkloadMode::Observe;
+    workloads.apply(&wanted).await?;
+    workloads.says("says what is there", says("0 of 1 tags are at the destination")).await?;
+    let asked = registry.http.lines();
+    anyhow::ensure!(asked.iter().all(|line| line.starts_with("HEAD ") || *line == "GET /v2/"), "{asked:?}");
+    workloads.copies(&[]).await?;
+    let used = used_rights(&workloads.case.server.audit_log(), AGENT)?;
+    anyhow::ensure!(!used.iter().any(|(group, _, verb)| group == "batch" && verb == "create"), "{used:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_right_to_see_workloads_is_one_that_nothing_uses() -> anyhow::Result<()> {
+    let workloads = Workloads::new(true).await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    let kubectl = workloads.case.server.kubectl()?;
+    let template = json!({ "metadata": { "labels": { "a": "b" } },
+        "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "quay.io/acme/job:1" }] } });
+    let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "once", "namespace": NAMESPACE },
+        "spec": { "template": template } });
+    let mut template = template;
+    template["spec"]["restartPolicy"] = "Always".into();
+    let replica_set = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": { "name": "web-1", "namespace": NAMESPACE },
+        "spec": { "selector": { "matchLabels": { "a": "b" } }, "template": template } });
+    for (n, manifest) in [job, replica_set].into_iter().enumerate() {
+        kubectl.apply(&manifest.to_string()).await?.ok()?;
+        let (kind, name) = (&manifest["kind"], &manifest["metadata"]["name"]);
+        let get =
+            ["get", kind.as_str().unwrap_or_default(), name.as_str().unwrap_or_default(), "-n", NAMESPACE];
+        let uid = kubectl.run(get.into_iter().chain(["-o", "jsonpath={.metadata.uid}"])).await?.ok()?;
+        let owner = json!({ "apiVersion": manifest["apiVersion"], "kind": kind, "name": name, "uid": uid.trim(),
+            "controller": true });
+        let pod = json!({ "metadata": { "name": format!("of-{n}"), "ownerReferences": [owner] },
+            "spec": { "containers": [{ "name": "c", "image": "quay.io/acme/job:1" }] } });
+        workloads.pods(NAMESPACE).create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    }
+    workloads.pod(OTHER, "other", &["quay.io/acme/other:1"]).await?;
+    let mut wanted = spec();
+    wanted.namespaces.include = vec!["team-*".into()];
+    wanted.platforms.mode = WorkloadPlatformMode::Nodes;
+    workloads.apply(&wanted).await?;
+    let (granted, log) = (granted("imgop-agent-workloads")?, workloads.case.server.audit_log());
+    let unused = || {
+        let used = used_rights(&log, AGENT)?;
+        anyhow::Ok(granted.difference(&used).cloned().collect::<Vec<_>>())
+    };
+    let all =
+        wait::poll("every right is used", DEADLINE, || async { Ok(unused()?.is_empty().then_some(())) });
+    all.await.with_context(|| format!("{:?}", unused()))
+}
