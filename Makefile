@@ -52,6 +52,7 @@ test-registries: ## Run the tests of the registry client against real registries
 	cargo test --package imgop-tests --test registries
 	cargo test --package imgop-core --test constraints_and_masterminds -- --include-ignored
 	cargo test --package kubectl-imgop --test cli real_helm -- --include-ignored
+	cargo test --package imgop-step --lib real_helm -- --include-ignored
 
 .PHONY: test-builds
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
@@ -70,8 +71,9 @@ test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as roo
 	cargo test --package imgop-tests --test clock
 
 .PHONY: bench
-bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (30 minutes)
+bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (35 minutes)
 	crates/bench/run-plugin
+	crates/bench/run-mirror
 	crates/bench/run-peers
 	crates/bench/run-builds
 	crates/bench/run
