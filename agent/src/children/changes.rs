@@ -89,7 +89,7 @@ impl Desired {
 pub(crate) enum Gone {
     /// They stay.
     Kept,
-    /// They are deleted, unless they are so many that it may be a mistake.
+    /// They are deleted, unless their number suggests a mistake (the prune guard).
     DeletedUnlessMany,
     /// They are deleted.
     Deleted,

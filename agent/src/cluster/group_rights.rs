@@ -18,7 +18,7 @@ const DENIED_TTL: Duration = Duration::from_mins(1);
 /// How many answers are cached.
 const MAX_CACHED: usize = 20_000;
 
-/// The namespace whose service accounts are meant, the namespace that something is done in, and what.
+/// The namespace of the service accounts, the namespace that they act in, and the right.
 type Key = (String, String, Right);
 
 /// Answers whether the service accounts of a namespace have a right in another one.

@@ -22,7 +22,7 @@ use crate::cluster::owner::controller_of;
 
 /// Owners that are cached.
 const MAX_OWNERS: usize = 50_000;
-/// How long an owner is remembered: its own controller changes only where somebody adopts it.
+/// How long an owner is remembered: its own controller changes only where another one adopts it.
 const OWNER_TTL: Duration = Duration::from_hours(6);
 /// How long it is remembered that there is none of a name.
 const ABSENT_TTL: Duration = Duration::from_mins(5);

@@ -33,13 +33,13 @@ pub enum Fault {
     Status(u16),
     /// It is answered with 429, and nothing is wanted for no time.
     TooMany,
-    /// The response breaks off after so many bytes of its body.
+    /// The response breaks off after this number of bytes of its body.
     Cut(usize),
-    /// The response says that it is complete after so many bytes.
+    /// The response says that it is complete after this number of bytes.
     Short(usize),
     /// The body has the right length and other bytes.
     OtherBytes,
-    /// The connection breaks after so many bytes of what is sent; those are kept.
+    /// The connection breaks after this number of sent bytes; those are kept.
     Break(usize),
     /// The token is no longer good, if it was used before.
     ExpireToken,

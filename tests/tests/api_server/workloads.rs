@@ -187,7 +187,7 @@ async fn what_runs_is_mirrored_once_and_an_idle_agent_writes_nothing() -> anyhow
             mirror.status.as_ref().and_then(|status| status.counts).is_some_and(|counts| counts.pods == 5)
         })
         .await?;
-    // The Images ask a registry that does not answer, and say so once; what comes then is of nobody.
+    // The Images ask a registry that does not answer, and say so once; what is written then is no pass of the mirror's.
     workloads.says("its Images are not ready", |mirror| reason(mirror) == reasons::IMAGES_NOT_READY).await?;
     let log = workloads.case.server.audit_log();
     let from = audit::mark(&log)?;

@@ -110,7 +110,7 @@ async fn what_the_inventory_has_no_room_for_is_proposed_and_stops_nothing() {
     let mut star = stage.mirror.spec.entries[0].clone();
     star.tags = vec!["*".into()];
     stage.mirror.spec.entries.push(star);
-    // The star copies in another way, and can leave out only so many.
+    // Tags of the star are overwritten otherwise, and its list of excluded tags has a limit.
     stage.mirror.spec.follow = vec!["*".into()];
     stage.mirror.spec.updates[0].entries[0].target_name = name;
     stage.settle().await;

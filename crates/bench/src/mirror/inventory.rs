@@ -15,9 +15,9 @@ const SHAPES: [(usize, &[usize], usize); 8] = [
     (1, &[0, 1], 7),
     (224, &[0, 1, 2], 10),
 ];
-/// Of the last ones so many have a tag more.
+/// The last entries that have one tag more.
 const WITH_ONE_MORE: usize = 176;
-/// So many pairs of the last ones have one destination.
+/// Pairs of the last entries that share a destination.
 const SHARED: usize = 15;
 /// The targets.
 pub const TARGETS: usize = 3;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::measures::Bench;
 use crate::report::Figures;
 
-/// Each figure is the median of so many runs.
+/// Each figure is the median of this number of runs.
 const RUNS: usize = 3;
 /// What crane and regsync copy at a time.
 const AT_ONCE: &str = "16";

@@ -11,7 +11,7 @@ use crate::programs::{Pass, Programs};
 use crate::report::{Figures, Measured, say};
 use imgop_bench::proxy::{Counts, Proxy};
 
-/// Each figure is the median of so many runs.
+/// Each figure is the median of this number of runs.
 const RUNS: usize = 5;
 /// regsync takes half a minute and more for the long list.
 const LONG_RUNS: usize = 1;

@@ -8,7 +8,7 @@ pub use read::read;
 
 use super::{Matching, Update};
 
-/// How its entries are meant.
+/// How its entries match those of the inventory.
 pub const MATCHING: Matching = Matching::SourceAndName;
 
 /// What `autoupdate.yaml` says.

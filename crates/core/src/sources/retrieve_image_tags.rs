@@ -10,7 +10,7 @@ use super::{
 };
 use crate::formats::rancher::Source;
 
-/// How its images are meant.
+/// How its images match entries of the inventory.
 pub const MATCHING: Matching = Matching::Source;
 
 /// What the file says.

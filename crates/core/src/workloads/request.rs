@@ -144,7 +144,7 @@ impl WorkloadRequest {
         self.spec.digests.if_unknown == UnknownDigest::Resolve
     }
 
-    /// Whether a tag is treated in another way than the others where the destination has it.
+    /// Whether a tag is excepted from the overwrite policy where the destination has it.
     pub(super) fn is_exception(&self, tag: &Tag) -> bool {
         self.spec.overwrite.policy == Overwrite::IfMissing && self.overwrite_except.contains(tag)
     }

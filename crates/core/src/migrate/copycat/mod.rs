@@ -117,7 +117,7 @@ impl Made {
     }
 }
 
-/// Settings that are the agent's here, and those that are nobody's to set.
+/// Settings that are the agent's here, and those that have become constants.
 fn agent(settings: &Settings<'_>, made: &mut Made) {
     if let Some(minutes) = settings.number("failureCooldownMinutes", made) {
         made.agent.insert("FAILURE_COOLDOWN_MINUTES".to_owned(), minutes.to_string());
