@@ -1,6 +1,7 @@
 //! What a WorkloadMirror sees of a cluster, as far as the user may see it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Debug;
 
 use imgop_core::api::{Image, ImageMirror, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
 use imgop_core::build::ImageReference;
@@ -14,8 +15,8 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet}
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject};
-use kube::{Api, ResourceExt as _};
+use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
+use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use super::owners::Owners;
@@ -71,11 +72,11 @@ impl Seen {
             nodes: HashMap::new(),
             unseen: Vec::new(),
         };
-        reader.read_nodes().await;
+        reader.read_nodes().await?;
         for namespace in reader.namespaces().await? {
-            reader.read_namespace(&namespace).await;
+            reader.read_namespace(&namespace).await?;
         }
-        let targets = reader.targets(namespace).await;
+        let targets = reader.targets(namespace).await?;
         Ok(Self {
             namespace: namespace.to_owned(),
             used: reader.usage.into_images(),
@@ -119,19 +120,22 @@ impl Reader<'_> {
         Ok(selected.map(|namespace| namespace.name_any()).collect())
     }
 
-    async fn read_nodes(&mut self) {
+    async fn read_nodes(&mut self) -> Result<(), CliError> {
         let api: Api<Node> = Api::all(self.cluster.client.clone());
+        let nodes = unless_forbidden(api.list(&ListParams::default()).await);
+        let nodes = nodes.map_err(|error| self.cluster.explain_of_cluster("list", "nodes", &error))?;
         // Whoever may not list nodes sees all platforms.
-        for node in api.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default() {
+        for node in nodes.map(|list| list.items).unwrap_or_default() {
             let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
             let platform = info.map(|info| format!("{}/{}", info.operating_system, info.architecture));
             if let Some(platform) = platform.and_then(|text| text.parse().ok()) {
                 self.nodes.insert(node.name_any(), platform);
             }
         }
+        Ok(())
     }
 
-    async fn read_namespace(&mut self, namespace: &str) {
+    async fn read_namespace(&mut self, namespace: &str) -> Result<(), CliError> {
         let kinds: [(WorkloadKind, ApiResource); 5] = [
             (WorkloadKind::Deployment, ApiResource::erase::<Deployment>(&())),
             (WorkloadKind::StatefulSet, ApiResource::erase::<StatefulSet>(&())),
@@ -145,7 +149,7 @@ impl Reader<'_> {
             if !is_looked_at && kind != WorkloadKind::Job {
                 continue;
             }
-            for workload in self.list::<ObservedWorkload>(namespace, &resource).await {
+            for workload in self.list::<ObservedWorkload>(namespace, &resource).await? {
                 owners.add(&workload.metadata);
                 // What a CronJob has made counts for it.
                 if is_looked_at && workload.metadata.controller().is_none() {
@@ -154,13 +158,14 @@ impl Reader<'_> {
             }
         }
         let replica_sets = ApiResource::erase::<ReplicaSet>(&());
-        for set in self.list::<ObservedWorkload>(namespace, &replica_sets).await {
+        for set in self.list::<ObservedWorkload>(namespace, &replica_sets).await? {
             owners.add(&set.metadata);
         }
         let pods = ApiResource::erase::<Pod>(&());
-        for pod in self.list::<ObservedPod>(namespace, &pods).await {
+        for pod in self.list::<ObservedPod>(namespace, &pods).await? {
             self.add_pod(&pod, namespace, &owners);
         }
+        Ok(())
     }
 
     fn add_pod(&mut self, pod: &ObservedPod, namespace: &str, owners: &Owners) {
@@ -174,35 +179,66 @@ impl Reader<'_> {
         self.usage.add_pod(pod, workload, platform);
     }
 
-    /// Returns the objects of a kind; none where the user may not see them, which is noted.
-    async fn list<T: DeserializeOwned>(&mut self, namespace: &str, resource: &ApiResource) -> Vec<T> {
+    /// Returns the objects of a kind; none where the user may not see them. That is noted, and so are objects that cannot
+    /// be read.
+    async fn list<T: DeserializeOwned>(
+        &mut self,
+        namespace: &str,
+        resource: &ApiResource,
+    ) -> Result<Vec<T>, CliError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.cluster.client.clone(), namespace, resource);
-        if let Ok(list) = api.list(&ListParams::default()).await {
-            let values = list.items.into_iter().filter_map(|object| serde_json::to_value(object).ok());
-            values.filter_map(|value| serde_json::from_value(value).ok()).collect()
-        } else {
-            self.unseen.push(format!("{} in {namespace}", resource.plural));
-            Vec::new()
+        let plural = &resource.plural;
+        let listed = unless_forbidden(api.list(&ListParams::default()).await);
+        let listed = listed.map_err(|error| self.cluster.explain_in_namespace("list", plural, &error))?;
+        let Some(list) = listed else {
+            self.unseen.push(format!("{plural} in {namespace}"));
+            return Ok(Vec::new());
+        };
+        let mut objects = Vec::with_capacity(list.items.len());
+        for object in list.items {
+            let name = object.name_any();
+            match serde_json::to_value(object).and_then(serde_json::from_value) {
+                Ok(object) => objects.push(object),
+                Err(error) => {
+                    self.unseen
+                        .push(format!("{plural} {name} in {namespace}, which cannot be read ({error})"));
+                }
+            }
         }
+        Ok(objects)
     }
 
     /// Returns where the mirrors bring images that the user sees: everywhere, or in the namespace of the mirror.
-    async fn targets(&self, namespace: &str) -> Vec<RegistryPrefix> {
-        let client = &self.cluster.client;
-        let inventories =
-            if let Ok(all) = Api::<ImageMirror>::all(client.clone()).list(&ListParams::default()).await {
-                all.items
-            } else {
-                let own = Api::<ImageMirror>::namespaced(client.clone(), namespace);
-                own.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default()
-            };
-        let mirrors = match Api::<WorkloadMirror>::all(client.clone()).list(&ListParams::default()).await {
-            Ok(all) => all.items,
-            Err(_) => Vec::new(),
-        };
+    async fn targets(&self, namespace: &str) -> Result<Vec<RegistryPrefix>, CliError> {
+        let inventories = self.mirrors::<ImageMirror>(namespace).await?;
+        let mirrors = self.mirrors::<WorkloadMirror>(namespace).await?;
         let of_inventories = inventories.iter().flat_map(|mirror| &mirror.spec.targets);
         let of_inventories = of_inventories.map(|target| &target.repository);
         let of_mirrors = mirrors.iter().map(|mirror| &mirror.spec.destination.repository);
-        of_inventories.chain(of_mirrors).filter_map(|text| text.parse().ok()).collect()
+        Ok(of_inventories.chain(of_mirrors).filter_map(|text| text.parse().ok()).collect())
+    }
+
+    async fn mirrors<K>(&self, namespace: &str) -> Result<Vec<K>, CliError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let client = &self.cluster.client;
+        let (all, resource) = (ListParams::default(), K::plural(&()));
+        let everywhere = unless_forbidden(Api::<K>::all(client.clone()).list(&all).await);
+        let explain = |error| self.cluster.explain_in_namespace("list", &resource, &error);
+        if let Some(list) = everywhere.map_err(explain)? {
+            return Ok(list.items);
+        }
+        let own = unless_forbidden(Api::<K>::namespaced(client.clone(), namespace).list(&all).await);
+        Ok(own.map_err(explain)?.map(|list| list.items).unwrap_or_default())
+    }
+}
+
+/// Returns none where the user has no right to it; whatever else fails is an error.
+fn unless_forbidden<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+        Err(error) => Err(error),
     }
 }
