@@ -23,7 +23,7 @@ const MORE: [(&str, &str); 5] = [
     (
         "Image",
         "[Versions](../versions.md), [what an Image copies, and when](../copying.md), [schedules](../schedule.md), \
-         [credentials](../credentials.md), [repositories of ECR](../ecr.md), [prune](../prune.md), [Jobs](../jobs.md), \
+         [engines](../engines.md), [credentials](../credentials.md), [repositories of ECR](../ecr.md), [prune](../prune.md), [Jobs](../jobs.md), \
          [examples](../cookbook.md).",
     ),
     (
