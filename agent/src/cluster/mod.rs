@@ -16,6 +16,7 @@ pub mod ready_gate;
 pub mod rights;
 pub mod secrets;
 pub mod status;
+pub mod view;
 pub mod watch;
 pub mod write_gate;
 
