@@ -13,6 +13,7 @@ pub mod owner;
 pub mod per_object;
 mod pruner;
 pub mod ready_gate;
+mod reviews;
 pub mod rights;
 pub mod secrets;
 pub mod status;
