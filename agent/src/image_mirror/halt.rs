@@ -7,9 +7,7 @@ use imgop_core::formats::FormatError;
 use imgop_core::inventory::InventoryError;
 use imgop_core::readiness::Readiness;
 
-use super::findings::{Conclusion, Findings};
-use super::{Memory, Pass};
-use crate::children::CORRECTION_INTERVAL;
+use super::{Conclusion, Memory, Pass};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 
@@ -86,29 +84,21 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Recurrence => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Recurrence => Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::Spec(_) => {
                 let message = format!("{message}; {NOTHING_CHANGED}");
-                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+                Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }
             Halt::Unreadable(_) => {
                 let wait = memory.looks.schedule.retry_later(self.now);
                 let message = format!("{message}; {NOTHING_CHANGED}");
                 let readiness = Readiness::stalled(reasons::INVENTORY_UNREADABLE, message);
-                Ok(self.report(readiness, Some(wait)))
+                Ok(self.halt(readiness, Some(wait)))
             }
             Halt::MissingRight(right) => {
-                let how = self.agent().rights.how_to_grant(right, self.namespace());
-                let message = format!("{message} (checked again every 30 s); {how}");
-                let readiness = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
-                Ok(self.report(readiness, Some(wait)))
+                let right = (right, self.namespace());
+                Ok(self.halt_without_right(&message, right, &mut memory.looks))
             }
         }
-    }
-
-    fn report(&self, readiness: Readiness, wait: Option<Duration>) -> Conclusion {
-        let findings = Findings { has_ended: true, ..Findings::of(readiness, self.requests.clone()) };
-        Conclusion { findings: Some(findings), wait, has_looked: true }
     }
 }

@@ -6,9 +6,8 @@ use imgop_core::api::conditions::reasons;
 use imgop_core::readiness::Readiness;
 use imgop_core::workloads::WorkloadSpecError;
 
-use super::findings::{Conclusion, Findings};
-use super::{Memory, Pass, SHORT_INTERVAL};
-use crate::children::{CORRECTION_INTERVAL, Requests};
+use super::{Conclusion, Memory, Pass, SHORT_INTERVAL};
+use crate::children::{Findings, Requests};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 
@@ -49,19 +48,11 @@ impl Pass<'_> {
                 let findings = Findings::of(Readiness::progressing(message), Requests::default());
                 Ok(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL), has_looked: false })
             }
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) => Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
             Halt::MissingRight(right, namespace) => {
-                let how = self.agent().rights.how_to_grant(right, &namespace);
-                let message = format!("{message}; no Image is changed (checked again every 30 s); {how}");
-                let readiness = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
-                Ok(self.report(readiness, Some(wait)))
+                let message = format!("{message}; no Image is changed");
+                Ok(self.halt_without_right(&message, (right, &namespace), &mut memory.looks))
             }
         }
-    }
-
-    fn report(&self, readiness: Readiness, wait: Option<Duration>) -> Conclusion {
-        let findings = Findings { has_ended: true, ..Findings::of(readiness, self.requests.clone()) };
-        Conclusion { findings: Some(findings), wait, has_looked: true }
     }
 }

@@ -187,7 +187,7 @@ async fn an_entry_of_more_tags_than_the_agent_copies_of_an_image_becomes_several
 async fn an_image_of_the_mirror_that_the_watch_shows_during_a_pass_has_no_name_of_another() {
     let mut stage = Stage::new(2);
     stage.settle().await;
-    let pass = Pass::new(&stage.mirrors, &stage.mirror, &stage.memory, stage.now);
+    let pass = Pass::new(&stage.mirrors, &stage.mirror, &stage.memory.looks, stage.now);
     let children = pass.children();
     let mirrored = children.mirrored();
     let inventory = Inventory::read(&stage.mirror.spec, &[]).unwrap();

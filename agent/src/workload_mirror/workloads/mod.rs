@@ -8,7 +8,6 @@ mod store;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod view;
 mod watches;
 
 use std::collections::{HashMap, HashSet};

@@ -14,7 +14,7 @@ use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
 use super::group::{Group, Groups};
-use super::view::View;
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 
 /// A watch that failed so recently may not have shown the latest: it is tried again more often than this.

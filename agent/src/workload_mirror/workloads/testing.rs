@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::Workloads;
 use super::store::{Scope, Store};
-use super::view::View;
 use super::watches::rights;
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 
 impl Workloads {

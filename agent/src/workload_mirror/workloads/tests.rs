@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::time::advance;
 
 use super::store::{Scope, Store};
-use super::view::View;
 use super::watches::{rights, scopes};
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 use crate::config::Namespaces;
 

@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Workloads;
 use super::store::Scope;
-use super::view::View;
 use crate::agent::Agent;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::{Right, Role};
+use crate::cluster::view::View;
 use crate::cluster::watch::{Keep, Watch, watch};
 use crate::config::Namespaces;
 
