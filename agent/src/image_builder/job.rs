@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderSpec, Resources};
 use imgop_core::build::step::{
     ConfigMapSource, ContextImage, GitSource, LayerCache, MAX_STEP_INPUT_BYTES, StepContext, StepInput,
-    StepInputError,
 };
 use imgop_core::build::{
     BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
 };
+use imgop_core::commands::document::DocumentError;
 use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
@@ -81,7 +81,7 @@ pub(super) struct Part<'a> {
 pub(super) enum PartError {
     /// It cannot be written as a document.
     #[error(transparent)]
-    Input(#[from] StepInputError),
+    Input(#[from] DocumentError),
     /// It is too long for a Job.
     #[error(
         "Dockerfile, arguments and labels have {0} bytes; at most {MAX_STEP_INPUT_BYTES} fit into a Job: put the \
@@ -143,6 +143,7 @@ fn pod(part: &Part<'_>, timeout: u32) -> PodNeeds {
         },
         affinity: is_native.then(|| on_nodes_of(&part.record.platform)),
         deadline_seconds: Some(timeout),
+        ..PodNeeds::default()
     }
 }
 

@@ -11,7 +11,7 @@ mod step_arguments;
 mod step_input;
 mod step_report;
 
-pub use step_arguments::{MAX_STEP_INPUT_BYTES, StepInputError};
+pub use step_arguments::MAX_STEP_INPUT_BYTES;
 pub use step_input::{
     ConfigMapSource, ContextImage, DEFAULT_LOG_BYTES, GitSource, LayerCache, StepContext, StepInput,
     files_digest,
