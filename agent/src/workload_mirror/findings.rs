@@ -188,6 +188,10 @@ fn stalled(finding: &Finding, summary: &str) -> Readiness {
     Readiness::stalled(reason, format!("{finding}; {summary}"))
 }
 
+/// What follows where some of the namespaces that are not seen were seen before.
+const UNTIL_THEY_DO: &str =
+    ", as some of them did: until they do again, or are excluded, no image counts as unused";
+
 /// Says how many namespaces are not seen. Which ones they are is not the mirror's business.
 fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
     if gathered.has_unwatched {
@@ -207,7 +211,8 @@ fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
         0 => return,
         hidden => format!(
             "; {hidden} namespaces that spec.namespaces selects do not let this one mirror their pods (ClusterRole \
-             imgop-workload-mirror): until they do, or are excluded, no image counts as unused"
+             imgop-workload-mirror){}",
+            if gathered.withdrawn > 0 { UNTIL_THEY_DO } else { "" }
         ),
     };
     for condition in &mut readiness.conditions {
@@ -239,5 +244,6 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
         conflict_count: as_u32(contested.clone().count()),
         conflicts: contested.take(MAX_NAMED).collect(),
         failing: Vec::new(),
+        seen_namespaces: gathered.seen.clone(),
     }
 }

@@ -7,6 +7,7 @@ use imgop_core::api::{WorkloadKind, WorkloadPlatformMode};
 use imgop_core::build::ImageReference;
 use imgop_core::workloads::{ImageUser, Newest, RunningPods, Usage, WorkloadRequest, is_excluded};
 use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::Digest;
 
 use super::halt::Halt;
 use super::owners::{Between, Known, Link};
@@ -21,6 +22,10 @@ use crate::config::Namespaces;
 const MIRROR_PODS: Right =
     Right { verb: "mirror", group: "", resource: "pods", done_to: None, role: Role::WORKLOADS };
 
+/// Namespaces that a status records.
+const MAX_SEEN: usize = 300;
+/// Digits by which it does.
+const MARK_DIGITS: usize = 8;
 /// To look up what made the ReplicaSet or the Job that made a pod.
 const GET_REPLICA_SETS: Right = of_workloads("get", "apps", "replicasets");
 const GET_JOBS: Right = of_workloads("get", "batch", "jobs");
@@ -44,6 +49,10 @@ pub(super) struct Gathered {
     pub namespaces: HashSet<Arc<str>>,
     /// How many namespaces are selected that do not allow it.
     pub hidden: usize,
+    /// How many of them did, or may have.
+    pub withdrawn: usize,
+    /// The namespaces that were seen until now, as a status has them.
+    pub seen: Vec<String>,
     /// Whether that is all that the mirror asks for. If not, what is missing may still be used.
     pub is_complete: bool,
     /// An object of which it is not known what it uses.
@@ -113,6 +122,12 @@ impl Pass<'_> {
         members: &[Members],
         gathered: &mut Gathered,
     ) -> Result<(), Halt> {
+        let before = self.mirror.status.as_ref().map(|status| status.seen_namespaces.as_slice());
+        let before = before.unwrap_or_default();
+        // Where nothing is recorded although there are Images, or not everything, any may have been seen.
+        let is_recorded =
+            before.len() < MAX_SEEN && (!before.is_empty() || self.children().owned().is_empty());
+        let mut seen = BTreeSet::from([mark(self.namespace())]);
         let all: BTreeSet<&Arc<str>> = members.iter().map(|one| &one.group.namespace).collect();
         for namespace in all {
             if !request.namespaces.selects(namespace, &self.labels_of(namespace).await?) {
@@ -120,13 +135,19 @@ impl Pass<'_> {
             }
             let own = self.namespace();
             if **namespace == *own || self.mirrors.group_rights.may(own, MIRROR_PODS, namespace).await? {
+                seen.insert(mark(namespace));
                 gathered.namespaces.insert(namespace.clone());
             } else {
                 gathered.hidden += 1;
+                gathered.withdrawn += usize::from(!is_recorded || before.contains(&mark(namespace)));
             }
         }
-        // Whether one allowed it before is not known: what it uses may be among what is there.
-        gathered.is_complete &= gathered.hidden == 0;
+        // What such a namespace uses may be among what is there.
+        gathered.is_complete &= gathered.withdrawn == 0;
+        if !gathered.is_complete {
+            seen.extend(before.iter().cloned());
+        }
+        gathered.seen = seen.into_iter().take(MAX_SEEN).collect();
         Ok(())
     }
 
@@ -147,7 +168,7 @@ impl Pass<'_> {
 impl Gathered {
     /// Whether more will be known by itself: nothing but a watch or an owner is missing.
     pub(super) fn is_to_be_complete(&self) -> bool {
-        let is_known = self.hidden == 0 && !self.has_unwatched && self.unreadable.is_none();
+        let is_known = self.withdrawn == 0 && !self.has_unwatched && self.unreadable.is_none();
         !self.is_complete && is_known
     }
 
@@ -216,6 +237,11 @@ impl Gathered {
             self.usage.add(reference, used.digest.as_deref().cloned(), user, pods);
         }
     }
+}
+
+/// Returns how a status has a namespace: names of others are not the mirror's business.
+fn mark(namespace: &str) -> String {
+    Digest::of(namespace.as_bytes()).hex().chars().take(MARK_DIGITS).collect()
 }
 
 /// Returns those of the watched namespaces that a mirror can select, and whether it may select others.
