@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::checks::Checks;
 use super::prune_text::prune;
-use super::spec_text::{creation, destination, mode, narrowing, source};
+use super::spec_text::{destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
-use crate::kinds::endpoint_text::{access, in_brackets};
+use crate::kinds::endpoint_text::{access, creation, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
@@ -31,7 +31,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     if spec.destination.publish == Publish::Direct {
         of_destination.push("published directly".to_owned());
     }
-    of_destination.extend(creation(spec));
+    of_destination.extend(creation(spec.destination.create.as_deref()));
     let last_sync = status.and_then(|status| status.last_sync_time.as_ref());
     let last_success = status.and_then(|status| status.last_successful_sync_time.as_ref());
     let has_succeeded = last_sync.is_some() && last_sync == last_success;

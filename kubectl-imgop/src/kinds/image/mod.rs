@@ -19,7 +19,7 @@ use kube::ResourceExt as _;
 use checks::Checks;
 pub use derived_name::{derive, fingerprint};
 pub use prune_text::prune;
-pub use spec_text::{creation, narrowing};
+pub use spec_text::narrowing;
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;
