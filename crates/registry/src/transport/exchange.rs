@@ -90,7 +90,7 @@ async fn send(
     url: Url,
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
-    let reach = channel.reach(&url);
+    let reach = channel.reach_of_addresses(&url);
     AddressRules::new(reach, &channel.allowances, resources.settings).check_literal(&url)?;
     let pool = resources.pools.client(channel, reach, Use::of(request), resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());

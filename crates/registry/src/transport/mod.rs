@@ -110,7 +110,8 @@ impl Http {
     ) -> Result<Channel, Failure> {
         let listed = registry.and_then(|registry| self.settings.token_servers.get(registry));
         let channel = Channel::new(base, access, listed.cloned().unwrap_or_default());
-        self.pools.client(&channel, channel.reach(channel.base()), Use::Requests, &self.settings)?;
+        let reach = channel.reach_of_addresses(channel.base());
+        self.pools.client(&channel, reach, Use::Requests, &self.settings)?;
         Ok(channel)
     }
 
