@@ -89,6 +89,11 @@ impl Channel {
         }
     }
 
+    /// Returns which addresses the host of this URL may have: those of a foreign one where no spec names the registry.
+    pub(super) fn reach_of_addresses(&self, url: &Url) -> Reach {
+        if self.allowances.is_foreign() { Reach::Foreign } else { self.reach(url) }
+    }
+
     /// Whether the host of this URL is listed. An entry without a port is for all ports with TLS.
     fn lists(&self, url: &Url) -> bool {
         let is_at_any_port =
