@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
 use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 use crate::selection::few_of;
 
 mod destination;
@@ -153,12 +153,6 @@ impl ImageSpec {
             destination,
             job_template: JobTemplateSpec::default(),
         }
-    }
-
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 
     /// Returns how one side is reached.
