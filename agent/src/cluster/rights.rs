@@ -47,6 +47,9 @@ impl Role {
     pub const AWS: Self = Self { binding: "imgop-agent-aws", cluster_role: "imgop-agent-aws" };
     /// To run Jobs that use what administrators lend.
     pub const LENT: Self = Self { binding: "imgop-agent-lent", cluster_role: "imgop-agent-lent" };
+    /// To see the pods and workloads of the cluster.
+    pub const WORKLOADS: Self =
+        Self { binding: "imgop-agent-workloads", cluster_role: "imgop-agent-workloads" };
 }
 
 impl Right {

@@ -18,7 +18,7 @@ use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -70,6 +70,15 @@ pub(super) enum Halt {
     /// The API server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+impl From<EnsureError> for Halt {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Access(error) => Self::Access(error),
+            EnsureError::Aws(error) => Self::Repository(error),
+        }
+    }
 }
 
 impl Pass<'_> {

@@ -16,7 +16,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
 
 /// The longest that a registry may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -143,6 +143,18 @@ impl Halt {
         let secrets = (failure == BuildFailure::RegistryUnauthorized).then(|| secrets.to_vec());
         let ends_build = false;
         Self::Build(Box::new(Refusal { failure, message, retry_after, is_settings, secrets, ends_build }))
+    }
+}
+
+impl From<EnsureError> for Halt {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Access(error) => Self::Access(error),
+            EnsureError::Aws(error) if error.is_transient() => {
+                Self::of(BuildFailure::RegistryUnreachable, format!("image: {error}"))
+            }
+            EnsureError::Aws(error) => Self::of(BuildFailure::RepositoryNotReady, format!("image: {error}")),
+        }
     }
 }
 

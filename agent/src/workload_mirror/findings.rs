@@ -54,6 +54,7 @@ impl Pass<'_> {
             children: &children,
             found: &pulls.found,
             targets: &targets,
+            max_tags: self.agent().config.max_tags_per_image.into(),
             node_platforms: &node_platforms,
             architectures: &architectures,
             now: self.now,
@@ -76,7 +77,7 @@ impl Pass<'_> {
         if self.mirror.spec.platforms.mode != WorkloadPlatformMode::Nodes {
             return Ok(BTreeSet::new());
         }
-        let platforms = self.mirrors.owners.platforms().await?;
+        let platforms = self.mirrors.owners.platforms(&BTreeSet::new()).await?;
         Ok(platforms.values().filter_map(|text| text.parse().ok()).collect())
     }
 
@@ -168,7 +169,7 @@ fn readiness(standing: &Standing<'_>, plan: &Plan<'_>, gathered: &Gathered, open
         absent
     } else if let Some(finding) = plan.findings.first() {
         stalled(finding, &summary)
-    } else if !gathered.is_complete && gathered.hidden == 0 {
+    } else if gathered.is_to_be_complete() {
         Readiness::progressing(format!("{summary}; not everything that runs is known"))
     } else {
         standing.readiness()
@@ -187,13 +188,31 @@ fn stalled(finding: &Finding, summary: &str) -> Readiness {
     Readiness::stalled(reason, format!("{finding}; {summary}"))
 }
 
+/// What follows where some of the namespaces that are not seen were seen before.
+const UNTIL_THEY_DO: &str =
+    ", as some of them did: until they do again, or are excluded, no image counts as unused";
+
 /// Says how many namespaces are not seen. Which ones they are is not the mirror's business.
 fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
+    if gathered.has_unwatched {
+        let note = "; spec.namespaces can select namespaces that the agent does not watch (its WATCH_NAMESPACES): what they \
+                    use is not known, and no image counts as unused";
+        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(note));
+    }
+    if let Some(object) = &gathered.unreadable {
+        let note = format!(
+            "; {object} is too large to be read, or names more images than the agent keeps of one object, of its namespace \
+             or of all (its MAX_OBJECT_BYTES_PER_NAMESPACE, MAX_OBJECT_BYTES): until that is otherwise no image counts as \
+             unused"
+        );
+        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&note));
+    }
     let note = match gathered.hidden {
         0 => return,
         hidden => format!(
             "; {hidden} namespaces that spec.namespaces selects do not let this one mirror their pods (ClusterRole \
-             imgop-workload-mirror): until they do, or are excluded, no image counts as unused"
+             imgop-workload-mirror){}",
+            if gathered.withdrawn > 0 { UNTIL_THEY_DO } else { "" }
         ),
     };
     for condition in &mut readiness.conditions {
@@ -225,5 +244,6 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
         conflict_count: as_u32(contested.clone().count()),
         conflicts: contested.take(MAX_NAMED).collect(),
         failing: Vec::new(),
+        seen_namespaces: gathered.seen.clone(),
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Observed {
     pub conflicts: Vec<MirrorConflict>,
     pub conflict_count: u32,
     pub failing: Vec<MirrorFailure>,
+    pub seen_namespaces: Vec<String>,
 }
 
 impl WithConditions for WorkloadMirrorStatus {
@@ -31,8 +32,8 @@ impl MirrorStatus for WorkloadMirrorStatus {
     mirror_status_frame!();
 
     fn observe(&mut self, observed: Observed, _now: Timestamp) {
-        let Observed { counts, conflicts, conflict_count, failing } = observed;
-        self.counts = Some(counts);
+        let Observed { counts, conflicts, conflict_count, failing, seen_namespaces } = observed;
+        (self.counts, self.seen_namespaces) = (Some(counts), seen_namespaces);
         (self.conflicts, self.conflict_count, self.failing) = (conflicts, conflict_count, failing);
     }
 

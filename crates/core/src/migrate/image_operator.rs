@@ -59,6 +59,7 @@ const BUILDER: Known = Known::Fields(&[
             "useAwsIRSA",
             "additionalTags",
             "annotations",
+            "create",
             "credentials",
             "format",
             "labels",

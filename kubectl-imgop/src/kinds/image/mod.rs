@@ -18,7 +18,7 @@ use k8s_openapi::api::batch::v1::Job;
 use checks::Checks;
 pub use derived_name::{derive, fingerprint};
 pub use prune_text::prune;
-pub use spec_text::{creation, narrowing};
+pub use spec_text::narrowing;
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;

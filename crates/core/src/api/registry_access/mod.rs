@@ -178,6 +178,11 @@ pub struct SharedAws {
     #[serde(default, skip_serializing_if = "is_default")]
     pub create_repositories: bool,
 
+    /// Whether they may have the policies of repositories changed that were not created for them (create.adopt). Whoever
+    /// writes a lifecycle policy can have images deleted, and whoever writes an access policy can have them read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub adopt_repositories: bool,
+
     /// The roles that it may assume for that, by their ARNs. Without one, it creates repositories as itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 600), pattern(ROLE_ARN)))]
