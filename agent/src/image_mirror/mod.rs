@@ -123,10 +123,6 @@ impl KeepsImages for ImageMirrors {
     fn candidate(mirror: &ImageMirror) -> Candidate<'_> {
         Candidate::from(mirror)
     }
-
-    fn is_suspended(mirror: &ImageMirror) -> bool {
-        mirror.spec.suspend
-    }
 }
 
 /// One pass over one ImageMirror.

@@ -193,10 +193,6 @@ impl KeepsImages for WorkloadMirrors {
     fn candidate(mirror: &WorkloadMirror) -> Candidate<'_> {
         Candidate::from(mirror)
     }
-
-    fn is_suspended(mirror: &WorkloadMirror) -> bool {
-        mirror.spec.suspend
-    }
 }
 
 /// One pass over one WorkloadMirror.
