@@ -100,7 +100,12 @@ pub fn command() -> Command {
 pub fn main() -> ExitCode {
     let ui = Ui::new(true);
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == COMPLETE) {
+    let first = arguments.next();
+    #[cfg(target_os = "linux")]
+    if first.as_ref().is_some_and(|first| first == crate::local_build::STEP) {
+        return crate::local_build::step(arguments);
+    }
+    if first.is_some_and(|first| first == COMPLETE) {
         let typed: Vec<OsString> = arguments.collect();
         return exit_code(&ui.data(&candidates(command(), &typed)).map(|()| Outcome::Done));
     }

@@ -16,6 +16,8 @@ mod inputs;
 mod job;
 mod job_results;
 mod memory;
+mod native_job;
+mod native_results;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
@@ -36,8 +38,8 @@ use imgop_core::api::{
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
+use imgop_registry::{Allowances, RepositoryClient};
 use jiff::Timestamp;
 
 use crate::agent::Agent;
@@ -246,6 +248,8 @@ struct Access {
     credentials: String,
     /// How both are reached, where something of it is lent.
     lent: Option<LentAccess>,
+    /// What administrators allow at source and destination.
+    allowances: [Allowances; 2],
 }
 
 impl Access {

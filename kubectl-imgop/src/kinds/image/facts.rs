@@ -45,6 +45,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
         ("Prune", prune(spec, status).unwrap_or_default()),
+        ("Engine", spec.engine.map(|engine| engine.to_string()).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last change", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),

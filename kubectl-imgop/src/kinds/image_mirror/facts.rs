@@ -29,6 +29,7 @@ pub fn facts(mirror: &ImageMirror, now: Timestamp) -> Vec<(&'static str, String)
         ("Min age", spec.min_age.clone().unwrap_or_default()),
         ("Prune", if spec.prune == MirrorPrune::Never { "never".to_owned() } else { String::new() }),
         ("Updates", updates(spec)),
+        ("Engine", spec.engine.map(|engine| engine.to_string()).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Images", status.and_then(|status| status.children).map(images).unwrap_or_default()),
         ("Tags", status.and_then(|status| status.tags).map(tags).unwrap_or_default()),
