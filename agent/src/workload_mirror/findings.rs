@@ -44,6 +44,8 @@ impl Pass<'_> {
         } else {
             BTreeMap::new()
         };
+        // What an image has there is not known to be unused before it is known where it goes.
+        gathered.is_complete &= !self.lacks_architectures(&used, &architectures);
         let owned = self.children().owned();
         let children: Vec<ChildImage> = owned.iter().filter_map(ChildImage::read).collect();
         let (targets, node_platforms) = (self.targets(&gathered.namespaces), self.node_platforms().await?);
