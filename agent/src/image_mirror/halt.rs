@@ -12,6 +12,7 @@ use super::{Memory, Pass};
 use crate::children::CORRECTION_INTERVAL;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(InventoryError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// A file of the inventory cannot be used.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -87,7 +91,7 @@ impl Pass<'_> {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
             Halt::Recurrence => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
-            Halt::Spec(_) => {
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
                 let message = format!("{message}; {NOTHING_CHANGED}");
                 Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }

@@ -158,6 +158,7 @@ impl<'a> Pass<'a> {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let recurrence = Recurrence::parse(self.mirror.spec.recurrence()).ok_or(Halt::Recurrence)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.mirror.spec.job_template)?;
         let uptime = self.agent().uptime();
         memory.looks.schedule.next(&self.candidate, &recurrence, &uptime, self.now);
         let due = memory.looks.due(&self.candidate, &self.requests, self.now);
