@@ -137,6 +137,7 @@ impl Pass<'_> {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let recurrence = Recurrence::parse(self.mirror.spec.recurrence()).ok_or(Halt::Recurrence)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.mirror.spec.job_template)?;
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         self.may_work(due).await?;
         memory.looks.looked = Some(self.now);
