@@ -111,7 +111,3 @@ fn progress(status: &ImageBuilderStatus) -> Option<String> {
         _ => Some(progress.to_owned()),
     }
 }
-
-fn none() -> String {
-    "<none>".to_owned()
-}
