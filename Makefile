@@ -58,6 +58,7 @@ test-registries: ## Run the tests of the registry client against real registries
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
 	cargo test --package imgop-step --package imgop-core --features imgop-step/with-programs \
 	  --test containers --test ignore_file_and_buildah -- --include-ignored
+	cargo test --package kubectl-imgop --test cli -- --ignored real_buildah
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
@@ -79,7 +80,7 @@ test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as roo
 	cargo test --package imgop-tests --test clock
 
 .PHONY: bench
-bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (35 minutes)
+bench: ## Measure what it costs when there is nothing to do and at first copies, beside other programs (an hour)
 	crates/bench/run-plugin
 	crates/bench/run-mirror
 	crates/bench/run-peers

@@ -11,6 +11,7 @@ mod metrics;
 mod namespaces;
 mod notifications;
 mod process;
+pub mod refused_keys;
 mod version_sources;
 
 use std::collections::BTreeSet;
@@ -144,7 +145,7 @@ pub struct Config {
     /// Minutes for which a tag is left alone once five tries to copy it have failed; 0 tries again and again, with pauses
     /// that grow to a quarter of an hour. Other tags of its Image go on, and kubectl imgop sync NAME --retry tries at
     /// once.
-    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
+    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = Cooldown::DEFAULT_MINUTES, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
     pub failure_cooldown_minutes: u32,
 
     /// Seconds for which one tag list of a destination serves all Images that copy there; 0 lists

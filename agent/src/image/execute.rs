@@ -28,7 +28,7 @@ use crate::jobs::delay::Delay;
 use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
-use crate::registry_access::JobSecretError;
+use crate::registry_access::{JobSecretError, ensure_repository};
 use imgop_core::schedule::Due;
 
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
@@ -179,7 +179,10 @@ impl Pass<'_> {
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
-            self.ensure_repository(state.request, again).await?;
+            if let Some(creation) = &state.request.create {
+                let of = self.endpoint_use(Side::Destination, &state.request.destination);
+                ensure_repository((self.agent(), &self.owner), creation, of, again).await?;
+            }
         }
         let (route, pulls_per_copy) =
             (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));

@@ -377,6 +377,27 @@ mod tests {
     }
 
     #[test]
+    fn c4_a_copy_has_the_whole_time_of_its_job_and_each_try_its_own() {
+        // A timeout of requests ended the copy of a large image, and every try after it.
+        let mut image = image(Mode::OneShot);
+        image.spec.job_template.active_deadline_seconds = Some(86_400);
+        let mut config = config();
+        let of = |attempt: u32, config: &Config| {
+            let job = job_of(&image, &[copy("1", attempt)], Order::Together, config);
+            let (name, spec) = (job.metadata.name.clone(), job.spec.unwrap());
+            let arguments = spec.template.spec.unwrap().containers[0].args.clone().unwrap();
+            (name, spec.active_deadline_seconds, arguments)
+        };
+        let (first, deadline, arguments) = of(1, &config);
+        assert_eq!(deadline, Some(86_400));
+        assert!(arguments.contains(&"--command-timeout=86400s".to_owned()), "{arguments:?}");
+        let (second, deadline, _) = of(2, &config);
+        assert!(first != second && deadline == Some(86_400), "another Job, whose time begins anew");
+        config.registry_list_timeout = 1;
+        assert_eq!(of(1, &config).2, arguments, "what requests may take is another setting");
+    }
+
+    #[test]
     fn b3_the_job_is_kept_for_as_long_as_the_setting_says() {
         let mut config = config();
         config.job_deletion_delay_seconds = 77;
