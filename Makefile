@@ -66,6 +66,14 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
+.PHONY: test-engines
+test-engines: ## Run all end-to-end tests of copying with both engines, apart from `make test`, which has a part of them
+	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
+	for engine in Skopeo Native; do \
+	  IMGOP_TEST_ENGINE=$$engine tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
+	    --test end_to_end --test disruption --test leaks -- --test-threads 6 --skip builds; \
+	done
+
 .PHONY: test-clock
 test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as root; builds the agent once more, dynamically)
 	source tests/testbed/lib/common.sh && source tests/testbed/lib/packages.sh && ensure_packages libfaketime

@@ -182,7 +182,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Run(args) => Box::pin(run_verb::run(ui, &args)).await,
             Verb::Mirror(args) => mirror::run(ui, args, &cli.connection).await,
             Verb::Workloads(args) => workloads::run(ui, &args, &cli.connection).await,
-            Verb::Migrate(args) => left_behind(move || migrate::run(ui, &args)).await,
+            Verb::Migrate(args) => {
+                let deployed = args.deployed(&cli.connection).await?;
+                left_behind(move || migrate::run(ui, &args, &deployed)).await
+            }
             Verb::Search(args) => search::run(ui, &args).await,
             Verb::Tags(args) => tags::run(ui, &args).await,
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,

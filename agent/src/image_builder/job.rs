@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderSpec, Resources};
-use imgop_core::build::step::{MAX_STEP_INPUT_BYTES, PartInputs, StepInput, StepInputError};
+use imgop_core::build::step::{MAX_STEP_INPUT_BYTES, PartInputs, StepInput};
 use imgop_core::build::{BuildRequest, ObservedInputs, PartRecord};
+use imgop_core::commands::document::DocumentError;
 use imgop_registry::oci::PlatformSelector;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
@@ -75,7 +76,7 @@ pub(super) struct Part<'a> {
 pub(super) enum PartError {
     /// It cannot be written as a document.
     #[error(transparent)]
-    Input(#[from] StepInputError),
+    Input(#[from] DocumentError),
     /// It is too long for a Job.
     #[error(
         "Dockerfile, arguments and labels have {0} bytes; at most {MAX_STEP_INPUT_BYTES} fit into a Job: put the \
@@ -137,6 +138,7 @@ fn pod(part: &Part<'_>, timeout: u32) -> PodNeeds {
         },
         affinity: is_native.then(|| on_nodes_of(&part.record.platform)),
         deadline_seconds: Some(timeout),
+        ..PodNeeds::default()
     }
 }
 

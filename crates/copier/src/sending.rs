@@ -303,6 +303,9 @@ impl Copier {
     ) -> Result<(), Box<Broken>> {
         let (client, digest) = (&destination.client, &blob.digest);
         while upload.position() < blob.size {
+            if let Err(ended) = self.goes_on() {
+                return Err(Broken::new(ended, Some(upload)));
+            }
             let chunk = self.options.chunk.max(upload.min_chunk());
             let length = chunk.min(blob.size - upload.position());
             let end = upload.position() + length;

@@ -13,7 +13,7 @@ mod step_input;
 mod step_report;
 
 pub use of_request::{PartInputs, TlsOfHosts, tls_of_hosts};
-pub use step_arguments::{MAX_STEP_INPUT_BYTES, StepInputError};
+pub use step_arguments::MAX_STEP_INPUT_BYTES;
 pub use step_input::{
     ConfigMapSource, ContextImage, DEFAULT_LOG_BYTES, GitSource, LayerCache, StepContext, StepInput,
     files_digest,
