@@ -71,6 +71,9 @@ fn error(status: u16, code: &str) -> Answer {
 pub(super) fn answer(state: &mut State, request: &Request) -> Answer {
     let (method, target) = request.line.split_once(' ').unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if path == "/v2/" {
+        return Answer::Plain(json(200, "{}"));
+    }
     let path = path.strip_prefix("/v2/").unwrap_or_default();
     let parameter = |name: &str| {
         let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
