@@ -11,6 +11,7 @@ mod metrics;
 mod namespaces;
 mod notifications;
 mod process;
+pub mod refused_keys;
 mod version_sources;
 
 use std::collections::BTreeSet;

@@ -198,29 +198,15 @@ async fn while_leading(
 
 /// Does the agent's work until `stop`.
 async fn work(
-    (config, given, webhook): (Config, Vec<GivenCredentials>, Option<Webhook>),
+    given: (Config, Vec<GivenCredentials>, Option<Webhook>),
     earlier: EarlierHeartbeat,
     client: kube::Client,
     shown: web::Shown,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let web::Shown { metrics, ready_gate, heartbeat, leadership } = shown;
-    heartbeat.begin();
-    tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    // What is lent is where this process runs, whatever the settings say.
-    let config = config.in_namespace(client.default_namespace());
-    if let Some(notice) = config.notice_of_lent_namespace() {
-        tracing::warn!("{notice}");
-    }
-    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
-    let notifications = notifications(&agent.config, webhook, &metrics);
-    let agent = Arc::new(agent.lending(given).after(earlier.get()).notifying(notifications));
-    metrics.watch_registries(agent.registries.clone(), agent.config.metrics.metrics_name_registries);
-    metrics.watch_objects(agent.config.metrics.max_object_series());
-    let registries = agent.registries.clone();
-    image_operator_names::export(&metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
-    metrics.watch_turns(agent.turns.clone());
-    metrics.watch_jobs(agent.jobs.clone());
+    shown.heartbeat.begin();
+    let agent = agent(given, &earlier, client, &shown);
+    let ready_gate = shown.ready_gate;
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
@@ -267,6 +253,31 @@ async fn work(
     reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
+}
+
+/// Returns the agent, of which the metrics show all that there is.
+fn agent(
+    (config, given, webhook): (Config, Vec<GivenCredentials>, Option<Webhook>),
+    earlier: &EarlierHeartbeat,
+    client: kube::Client,
+    web::Shown { metrics, leadership, .. }: &web::Shown,
+) -> Arc<Agent> {
+    tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
+    // What is lent is where this process runs, whatever the settings say.
+    let config = config.in_namespace(client.default_namespace());
+    if let Some(notice) = config.notice_of_lent_namespace() {
+        tracing::warn!("{notice}");
+    }
+    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
+    let notifications = notifications(&agent.config, webhook, metrics);
+    let agent = Arc::new(agent.lending(given).after(earlier.get()).notifying(notifications));
+    metrics.watch_registries(agent.registries.clone(), agent.config.metrics.metrics_name_registries);
+    metrics.watch_objects(agent.config.metrics.max_object_series());
+    let registries = agent.registries.clone();
+    image_operator_names::export(metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
+    metrics.watch_turns(agent.turns.clone());
+    metrics.watch_jobs(agent.jobs.clone());
+    agent
 }
 
 /// Returns where notifications go, and begins to deliver them. What waits when the process ends is not sent.

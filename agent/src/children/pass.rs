@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
+use imgop_core::api::{LastPass, Scheduled};
 use imgop_core::readiness::Readiness;
 use imgop_core::schedule::{Candidate, Due, Recurrence};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use crate::controller::{Failure, PassResult, Reconcile, Report};
 const NUMBERS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A kind whose objects keep Images.
-pub(crate) trait KeepsImages: Reconcile<Status: MirrorStatus> {
+pub(crate) trait KeepsImages: Reconcile<Kind: Scheduled, Status: MirrorStatus> {
     /// Who writes its Images.
     const KEEPER: Keeper;
     /// How long lies between two looks at the Images, unless a user waits for one: each status of an Image calls for one.
@@ -35,9 +36,6 @@ pub(crate) trait KeepsImages: Reconcile<Status: MirrorStatus> {
 
     /// Returns what tells when a mirror is due.
     fn candidate(mirror: &Self::Kind) -> Candidate<'_>;
-
-    /// Returns whether a mirror is suspended.
-    fn is_suspended(mirror: &Self::Kind) -> bool;
 }
 
 /// What only passes of a kind find out.
@@ -56,7 +54,7 @@ pub(crate) struct Pass<'a, R: KeepsImages> {
 impl<'a, R: KeepsImages> Pass<'a, R> {
     pub fn new(mirrors: &'a R, mirror: &'a R::Kind, looks: &Looks, now: Timestamp) -> Self {
         let candidate = R::candidate(mirror);
-        let requests = looks.requests(&candidate, R::is_suspended(mirror), now);
+        let requests = looks.requests(&candidate, mirror.is_suspended(), now);
         Self { mirrors, mirror, owner: Owner::of(mirror), candidate, requests, now }
     }
 
@@ -96,9 +94,8 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
     ) -> Result<Conclusion<Observed<R>>, ApiError> {
         self.suspend_images(&self.children().mirrored(), looks, memory).await?;
         let wait = looks.is_busy.then_some(WRITE_INTERVAL).or(memory.suspension_wait());
-        let mut status = R::status(self.mirror).cloned().unwrap_or_default();
-        let frame = status.frame();
-        let (readiness, generation) = memory.suspended(frame.conditions, *frame.phase);
+        let LastPass { conditions, phase, .. } = self.mirror.last_pass();
+        let (readiness, generation) = memory.suspended(conditions, phase);
         let findings = Findings { generation, ..Findings::of(readiness, Requests::default()) };
         Ok(Conclusion { findings: Some(findings), wait, has_looked: false })
     }
@@ -207,7 +204,7 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
 
     /// Returns how long a request that was made must wait.
     fn request_delay(&self, looks: &Looks) -> Option<Duration> {
-        let is_suspended = R::is_suspended(self.mirror);
+        let is_suspended = self.mirror.is_suspended();
         self.requests.delay(&self.candidate, is_suspended, &looks.schedule, self.now)
     }
 }

@@ -14,7 +14,7 @@ use super::decode::{OnlyMetadata, decoding_error};
 /// An object of kind `K`, read as a `T`.
 #[derive(Debug)]
 pub struct View<K, T> {
-    /// What a watch needs of it.
+    /// What the watch needs of it.
     metadata: ObjectMeta,
     /// What is read of it.
     pub object: T,

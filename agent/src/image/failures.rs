@@ -15,6 +15,7 @@ use super::memory::{Blocked, Memory};
 use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
@@ -34,6 +35,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has enabled the namespace, or not all of it.
     #[error("the agent may not {0} in this namespace")]
     MissingRight(Right),
@@ -89,7 +93,9 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right) => {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");

@@ -272,6 +272,7 @@ impl<'a> Pass<'a> {
             return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.image.spec.job_template)?;
         let uptime = self.agent().uptime();
         let next = memory.schedule.next(&self.candidate, &request.recurrence, &uptime, self.now);
         match memory.schedule.due(&self.candidate, self.now) {

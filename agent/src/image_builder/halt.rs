@@ -14,6 +14,7 @@ use super::memory::{Blocked, Memory};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, recheck_pause};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
 use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
@@ -30,6 +31,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has enabled builds in the namespace, or not all that they need.
     #[error("the agent may not {0} in this namespace")]
     MissingRight(Right),
@@ -166,7 +170,9 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right) => Ok(self.lacks_right(right, &message, memory)),
             Halt::Access(error) => self.access_failed(error, memory),
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

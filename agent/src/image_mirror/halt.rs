@@ -10,6 +10,7 @@ use imgop_core::readiness::Readiness;
 use super::{Conclusion, Memory, Pass};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(InventoryError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// A file of the inventory cannot be used.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -85,7 +89,7 @@ impl Pass<'_> {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
             Halt::Recurrence => Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
-            Halt::Spec(_) => {
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
                 let message = format!("{message}; {NOTHING_CHANGED}");
                 Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }

@@ -123,10 +123,6 @@ impl KeepsImages for ImageMirrors {
     fn candidate(mirror: &ImageMirror) -> Candidate<'_> {
         Candidate::from(mirror)
     }
-
-    fn is_suspended(mirror: &ImageMirror) -> bool {
-        mirror.spec.suspend
-    }
 }
 
 /// One pass over one ImageMirror.
@@ -141,6 +137,7 @@ impl Pass<'_> {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let recurrence = Recurrence::parse(self.mirror.spec.recurrence()).ok_or(Halt::Recurrence)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.mirror.spec.job_template)?;
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         self.may_work(due).await?;
         memory.looks.looked = Some(self.now);

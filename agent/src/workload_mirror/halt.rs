@@ -10,6 +10,7 @@ use super::{Conclusion, Memory, Pass, SHORT_INTERVAL};
 use crate::children::{Findings, Requests};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(#[from] WorkloadSpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has given the agent a right in a namespace, or in all of them where that is empty.
     #[error("the agent may not {0}")]
     MissingRight(Right, String),
@@ -48,7 +52,9 @@ impl Pass<'_> {
                 let findings = Findings::of(Readiness::progressing(message), Requests::default());
                 Ok(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL), has_looked: false })
             }
-            Halt::Spec(_) => Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right, namespace) => {
                 let message = format!("{message}; no Image is changed");
                 Ok(self.halt_without_right(&message, (right, &namespace), &mut memory.looks))

@@ -193,10 +193,6 @@ impl KeepsImages for WorkloadMirrors {
     fn candidate(mirror: &WorkloadMirror) -> Candidate<'_> {
         Candidate::from(mirror)
     }
-
-    fn is_suspended(mirror: &WorkloadMirror) -> bool {
-        mirror.spec.suspend
-    }
 }
 
 /// One pass over one WorkloadMirror.
@@ -212,6 +208,7 @@ impl Pass<'_> {
         }
         let spec = &self.mirror.spec;
         let request = WorkloadRequest::parse(spec, self.namespace())?;
+        self.agent().config.jobs.job_refused_keys.check(&spec.job_template)?;
         // A spec that was read has a frequency.
         let recurrence = Recurrence::parse(spec.recurrence()).ok_or(Halt::Postponed(SHORT_INTERVAL))?;
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;

@@ -21,6 +21,9 @@ pub struct WebRequest {
     pub token: Option<SecretString>,
     /// Bytes of the body that are read; more is an error.
     pub max_bytes: usize,
+    /// The address of what names it, where that is no spec. Other hosts than that one are foreign then: they are at no
+    /// private address. It may be redirected to other hosts, as archives of releases are.
+    pub named_by: Option<Url>,
 }
 
 /// The answer to it, of any status.
@@ -62,8 +65,13 @@ pub(crate) async fn get(http: &Http, request: &WebRequest) -> Result<WebAnswer, 
         sent.authorization =
             Some(header.map_err(|_| error("the token has characters that no header can have".to_owned()))?);
     }
+    sent.may_leave_host = request.named_by.is_some();
+    let base = request.named_by.as_ref().unwrap_or(&request.url);
+    if base.scheme() == "https" && request.url.scheme() != "https" {
+        return Err(error("it would be read without TLS, and what names it is read with it".to_owned()));
+    }
     let failed = |failure: crate::error::Failure| error(failure.to_string());
-    let channel = http.channel(request.url.clone(), &Access::default(), None).map_err(failed)?;
+    let channel = http.channel(base.clone(), &Access::default(), None).map_err(failed)?;
     let response = http.send(&channel, &sent).await.map_err(failed)?;
     Ok(WebAnswer {
         status: response.status.as_u16(),

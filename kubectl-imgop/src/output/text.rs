@@ -34,6 +34,11 @@ fn is_dangerous(c: char) -> bool {
     is_invisible(c) && !matches!(c, '\n' | '\t')
 }
 
+/// Returns what stands in a cell for which there is nothing, in kubectl's word.
+pub fn none() -> String {
+    "<none>".to_owned()
+}
+
 /// Returns `1 tag`, `2 tags`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })

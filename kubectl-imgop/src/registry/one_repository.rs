@@ -61,6 +61,17 @@ impl OneRepositoryArgs {
         local: &LocalCredentials,
         repository: &Repository,
     ) -> Result<RepositoryClient, CliError> {
+        let access = self.access(ui, local, repository).await?;
+        Ok(registries.repository(repository, &access))
+    }
+
+    /// Returns how a repository is reached.
+    pub async fn access(
+        &self,
+        ui: Ui,
+        local: &LocalCredentials,
+        repository: &Repository,
+    ) -> Result<Access, CliError> {
         let tls = match (self.tls.unwrap_or_default(), &self.ca_file) {
             (TlsMode::SkipVerify, _) => Tls::SkipVerify,
             (TlsMode::PlainHttp, _) => Tls::PlainHttp,
@@ -68,7 +79,7 @@ impl OneRepositoryArgs {
             (TlsMode::Verify, None) => Tls::default(),
         };
         let credential = local.find(ui, repository, false).await?;
-        Ok(registries.repository(repository, &Access { credential, tls, ..Access::default() }))
+        Ok(Access { credential, tls, ..Access::default() })
     }
 
     /// Returns what an error of the repository means, with hints.

@@ -6,7 +6,8 @@ use imgop_core::api::RegistryAction;
 use imgop_core::inventory::{MirrorUpdateRequest, source_endpoint};
 use imgop_core::sources::github::{GithubMemory, GithubUrls};
 use imgop_core::sources::{
-    Answer, ChartLimits, ChartRun, Fetch, FetchError, Finder, Found, Get, HelmCharts, VersionSource,
+    Answer, ArtifactPart, ChartLimits, ChartRun, Fetch, FetchError, Finder, Found, Get, HelmCharts,
+    VersionSource,
 };
 use imgop_registry::reference::{Reference, Repository, Tag};
 use imgop_registry::{Access, RegistryError, RepositoryClient};
@@ -138,14 +139,13 @@ impl Fetch for Outside<'_> {
         Ok(pushes.into_iter().filter_map(|(tag, push)| Some((tag, push.pushed?))).collect())
     }
 
-    async fn artifact_part(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        media_type: &str,
-        max_bytes: usize,
-    ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let part = self.client(repository).artifact_part(tag, media_type, max_bytes).await?;
+    async fn artifact_part(&self, part: &ArtifactPart<'_>) -> Result<Option<Vec<u8>>, RegistryError> {
+        let mut access = self.access.get(part.repository).cloned().unwrap_or_default();
+        if part.is_named_by_index {
+            access = Access { allowances: part.allowances(), ..Access::default() };
+        }
+        let client = self.agent.registries.repository(part.repository, &access);
+        let part = client.artifact_part(part.tag, part.media_type, part.max_bytes).await?;
         Ok(part.map(|bytes| bytes.to_vec()))
     }
 

@@ -225,3 +225,16 @@ async fn a_status_of_many_failing_images_is_bounded() {
     let bytes = serde_json::to_vec(stage.status()).unwrap().len();
     assert!(bytes < 8 * 1024, "{bytes}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_gives_pods_an_identity_makes_no_image() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:1", &digest("a"))]);
+    stage.change(|spec| {
+        spec.job_template.labels = [("aadpodidbinding".into(), "admin".into())].into();
+    });
+    assert_eq!(stage.settle().await, 0);
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::INVALID_SPEC);
+    assert!(stalled.message.contains("spec.jobTemplate.labels: aadpodidbinding"), "{stalled:?}");
+}

@@ -20,6 +20,7 @@ pub(crate) mod repository_creation;
 mod resources;
 mod rules;
 mod schedule;
+mod scheduled;
 mod workload_mirror;
 
 use std::collections::BTreeMap;
@@ -68,6 +69,7 @@ pub use registry_access::{
 pub use repository_creation::{CreationPolicy, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 pub use resources::{Amounts, Resources};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
+pub use scheduled::{LastPass, Scheduled};
 pub use workload_mirror::{
     DigestUse, ExcludedWorkload, PathRule, UnknownDigest, WorkloadCounts, WorkloadDestination,
     WorkloadDigests, WorkloadExclusions, WorkloadKind, WorkloadLimits, WorkloadMirror, WorkloadMirrorSpec,

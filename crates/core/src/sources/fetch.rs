@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use imgop_registry::reference::{Repository, Tag};
-use imgop_registry::{Registries, RegistryError, WebRequest};
+use imgop_registry::{Allowances, Registries, RegistryError, WebRequest};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use url::Url;
@@ -32,10 +32,7 @@ pub trait Fetch: Sync {
     /// tag, or that no such part. One of more bytes is an error.
     fn artifact_part(
         &self,
-        repository: &Repository,
-        tag: &Tag,
-        media_type: &str,
-        max_bytes: usize,
+        part: &ArtifactPart<'_>,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, RegistryError>> + Send;
 
     /// Returns what Helm makes of a chart: YAML documents.
@@ -52,6 +49,21 @@ pub trait Fetch: Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// A part of an artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct ArtifactPart<'a> {
+    /// Where the artifact is.
+    pub repository: &'a Repository,
+    /// Its tag.
+    pub tag: &'a Tag,
+    /// What the part is.
+    pub media_type: &'a str,
+    /// Bytes that it may have.
+    pub max_bytes: usize,
+    /// Whether the index of a chart repository names the registry, and no spec.
+    pub is_named_by_index: bool,
+}
+
 /// A GET request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Get {
@@ -63,6 +75,8 @@ pub struct Get {
     pub etag: Option<String>,
     /// Whether it goes to GitHub, whose credential then goes with it.
     pub is_for_github: bool,
+    /// The chart repository whose index names the address, where no spec does.
+    pub named_by: Option<Url>,
     /// Bytes that an answer may have.
     pub max_bytes: usize,
 }
@@ -91,6 +105,13 @@ pub struct Answer {
 #[error("{0}")]
 pub struct FetchError(pub String);
 
+impl ArtifactPart<'_> {
+    /// Returns what is allowed at its registry, where nothing else says it.
+    pub fn allowances(&self) -> Allowances {
+        if self.is_named_by_index { Allowances::foreign() } else { Allowances::default() }
+    }
+}
+
 impl Get {
     /// Sends it by the connections that a process has to its registries. The token goes to GitHub only.
     pub async fn send(
@@ -104,6 +125,7 @@ impl Get {
             etag: self.etag.clone(),
             token: github_token.filter(|_| self.is_for_github).cloned(),
             max_bytes: self.max_bytes,
+            named_by: self.named_by.clone(),
         };
         let answer = registries.web(&request).await.map_err(|error| FetchError(error.to_string()))?;
         let text = |name| answer.header(name).map(str::to_owned);

@@ -157,7 +157,8 @@ impl<F: Fetch> Github<'_, F> {
             segments.extend(["refs", "tags"]).extend(tag.split('/')).extend(path.split('/'));
         }
         let is_for_github = self.urls.is_raw_of_api();
-        let request = Get { url, accept: "text/plain", etag: None, is_for_github, max_bytes: MAX_FILE_BYTES };
+        let (accept, max_bytes) = ("text/plain", MAX_FILE_BYTES);
+        let request = Get { url, accept, etag: None, is_for_github, named_by: None, max_bytes };
         let known = self.send(request, &what, |answer| {
             String::from_utf8(answer.body.clone()).map(Known::Text).map_err(|error| error.to_string())
         });
@@ -172,7 +173,8 @@ impl<F: Fetch> Github<'_, F> {
         url: Url,
         what: String,
     ) -> Result<(Vec<Release>, Option<String>), GithubError> {
-        let request = Get { url, accept: JSON, etag: None, is_for_github: true, max_bytes: MAX_PAGE_BYTES };
+        let (accept, max_bytes) = (JSON, MAX_PAGE_BYTES);
+        let request = Get { url, accept, etag: None, is_for_github: true, named_by: None, max_bytes };
         match self.send(request, &what, pages::decode).await? {
             Known::Releases { releases, next } => Ok((releases, next)),
             Known::Text(_) => Err(GithubError::NotFound(what)),

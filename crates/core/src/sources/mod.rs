@@ -23,7 +23,7 @@ mod tag_regex;
 
 pub use charts::{Chart, ChartLimits, ChartLocation, ChartRun, Environment, HelmCharts, ImageTier};
 pub use constraint::{Constraint, ConstraintError, read_version};
-pub use fetch::{Answer, Fetch, FetchError, Get};
+pub use fetch::{Answer, ArtifactPart, Fetch, FetchError, Get};
 pub use find::{FindError, Finder};
 pub use found::{Found, FoundImage, Note};
 pub use github::{GithubRepository, GithubUrls};

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use imgop_core::sources::{Chart, ChartLimits, ChartLocation, HelmCharts, ImageTier, Note, VersionSource};
-use imgop_fakes::{ScriptedRegistry, reply};
+use imgop_fakes::{ScriptedRegistry, reply, settings};
 use imgop_registry::reference::Digest;
+use imgop_registry::{Registries, Settings};
 use serde_json::json;
 
 use crate::world::{World, references, update};
@@ -156,6 +157,42 @@ async fn a_chart_or_version_that_is_not_there_and_a_repository_that_is_none_are_
     let large = serving([("/index.yaml".to_owned(), vec![b'#'; 2 << 10])].into()).await;
     let large = ChartLocation::Repository(format!("http://{}", large.address));
     assert!(error(&large, "web", None).await.starts_with("chart repository: 127.0.0.1: "));
+}
+
+#[tokio::test]
+async fn an_archive_may_be_where_the_index_and_a_redirect_lead_but_not_at_a_private_address() {
+    let archives = serving([("/web.tgz".to_owned(), archive())].into()).await;
+    let releases =
+        ScriptedRegistry::start(|_| reply(302, &[("location", "http://objects.example.net/web.tgz")], ""))
+            .await;
+    let private = format!("http://{}/web.tgz", archives.address);
+    let index = |url: &str| format!("entries: {{web: [{{version: 1.0.0, urls: ['{url}']}}]}}").into_bytes();
+    let oci = format!("oci://{}/charts/web:1.0.0", archives.address);
+    let charts = serving(
+        [
+            ("/a/index.yaml".to_owned(), index("http://releases.example.org/web.tgz")),
+            ("/b/index.yaml".to_owned(), index(&private)),
+            ("/c/index.yaml".to_owned(), index(&oci)),
+        ]
+        .into(),
+    )
+    .await;
+    let addresses = [("objects.example.net", archives.address), ("releases.example.org", releases.address)];
+    let addresses = addresses.map(|(name, address)| (name.to_owned(), address)).into();
+    let world = World {
+        registries: Registries::new(Settings { addresses, ..settings() }),
+        ..World::without_github().await
+    };
+    let of = |folder: &str| {
+        let location = ChartLocation::Repository(format!("http://{}/{folder}", charts.address));
+        update(read(location, "web", None, &[ImageTier::Values]), &ENTRIES)
+    };
+    assert_eq!(world.found(&of("a")).await, ["ghcr.io/a/web:v7", "ghcr.io/a/db:16"]);
+    let asked = archives.seen().len();
+    for folder in ["b", "c"] {
+        assert!(world.find(&of(folder)).await.is_err(), "{folder}");
+    }
+    assert_eq!(archives.seen().len(), asked, "nothing is asked there");
 }
 
 /// A registry with a chart under these tags.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use imgop_core::sources::github::{GithubLimits, GithubMemory};
 use imgop_core::sources::{
-    Answer, ChartLimits, ChartRun, EntryRef, Fetch, FetchError, FindError, Finder, Found, Get, GithubUrls,
-    Update, VersionSource,
+    Answer, ArtifactPart, ChartLimits, ChartRun, EntryRef, Fetch, FetchError, FindError, Finder, Found, Get,
+    GithubUrls, Update, VersionSource,
 };
 use imgop_fakes::{GitHub, settings};
 use imgop_registry::reference::{Repository, Tag};
@@ -103,15 +103,10 @@ impl Fetch for World {
         Ok(self.pushed.clone())
     }
 
-    async fn artifact_part(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        media_type: &str,
-        max_bytes: usize,
-    ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let client = self.registries.repository(repository, &Access::default());
-        let part = client.artifact_part(tag, media_type, max_bytes).await?;
+    async fn artifact_part(&self, part: &ArtifactPart<'_>) -> Result<Option<Vec<u8>>, RegistryError> {
+        let access = Access { allowances: part.allowances(), ..Access::default() };
+        let client = self.registries.repository(part.repository, &access);
+        let part = client.artifact_part(part.tag, part.media_type, part.max_bytes).await?;
         Ok(part.map(|bytes| bytes.to_vec()))
     }
 

@@ -10,10 +10,13 @@ use super::repository_client::{MAX_OTHER_BYTES, RepositoryClient};
 use crate::auth::Actions;
 use crate::error::{Failure, Operation, RegistryError};
 use crate::reference::{Digest, Repository};
-use crate::transport::{Content, Request, Response};
+use crate::text::authority;
+use crate::transport::{Content, Request, Response, time_for};
 
 /// The least bytes of a chunk that is not the last one, where a registry wants more than we send by ourselves.
 const MIN_CHUNK: &str = "oci-chunk-min-length";
+/// What a registry says that it has.
+const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// An upload that a registry has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +89,8 @@ impl RepositoryClient {
         }
     }
 
-    /// Sends what is left of a blob, and ends the upload. One that fails at its beginning is cancelled.
+    /// Sends what is left of a blob, and ends the upload. Where all of it has arrived before, the registry may take its
+    /// time: it puts the parts together now. One that is refused at its beginning is cancelled.
     ///
     /// # Errors
     /// Where the registry does not take it, or what it has then has another digest.
@@ -99,16 +103,37 @@ impl RepositoryClient {
         let mut request = Request::get(upload.place.clone(), MAX_OTHER_BYTES);
         request.url.query_pairs_mut().append_pair("digest", digest.as_str());
         request.method = Method::PUT;
+        request.work = (upload.position > 0).then(|| time_for(upload.position));
         request.body = Some((HeaderValue::from_static("application/octet-stream"), content));
-        let sent = match self.send(request, Actions::PullPush).await {
-            Ok(sent) if sent.status.is_success() => return Ok(()),
-            Ok(sent) => Err(self.error_of(&sent)),
-            Err(failure) => Err(failure),
+        let ended = self.send(request, Actions::PullPush).await;
+        let failure = match ended.and_then(|sent| self.check_end(&sent, digest)) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
         };
-        if upload.position == 0 {
+        // One that wants fewer requests, or does not answer, is not sent one more for this.
+        let is_refusal =
+            failure.is_local || failure.status.is_some_and(|status| status != StatusCode::TOO_MANY_REQUESTS);
+        if upload.position == 0 && is_refusal {
             self.cancel(upload).await;
         }
-        sent.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
+        Err(self.error(Operation::Upload(digest.clone()), failure))
+    }
+
+    /// Fails unless the registry says that it has the blob.
+    fn check_end(&self, sent: &Response, digest: &Digest) -> Result<(), Failure> {
+        if !sent.status.is_success() {
+            return Err(self.error_of(sent));
+        }
+        if sent.status == StatusCode::ACCEPTED {
+            return Err(Failure::protocol("the registry waits for more of a blob that was sent as a whole"));
+        }
+        let named = sent.headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok());
+        match named.and_then(|named| named.parse::<Digest>().ok()) {
+            Some(found) if found != *digest => {
+                Err(Failure::protocol(format!("the registry says that it has {found} of what was sent")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sends the next `length` bytes of a blob. Returns the upload as it is then.
@@ -201,7 +226,8 @@ impl RepositoryClient {
     }
 }
 
-/// Returns where the upload goes on. A registry behind a proxy may not know that it is reached by TLS.
+/// Returns where the upload goes on. A registry behind a proxy may not know that it is reached by TLS; one that is leads
+/// to no place that is not.
 fn place(begun: &Response) -> Result<Url, Failure> {
     let location = begun.headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let place = location.and_then(|location| begun.url.join(location).ok());
@@ -209,6 +235,11 @@ fn place(begun: &Response) -> Result<Url, Failure> {
     let is_same_host = place.host_str() == begun.url.host_str();
     if is_same_host && place.scheme() == "http" && begun.url.scheme() == "https" {
         place = begun.url.join(&place[url::Position::BeforePath..]).unwrap_or(place);
+    }
+    let is_safe = place.scheme() == "https" || place.scheme() == "http" && begun.url.scheme() == "http";
+    if !is_safe {
+        let (from, to) = (authority(&begun.url), authority(&place));
+        return Err(Failure::refused(format!("{from} wants a blob sent to {to} without TLS")));
     }
     Ok(place)
 }
@@ -239,5 +270,26 @@ mod tests {
         };
         assert_eq!([of("0-99"), of("bytes=0-99"), of("0-0")], [Some(100), Some(100), Some(0)]);
         assert_eq!([of("0-"), of("x")], [None; 2]);
+    }
+
+    #[test]
+    fn an_upload_goes_on_at_no_place_without_tls_where_its_registry_has_it() {
+        let of = |at: &str, location: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, location.parse().unwrap());
+            let (url, body) = (format!("{at}/v2/a/blobs/uploads/").parse().unwrap(), bytes::Bytes::new());
+            let status = StatusCode::ACCEPTED;
+            let begun = Response { url, status, headers, body, authorization: None, download: None };
+            place(&begun).map(|place| place.to_string())
+        };
+        let tls = "https://r.example.com";
+        assert_eq!(of(tls, "/v2/a/1").unwrap(), "https://r.example.com/v2/a/1");
+        assert_eq!(of(tls, "http://r.example.com/v2/a/1").unwrap(), "https://r.example.com/v2/a/1");
+        assert_eq!(of(tls, "https://store.example.net/1").unwrap(), "https://store.example.net/1");
+        for location in ["http://store.example.net/1", "ftp://store.example.net/1"] {
+            let said = of(tls, location).unwrap_err().to_string();
+            assert!(said.contains("without TLS"), "{location}: {said}");
+        }
+        assert!(of("http://10.0.0.1:5000", "http://10.0.0.2:9000/1").is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! What is allowed at one registry beside what the settings of the process allow.
+//! What is allowed at one registry beside what the settings of the process allow, or less than that.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fingerprint, TlsKey};
 
-/// What is allowed at one registry beside what the settings of the process allow. Cloning shares it.
+/// What is allowed at one registry beside what the settings of the process allow, or less than that. Cloning shares it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Allowances(Option<Arc<Allowed>>);
@@ -17,6 +17,7 @@ pub struct Allowances(Option<Arc<Allowed>>);
 struct Allowed {
     token_servers: Vec<String>,
     addresses: Vec<IpNet>,
+    is_foreign: bool,
 }
 
 /// [`Allowances`] as they are handed to another process.
@@ -25,6 +26,8 @@ struct Allowed {
 struct Written {
     token_servers: Vec<String>,
     addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_foreign: bool,
 }
 
 impl From<Allowances> for Written {
@@ -33,6 +36,7 @@ impl From<Allowances> for Written {
         Self {
             token_servers: allowances.token_servers().to_vec(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
+            is_foreign: allowances.is_foreign(),
         }
     }
 }
@@ -42,12 +46,15 @@ impl TryFrom<Written> for Allowances {
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
         let addresses = written.addresses.iter().map(|range| range.parse()).collect::<Result<_, _>>()?;
+        if written.is_foreign {
+            return Ok(Self::foreign());
+        }
         Ok(Self::new(written.token_servers, addresses))
     }
 }
 
 impl Allowances {
-    /// Whether nothing is allowed besides.
+    /// Returns whether nothing differs from the settings.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -56,7 +63,19 @@ impl Allowances {
     /// these addresses. Hosts are in lower case, with a port, or without one for all ports with TLS.
     pub fn new(token_servers: Vec<String>, addresses: Vec<IpNet>) -> Self {
         let is_empty = token_servers.is_empty() && addresses.is_empty();
-        Self((!is_empty).then(|| Arc::new(Allowed { token_servers, addresses })))
+        Self((!is_empty).then(|| Arc::new(Allowed { token_servers, addresses, is_foreign: false })))
+    }
+
+    /// Returns those of a registry that no spec names, but a document of a host: it has no private address, as what a
+    /// registry leads to.
+    pub fn foreign() -> Self {
+        let (token_servers, addresses) = (Vec::new(), Vec::new());
+        Self(Some(Arc::new(Allowed { token_servers, addresses, is_foreign: true })))
+    }
+
+    /// Returns whether no spec names the registry.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.0.as_deref().is_some_and(|allowed| allowed.is_foreign)
     }
 
     /// Returns the token servers.
@@ -72,10 +91,11 @@ impl Allowances {
     }
 
     fn fingerprint(&self) -> Option<Fingerprint> {
-        let Allowed { token_servers, addresses } = self.0.as_deref()?;
+        let Allowed { token_servers, addresses, is_foreign } = self.0.as_deref()?;
         let texts = [
             token_servers.join(","),
             addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            is_foreign.to_string(),
         ];
         Some(Fingerprint::of(&texts.each_ref().map(String::as_bytes)))
     }

@@ -90,7 +90,7 @@ async fn send(
     url: Url,
     resources: Resources<'_>,
 ) -> Result<Response, Failure> {
-    let reach = channel.reach(&url);
+    let reach = channel.reach_of_addresses(&url);
     AddressRules::new(reach, &channel.allowances, resources.settings).check_literal(&url)?;
     let pool = resources.pools.client(channel, reach, Use::of(request), resources.settings)?;
     let mut builder = pool.request(request.method.clone(), url.clone());
@@ -107,8 +107,9 @@ async fn send(
             builder = builder.header(name, value.clone());
         }
     }
-    if let Some(download) = &request.download {
-        builder = builder.timeout(resources.settings.request_timeout + download.extra_time);
+    let extra_time = request.download.as_ref().map(|download| download.extra_time).or(request.work);
+    if let Some(extra_time) = extra_time {
+        builder = builder.timeout(resources.settings.request_timeout + extra_time);
     }
     let is_same_host = url.origin() == request.url.origin();
     let may_see = is_same_host || request.is_authorized_by_token && is_alias_of(&request.url, &url);

@@ -65,6 +65,9 @@ pub(crate) struct Request {
     pub(crate) range: Option<HeaderValue>,
     /// The part of a blob that is sent.
     pub(crate) content_range: Option<HeaderValue>,
+    /// How much longer than others it may take to be answered, where the server has a lot to do first. It is not sent
+    /// again by itself then: that would begin the work anew.
+    pub(crate) work: Option<Duration>,
     /// Whether the body of a success is not read here but handed on ([`Response::download`]), and how long that
     /// may take.
     pub(crate) download: Option<DownloadRequest>,
@@ -140,7 +143,7 @@ impl Request {
 
     /// Returns whether it can be sent again after it failed.
     pub(crate) fn is_repeatable(&self) -> bool {
-        self.body.as_ref().is_none_or(|(_, content)| content.is_repeatable())
+        self.work.is_none() && self.body.as_ref().is_none_or(|(_, content)| content.is_repeatable())
     }
 
     /// Returns a GET of this URL.
@@ -161,6 +164,7 @@ impl Request {
             is_single_attempt: false,
             range: None,
             content_range: None,
+            work: None,
             download: None,
         }
     }

@@ -110,7 +110,8 @@ impl Http {
     ) -> Result<Channel, Failure> {
         let listed = registry.and_then(|registry| self.settings.token_servers.get(registry));
         let channel = Channel::new(base, access, listed.cloned().unwrap_or_default());
-        self.pools.client(&channel, channel.reach(channel.base()), Use::Requests, &self.settings)?;
+        let reach = channel.reach_of_addresses(channel.base());
+        self.pools.client(&channel, reach, Use::Requests, &self.settings)?;
         Ok(channel)
     }
 
@@ -157,13 +158,28 @@ impl Http {
         }
     }
 
-    /// Returns the right to send one request: what goes on with a blob that broke off has it already.
+    /// Returns the right to send one request: what goes on with a blob that broke off has it already, and waits for
+    /// nothing but the pauses that the host asks for.
     async fn slot(&self, host: &Host, request: &Request) -> Result<Arc<Permit>, Failure> {
         let held = request.download.as_ref().and_then(|download| download.slot.as_ref());
-        match held {
-            Some(slot) => host.try_acquire(request).map(|()| slot.0.clone()),
-            None => self.permit(host, request).await.map(Arc::new),
+        let Some(slot) = held else { return self.permit(host, request).await.map(Arc::new) };
+        let mut paused = Duration::ZERO;
+        while let Some(left) = host.breaker.paused_for(request.identity) {
+            self.may_wait(request, left, &mut paused)?;
+            tokio::time::sleep(left).await;
         }
+        host.try_acquire(request).map(|()| slot.0.clone())
+    }
+
+    /// Fails if a pause is too long to be waited for, after those before it.
+    fn may_wait(&self, request: &Request, left: Duration, paused: &mut Duration) -> Result<(), Failure> {
+        *paused += left;
+        let is_too_long = left > self.settings.max_retry_after || *paused > self.settings.request_timeout;
+        if request.is_single_attempt || is_too_long {
+            let reason = Reason::RateLimited { retry_after: Some(left) };
+            return Err(Failure::new(reason, format!("{} wants fewer requests", authority(&request.url))));
+        }
+        Ok(())
     }
 
     fn resources<'a>(&'a self, permit: &'a Arc<Permit>) -> Resources<'a> {
@@ -201,13 +217,7 @@ impl Http {
                 return host.try_acquire(request).map(|()| permit);
             };
             drop(permit);
-            paused += left;
-            let is_too_long = left > self.settings.max_retry_after || paused > self.settings.request_timeout;
-            if request.is_single_attempt || is_too_long {
-                let reason = Reason::RateLimited { retry_after: Some(left) };
-                let detail = format!("{} wants fewer requests", authority(&request.url));
-                return Err(Failure::new(reason, detail));
-            }
+            self.may_wait(request, left, &mut paused)?;
             tokio::time::sleep(left).await;
         }
     }
@@ -228,6 +238,22 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_with_a_blob_waits_for_the_pause_that_its_host_asks_for() {
+        let http = Http::new(Settings::default());
+        let mut request = Request::get("https://r.example.com/v2/".parse().unwrap(), 0);
+        let host = http.hosts.of(&request, 1);
+        let slot = DownloadSlot(Arc::new(http.permit(&host, &request).await.unwrap()));
+        request.download = Some(DownloadRequest { extra_time: Duration::ZERO, slot: Some(slot) });
+        let began = Instant::now();
+        host.breaker.pause(None, Duration::from_secs(20));
+        http.slot(&host, &request).await.unwrap();
+        assert!(began.elapsed() >= Duration::from_secs(20));
+        host.breaker.pause(None, Duration::from_secs(31));
+        let failure = http.slot(&host, &request).await.unwrap_err();
+        assert!(matches!(failure.reason, Reason::RateLimited { .. }), "longer than is waited for: {failure}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_renews_its_pause_is_not_waited_for_without_an_end() {

@@ -46,6 +46,7 @@ impl Use {
     /// Returns what a request is.
     pub(super) fn of(request: &Request) -> Self {
         match &request.body {
+            _ if request.work.is_some() => Self::Uploads,
             Some((_, Content::File { .. } | Content::Stream(_))) => Self::Uploads,
             Some((_, Content::Bytes(_))) | None => Self::Requests,
         }

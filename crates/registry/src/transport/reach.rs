@@ -89,6 +89,11 @@ impl Channel {
         }
     }
 
+    /// Returns which addresses the host of this URL may have: those of a foreign one where no spec names the registry.
+    pub(super) fn reach_of_addresses(&self, url: &Url) -> Reach {
+        if self.allowances.is_foreign() { Reach::Foreign } else { self.reach(url) }
+    }
+
     /// Whether the host of this URL is listed. An entry without a port is for all ports with TLS.
     fn lists(&self, url: &Url) -> bool {
         let is_at_any_port =
@@ -97,7 +102,7 @@ impl Channel {
     }
 }
 
-/// Whether this may be the name of a public host, and not of one in a cluster or a house.
+/// Whether this may be the name of a public host, and not of one in a cluster or a home network.
 pub(crate) fn is_public_name(name: &str) -> bool {
     let mut labels = name.trim_end_matches('.').rsplit('.').peekable();
     let is_private = labels.peek().is_some_and(|last| PRIVATE_NAMES.contains(last));

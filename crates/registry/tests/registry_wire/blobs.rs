@@ -1,8 +1,12 @@
 //! Blobs that are read and uploaded piece by piece.
 
-use imgop_fakes::{Fault, ScriptedRegistry, StoringRegistry, client, reply};
+use std::time::Duration;
+
+use imgop_fakes::{Fault, ScriptedRegistry, StoringRegistry, client, reply, settings};
 use imgop_registry::reference::Digest;
-use imgop_registry::{Begun, BlobStream, Content};
+use imgop_registry::{
+    Access, Begun, BlobStream, Content, ContentStream, Registries, RegistryError, Settings,
+};
 
 async fn all(mut stream: BlobStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -91,4 +95,71 @@ async fn an_upload_that_is_begun_instead_of_a_mount_is_used() {
     };
     client.finish_upload(&upload, &digest, Content::from("layer")).await.unwrap();
     assert_eq!((registry.count("POST "), registry.count("DELETE "), registry.uploads()), (2, 0, 0));
+}
+
+/// A registry that takes chunks, and answers the end of an upload like this after a while.
+async fn ending(
+    status: u16,
+    headers: &'static [(&'static str, &'static str)],
+    after: Duration,
+) -> ScriptedRegistry {
+    ScriptedRegistry::start_async(move |seen| async move {
+        match seen.method.as_str() {
+            "PUT" => {
+                tokio::time::sleep(after).await;
+                reply(status, headers, "")
+            }
+            "PATCH" => reply(202, &[("location", "/v2/app/blobs/uploads/1"), ("range", "0-3")], ""),
+            _ => reply(202, &[("location", "/v2/app/blobs/uploads/1")], ""),
+        }
+    })
+    .await
+}
+
+/// Uploads four bytes in a chunk, and ends that.
+async fn end(registry: &ScriptedRegistry, settings: Settings) -> Result<(), RegistryError> {
+    let client = Registries::new(settings).repository(&registry.repository("app"), &Access::default());
+    let digest = Digest::of(b"0123");
+    let upload = client.begin_upload(&digest).await.unwrap();
+    let upload = client.append_chunk(&upload, &digest, Content::from("0123"), 4).await.unwrap();
+    client.finish_upload(&upload, &digest, Content::from("")).await
+}
+
+#[tokio::test]
+async fn a_registry_may_take_its_time_to_put_an_upload_together_and_is_asked_for_it_once() {
+    let moment = Duration::from_millis(50);
+    let slow = ending(201, &[], moment * 4).await;
+    end(&slow, Settings { read_timeout: moment, ..settings() }).await.unwrap();
+    assert_eq!(slow.count("PUT "), 1);
+    let failing = ending(503, &[], Duration::ZERO).await;
+    assert!(end(&failing, settings()).await.unwrap_err().is_retryable());
+    assert_eq!(failing.count("PUT "), 1, "what it has begun is not begun anew");
+}
+
+#[tokio::test]
+async fn a_blob_is_there_only_if_the_registry_says_so_and_names_no_other_one() {
+    const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    for (status, headers) in [(202, &[][..]), (201, &[("docker-content-digest", OTHER)][..])] {
+        let registry = ending(status, headers, Duration::ZERO).await;
+        assert!(end(&registry, settings()).await.is_err(), "{status} {headers:?}");
+    }
+    let silent = ending(201, &[("docker-content-digest", "")], Duration::ZERO).await;
+    end(&silent, settings()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_fewer_requests_is_not_asked_to_drop_an_upload() {
+    let registry = StoringRegistry::start().await;
+    let client = client(&registry.repository("app"));
+    let digest = Digest::of(b"layer");
+    registry.fail(|_, line| line.starts_with("PUT ").then_some(Fault::TooMany));
+    let upload = client.begin_upload(&digest).await.unwrap();
+    let stream = || {
+        let pieces = futures::stream::iter([Ok(bytes::Bytes::from("layer"))]);
+        Content::Stream(ContentStream::new(5, pieces))
+    };
+    assert!(client.finish_upload(&upload, &digest, stream()).await.is_err());
+    assert_eq!((registry.count("DELETE "), registry.uploads()), (0, 1));
+    registry.heal();
+    client.finish_upload(&upload, &digest, stream()).await.unwrap();
 }

@@ -81,8 +81,14 @@ async fn page(
         "repositories",
     ]);
     url.query_pairs_mut().append_pair("page_size", "100").append_pair("page", &number.to_string());
-    let request =
-        WebRequest { url, accept: "application/json", etag: None, token: None, max_bytes: MAX_PAGE_BYTES };
+    let request = WebRequest {
+        url,
+        accept: "application/json",
+        etag: None,
+        token: None,
+        max_bytes: MAX_PAGE_BYTES,
+        named_by: None,
+    };
     let answer = registries.web(&request).await.map_err(|error| error.to_string())?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body)

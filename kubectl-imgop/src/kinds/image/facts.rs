@@ -12,6 +12,7 @@ use crate::kinds::endpoint_text::{access, creation, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
+use crate::output::text::none;
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -80,7 +81,7 @@ fn counts(counts: &Counts) -> String {
 pub fn failures(status: &ImageStatus, now: Timestamp) -> Option<Table> {
     let mut table = Table::new(["FAILED-TAG", "REASON", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
     for failure in &status.failures {
-        let next = failure.next_attempt.as_ref().map_or_else(|| "<none>".to_owned(), |time| until(time, now));
+        let next = failure.next_attempt.as_ref().map_or_else(none, |time| until(time, now));
         table.row([
             failure.tag.clone(),
             format!("{:?}", failure.reason),

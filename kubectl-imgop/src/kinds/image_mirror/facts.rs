@@ -10,7 +10,7 @@ use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::ago;
 use crate::output::table::Table;
-use crate::output::text::count;
+use crate::output::text::{count, none};
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(mirror: &ImageMirror, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -115,7 +115,7 @@ pub fn conflicts(conflicts: &[MirrorConflict], number: u32) -> Option<Table> {
 pub fn failing(failing: &[MirrorFailure]) -> Option<Table> {
     let mut table = Table::new(["FAILING-IMAGE", "REASON", "TAG"]);
     for image in failing {
-        let tag = image.tag.clone().unwrap_or_else(|| "<none>".to_owned());
+        let tag = image.tag.clone().unwrap_or_else(none);
         table.row([image.image.clone(), image.reason.clone(), tag]);
     }
     (!failing.is_empty()).then_some(table)

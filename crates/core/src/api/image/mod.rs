@@ -11,7 +11,7 @@ use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
 use super::engine::Engine;
 use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 use crate::selection::few_of;
 
 mod destination;
@@ -160,12 +160,6 @@ impl ImageSpec {
             engine: None,
             job_template: JobTemplateSpec::default(),
         }
-    }
-
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 
     /// Returns how one side is reached.

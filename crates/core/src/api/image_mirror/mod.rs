@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::job_template::JobTemplateSpec;
 use super::repository_creation::{RepositoryCreation, creation_without_credentials};
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 use super::{Overwrite, Publish, Referrers};
 
 mod chart_updates;
@@ -173,14 +173,6 @@ pub struct ImageMirrorSpec {
     /// What the Jobs of its Images have besides, and those that render charts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub job_template: JobTemplateSpec,
-}
-
-impl ImageMirrorSpec {
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
-    }
 }
 
 /// A mirror without entries that leaves everything else at its default.

@@ -88,7 +88,8 @@ pub struct RegistryAccessSpec {
     pub namespace_selector: Option<NamespaceSelector>,
 
     /// Name of a Secret in the agent's namespace, of type kubernetes.io/dockerconfigjson or
-    /// kubernetes.io/basic-auth (username and password). It is lent to what names no credentials of its own.
+    /// kubernetes.io/basic-auth (username and password). It is lent to copies that name no credentials of their own, and
+    /// to no build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::secret_name("secretName"))]
     #[schemars(length(max = 253))]

@@ -4,12 +4,16 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use tar::{Archive, EntryType};
+use tar::{Archive, Entry, EntryType, PaxExtensions};
 
 /// Files of an archive, and of those in it.
 const MAX_FILES: usize = 2_000;
 /// Subcharts within subcharts.
 const MAX_DEPTH: usize = 5;
+/// Bytes of a path, with those of the archives that it is in.
+const MAX_PATH: usize = 1 << 10;
+/// Bytes of what precedes a file and says more of it, such as a path that is too long for its header.
+const MAX_EXTENSION: u64 = 64 << 10;
 
 /// How much is read of charts and of their repositories. They are foreign: a process that has little memory reads less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,12 @@ pub enum ArchiveError {
     /// It has too many files.
     #[error("it has more than {MAX_FILES} files")]
     TooManyFiles,
+    /// A path has too many bytes.
+    #[error("it has a path of more than {MAX_PATH} bytes")]
+    LongPath,
+    /// What it says of a file has too many bytes.
+    #[error("it has more than {} KiB of attributes of one file", MAX_EXTENSION >> 10)]
+    LargeExtension,
     /// It has too many bytes.
     #[error("it has more than {} MiB", .0 >> 20)]
     TooLarge(u64),
@@ -107,56 +117,72 @@ impl Reader {
         if depth > MAX_DEPTH {
             return Err(ArchiveError::TooDeep);
         }
-        let unreadable = |error: std::io::Error| ArchiveError::Unreadable(error.to_string());
         // One byte more, so that a limit is not taken for the end.
         let mut archive = Archive::new(GzDecoder::new(bytes).take(self.left + 1));
-        let mut read = 0;
-        for entry in archive.entries().map_err(unreadable)? {
+        let mut path_of_next = None;
+        // As they stand there: else a path of any length is read before it is counted.
+        for entry in archive.entries().map_err(unreadable)?.raw(true) {
             let mut entry = entry.map_err(unreadable)?;
+            self.left = self
+                .left
+                .checked_sub(entry.size())
+                .ok_or(ArchiveError::TooLarge(self.limits.unpacked_bytes))?;
+            let kind = entry.header().entry_type();
+            if is_extension(kind) {
+                path_of_next = extended_path(&mut entry, kind)?.or(path_of_next);
+                continue;
+            }
             self.files += 1;
             if self.files > MAX_FILES {
                 return Err(ArchiveError::TooManyFiles);
             }
-            read += entry.size();
-            if read > self.left {
-                return Err(ArchiveError::TooLarge(self.limits.unpacked_bytes));
+            let path = path_of_next.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+            if within.len() + path.len() > MAX_PATH {
+                return Err(ArchiveError::LongPath);
             }
-            let path = entry.path().map_err(unreadable)?.to_string_lossy().into_owned();
-            if entry.header().entry_type() != EntryType::Regular {
-                continue;
-            }
-            let Some((folder, name)) = path.rsplit_once('/') else { continue };
-            let level = levels(folder);
-            if !is_chart_folder(folder, name) {
-                continue;
-            }
-            if depth + level > MAX_DEPTH {
-                return Err(ArchiveError::TooDeep);
-            }
-            let folder = format!("{within}{folder}");
-            match name {
-                "Chart.yaml" => {
-                    let metadata = text(&mut entry, &path, self.limits.file_bytes)?;
-                    self.chart(folder).metadata = metadata;
-                }
-                "values.yaml" => {
-                    let values = text(&mut entry, &path, self.limits.file_bytes)?;
-                    self.chart(folder).values = values;
-                }
-                _ => {
-                    self.archives_left = self
-                        .archives_left
-                        .checked_sub(entry.size())
-                        .ok_or(ArchiveError::TooLarge(self.limits.archive_bytes as u64))?;
-                    let mut bytes = Vec::new();
-                    entry.read_to_end(&mut bytes).map_err(unreadable)?;
-                    self.left -= read;
-                    read = 0;
-                    self.archive(&bytes, &format!("{folder}/"), depth + level + 1)?;
-                }
+            if kind == EntryType::Regular {
+                self.file(&mut entry, &String::from_utf8_lossy(&path), within, depth)?;
             }
         }
-        self.left -= read;
+        Ok(())
+    }
+
+    /// Reads a file, if it is one that matters.
+    fn file<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+        path: &str,
+        within: &str,
+        depth: usize,
+    ) -> Result<(), ArchiveError> {
+        let Some((folder, name)) = path.rsplit_once('/') else { return Ok(()) };
+        let level = levels(folder);
+        if !is_chart_folder(folder, name) {
+            return Ok(());
+        }
+        if depth + level > MAX_DEPTH {
+            return Err(ArchiveError::TooDeep);
+        }
+        let folder = format!("{within}{folder}");
+        match name {
+            "Chart.yaml" => {
+                let metadata = text(entry, path, self.limits.file_bytes)?;
+                self.chart(folder).metadata = metadata;
+            }
+            "values.yaml" => {
+                let values = text(entry, path, self.limits.file_bytes)?;
+                self.chart(folder).values = values;
+            }
+            _ => {
+                self.archives_left = self
+                    .archives_left
+                    .checked_sub(entry.size())
+                    .ok_or(ArchiveError::TooLarge(self.limits.archive_bytes as u64))?;
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).map_err(unreadable)?;
+                self.archive(&bytes, &format!("{folder}/"), depth + level + 1)?;
+            }
+        }
         Ok(())
     }
 
@@ -167,6 +193,40 @@ impl Reader {
         });
         &mut self.charts[at].1
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it on")]
+fn unreadable(error: std::io::Error) -> ArchiveError {
+    ArchiveError::Unreadable(error.to_string())
+}
+
+/// Whether it is no file, but says something of the next one or of all.
+fn is_extension(kind: EntryType) -> bool {
+    kind.is_gnu_longname()
+        || kind.is_gnu_longlink()
+        || kind.is_pax_local_extensions()
+        || kind.is_pax_global_extensions()
+}
+
+/// Returns the path of the next file, if it stands here.
+fn extended_path<R: Read>(
+    entry: &mut Entry<'_, R>,
+    kind: EntryType,
+) -> Result<Option<Vec<u8>>, ArchiveError> {
+    if !kind.is_gnu_longname() && !kind.is_pax_local_extensions() {
+        return Ok(None);
+    }
+    if entry.size() > MAX_EXTENSION {
+        return Err(ArchiveError::LargeExtension);
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes).map_err(unreadable)?;
+    if kind.is_gnu_longname() {
+        bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+        return Ok(Some(bytes));
+    }
+    let mut extensions = PaxExtensions::new(&bytes).filter_map(Result::ok);
+    Ok(extensions.find(|one| one.key_bytes() == b"path").map(|path| path.value_bytes().to_vec()))
 }
 
 /// Whether a file is one of a chart that matters: `web/Chart.yaml`, `web/charts/db/values.yaml`, `web/charts/db.tgz`.
@@ -269,6 +329,46 @@ mod tests {
         let too_large = ArchiveError::TooLarge(little.archive_bytes as u64);
         assert_eq!(chart_files(&nested, &little), Err(too_large));
         assert!(matches!(read(b"<html>"), Err(ArchiveError::Unreadable(_))));
+    }
+
+    /// Returns an archive of one file, preceded by this much of an extension.
+    fn extended(kind: EntryType, extension: &[u8]) -> Vec<u8> {
+        let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (kind, bytes) in [(kind, extension), (EntryType::Regular, b"name: web")] {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(bytes.len() as u64);
+            header.set_path("web/Chart.yaml").unwrap();
+            header.set_cksum();
+            builder.append(&header, bytes).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn a_path_of_any_length_takes_no_memory() {
+        for kind in [EntryType::GNULongName, EntryType::XHeader] {
+            let large = extended(kind, &vec![b'/'; 15 << 20]);
+            assert!(large.len() < 200 << 10, "little is enough");
+            assert_eq!(read(&large), Err(ArchiveError::LargeExtension), "{kind:?}");
+        }
+        let long = vec![b'/'; MAX_PATH + 1];
+        assert_eq!(read(&extended(EntryType::GNULongName, &long)), Err(ArchiveError::LongPath));
+        // What is of no use is not read.
+        assert_eq!(read(&extended(EntryType::GNULongLink, &vec![b'/'; 1 << 20])).map(|all| all.len()), Ok(1));
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_for_a_header_is_read_before_its_file() {
+        let name = "n".repeat(150);
+        let path = format!("web/charts/{name}/Chart.yaml");
+        let long = archive(&[("web/Chart.yaml", b"name: web"), (&path, b"name: db")]);
+        assert_eq!(read(&long).unwrap()[1].metadata, "name: db");
+        let attribute = format!("{} path={path}\n", path.len() + 10);
+        let all = read(&extended(EntryType::XHeader, attribute.as_bytes())).unwrap();
+        assert_eq!(all[0].metadata, "name: web");
+        let nested = archive(&[("web/Chart.yaml", b"name: web"), ("web/charts/a.tgz", &long)]);
+        assert_eq!(read(&nested).unwrap().len(), 3);
     }
 
     #[test]

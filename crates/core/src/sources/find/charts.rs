@@ -10,7 +10,7 @@ use crate::sources::charts::{
     ChartError, ChartFiles, ChartImages, ChartLocation, ChartRun, HelmCharts, ImageTier, Index, IndexedChart,
     chart_files, chosen, images_in, images_of_annotations, images_of_values, is_exact, tag_of, version_of,
 };
-use crate::sources::fetch::{Fetch, FetchError, Get};
+use crate::sources::fetch::{ArtifactPart, Fetch, FetchError, Get};
 use crate::sources::{Found, Update};
 
 /// What `Chart.yaml` and the archive are in a registry.
@@ -78,7 +78,7 @@ impl<F: Fetch> Finder<'_, F> {
         let names: Vec<&str> = source.charts.iter().map(|chart| chart.name.as_str()).collect();
         let parsed = Url::parse(address).map_err(|error| failed(unreadable(error)))?;
         let url = below(&parsed, "index.yaml").map_err(failed)?;
-        let bytes = self.document(url, self.charts.index_bytes).await.map_err(failed)?;
+        let bytes = self.document(url, None, self.charts.index_bytes).await.map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|_| failed(unreadable("index.yaml is no UTF-8")))?;
         let index = Index::read(&text, &names);
         let index = index.map_err(|why| failed(unreadable(format!("index.yaml: {why}"))))?;
@@ -131,7 +131,7 @@ impl<F: Fetch> Finder<'_, F> {
             Place::Indexed(chart, _) => chart.images().map_err(unreadable),
             Place::Registry(repository, tag) => {
                 let limit = usize::try_from(self.charts.file_bytes).unwrap_or(usize::MAX);
-                let config = self.part(repository, tag, CONFIG_TYPE, limit).await?;
+                let config = self.part(repository, tag, CONFIG_TYPE, limit, false).await?;
                 let metadata =
                     String::from_utf8(config).map_err(|_| unreadable("its metadata is no UTF-8"))?;
                 images_of_annotations(&ChartFiles { metadata, ..ChartFiles::default() }).map_err(unreadable)
@@ -144,25 +144,34 @@ impl<F: Fetch> Finder<'_, F> {
         let limit = self.charts.archive_bytes;
         let archive = match place {
             Place::WithHelm => self.fetch.packed(run, limit).await?,
-            Place::Registry(repository, tag) => self.part(repository, tag, ARCHIVE_TYPE, limit).await?,
+            Place::Registry(repository, tag) => {
+                self.part(repository, tag, ARCHIVE_TYPE, limit, false).await?
+            }
             Place::Indexed(chart, repository) => {
-                let url = chart.urls.first().ok_or_else(|| unreadable("index.yaml has no address of it"))?;
+                let url = chart.url.as_ref().ok_or_else(|| unreadable("index.yaml has no address of it"))?;
                 if url.starts_with(OCI) {
                     let (repository, tag) = reference(url)?;
                     let tag = parsed(&tag.unwrap_or_else(|| tag_of(&chart.version)))?;
-                    self.part(&repository, &tag, ARCHIVE_TYPE, limit).await?
+                    self.part(&repository, &tag, ARCHIVE_TYPE, limit, true).await?
                 } else {
-                    self.document(below(repository, url)?, limit).await?
+                    self.document(below(repository, url)?, Some(repository), limit).await?
                 }
             }
         };
         chart_files(&archive, &self.charts).map_err(unreadable)
     }
 
-    async fn document(&self, url: Url, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+    /// Returns a document. `named_by` is the repository whose index names it, unless a spec does.
+    async fn document(
+        &self,
+        url: Url,
+        named_by: Option<&Url>,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, FetchError> {
         let host = url.host_str().unwrap_or_default().to_owned();
         let name = url.path().rsplit('/').next().unwrap_or_default().to_owned();
-        let request = Get { url, accept: "*/*", etag: None, is_for_github: false, max_bytes };
+        let named_by = named_by.cloned();
+        let request = Get { url, accept: "*/*", etag: None, is_for_github: false, named_by, max_bytes };
         let answer = self.fetch.get(&request).await?;
         match answer.status {
             200 => Ok(answer.body),
@@ -177,8 +186,10 @@ impl<F: Fetch> Finder<'_, F> {
         tag: &Tag,
         media_type: &str,
         max_bytes: usize,
+        is_named_by_index: bool,
     ) -> Result<Vec<u8>, FetchError> {
-        let part = self.fetch.artifact_part(repository, tag, media_type, max_bytes).await;
+        let part = ArtifactPart { repository, tag, media_type, max_bytes, is_named_by_index };
+        let part = self.fetch.artifact_part(&part).await;
         part.map_err(of_registry)?
             .ok_or_else(|| FetchError(format!("{repository}:{tag} is no chart, or not there")))
     }

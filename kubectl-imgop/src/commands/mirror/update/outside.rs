@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
-use imgop_core::sources::{Answer, ChartRun, Fetch, FetchError, Get};
+use imgop_core::sources::{Answer, ArtifactPart, ChartRun, Fetch, FetchError, Get};
 use imgop_registry::reference::{Repository, Tag};
-use imgop_registry::{Registries, RegistryError, RepositoryClient};
+use imgop_registry::{Access, Allowances, Registries, RegistryError, RepositoryClient};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -27,13 +27,17 @@ pub struct Outside<'a> {
 impl Outside<'_> {
     /// Returns a client with the credential of this machine; none where it cannot be read, which is a warning.
     async fn client(&self, repository: &Repository) -> RepositoryClient {
-        match self.args.client(self.ui, &self.registries, &self.local, repository).await {
-            Ok(client) => client,
-            Err(error) => {
-                self.ui.warned(&error);
-                self.registries.repository(repository, &imgop_registry::Access::default())
-            }
-        }
+        self.allowed_client(repository, Allowances::default()).await
+    }
+
+    /// The same for a registry with these allowances.
+    async fn allowed_client(&self, repository: &Repository, allowances: Allowances) -> RepositoryClient {
+        let access = self.args.access(self.ui, &self.local, repository).await;
+        let access = access.unwrap_or_else(|error| {
+            self.ui.warned(&error);
+            Access::default()
+        });
+        self.registries.repository(repository, &Access { allowances, ..access })
     }
 }
 
@@ -56,14 +60,9 @@ impl Fetch for Outside<'_> {
         Ok(reported.into_iter().filter_map(|(tag, reported)| Some((tag, reported.pushed?))).collect())
     }
 
-    async fn artifact_part(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        media_type: &str,
-        max_bytes: usize,
-    ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let part = self.client(repository).await.artifact_part(tag, media_type, max_bytes).await?;
+    async fn artifact_part(&self, part: &ArtifactPart<'_>) -> Result<Option<Vec<u8>>, RegistryError> {
+        let client = self.allowed_client(part.repository, part.allowances()).await;
+        let part = client.artifact_part(part.tag, part.media_type, part.max_bytes).await?;
         Ok(part.map(|bytes| bytes.to_vec()))
     }
 
