@@ -58,6 +58,7 @@ test-registries: ## Run the tests of the registry client against real registries
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
 	cargo test --package imgop-step --package imgop-core --features imgop-step/with-programs \
 	  --test containers --test ignore_file_and_buildah -- --include-ignored
+	cargo test --package kubectl-imgop --test cli -- --ignored real_buildah
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
@@ -65,13 +66,21 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
+.PHONY: test-engines
+test-engines: ## Run all end-to-end tests of copying with both engines, apart from `make test`, which has a part of them
+	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
+	for engine in Skopeo Native; do \
+	  IMGOP_TEST_ENGINE=$$engine tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
+	    --test end_to_end --test disruption --test leaks -- --test-threads 6 --skip builds; \
+	done
+
 .PHONY: test-clock
 test-clock: ## Run the test of an agent whose wall clock jumps (Debian 12 as root; builds the agent once more, dynamically)
 	source tests/testbed/lib/common.sh && source tests/testbed/lib/packages.sh && ensure_packages libfaketime
 	cargo test --package imgop-tests --test clock
 
 .PHONY: bench
-bench: ## Measure what it costs when there is nothing to do, and the same of regsync and crane (35 minutes)
+bench: ## Measure what it costs when there is nothing to do and at first copies, beside other programs (an hour)
 	crates/bench/run-plugin
 	crates/bench/run-mirror
 	crates/bench/run-peers

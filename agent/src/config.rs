@@ -2,6 +2,7 @@
 //! that are image-operator's keep their meaning.
 
 mod builds;
+mod copies;
 mod election;
 pub mod given_credentials;
 pub mod image_operator;
@@ -10,6 +11,7 @@ mod metrics;
 mod namespaces;
 mod notifications;
 mod process;
+pub mod refused_keys;
 mod version_sources;
 
 use std::collections::BTreeSet;
@@ -26,6 +28,7 @@ use imgop_registry::{LoopbackAddresses, PrivateAddresses, Settings, TokenServers
 
 use crate::jobs::template::JobOptions;
 pub use builds::{BuildSettings, BuildTier};
+pub use copies::CopySettings;
 pub use election::ElectionSettings;
 pub use jobs::JobSettings;
 pub use metrics::MetricsSettings;
@@ -51,7 +54,7 @@ pub struct Config {
     #[command(flatten)]
     pub election: ElectionSettings,
 
-    /// Image of the Jobs; it holds skopeo in its PATH.
+    /// Image of the Jobs with the engine Skopeo; it holds skopeo in its PATH.
     #[arg(long, env = "SKOPEO_IMAGE")]
     pub skopeo_image: String,
 
@@ -84,7 +87,11 @@ pub struct Config {
     #[command(flatten)]
     pub builds: BuildSettings,
 
-    /// Tags that one Job copies at most.
+    /// How copies are made.
+    #[command(flatten)]
+    pub copies: CopySettings,
+
+    /// Tags that one Job of Skopeo copies at most.
     #[arg(long, env = "TAGS_PER_JOB", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub tags_per_job: u16,
 
@@ -138,7 +145,7 @@ pub struct Config {
     /// Minutes for which a tag is left alone once five tries to copy it have failed; 0 tries again and again, with pauses
     /// that grow to a quarter of an hour. Other tags of its Image go on, and kubectl imgop sync NAME --retry tries at
     /// once.
-    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
+    #[arg(long, env = "FAILURE_COOLDOWN_MINUTES", default_value_t = Cooldown::DEFAULT_MINUTES, value_parser = clap::value_parser!(u32).range(0..=Cooldown::MAX_MINUTES.into()))]
     pub failure_cooldown_minutes: u32,
 
     /// Seconds for which one tag list of a destination serves all Images that copy there; 0 lists

@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod leader_election;
 mod log_writer;
 pub mod metrics;
+pub mod native_copy;
 pub mod notifications;
 pub mod object_room;
 pub mod probe;

@@ -26,7 +26,7 @@ use imgop_agent::notifications::{Notifications, Webhook};
 use imgop_agent::registry_access::status::Reporter;
 use imgop_agent::workload_mirror::workloads::Workloads;
 use imgop_agent::workload_mirror::{Others, WorkloadMirrors, watch_workloads};
-use imgop_agent::{Agent, Config, OF_KINDS, log_writer, probe, web};
+use imgop_agent::{Agent, Config, OF_KINDS, log_writer, native_copy, probe, web};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::NonBlocking;
@@ -39,6 +39,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last line of the log has to be written where the process ends at once.
 const LOG_TIME: Duration = Duration::from_millis(200);
 
+/// The exit code of a copy that SIGTERM ended.
+const TERMINATED: u8 = 128 + 15;
+
 /// Its settings stand in `.cargo/config.toml`.
 #[cfg(target_os = "linux")]
 #[global_allocator]
@@ -49,6 +52,9 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(targets) = probe::arguments(std::env::args_os()) {
         return ended(on_runtime(print_probe(&targets)));
+    }
+    if let Some(arguments) = native_copy::arguments(std::env::args_os()) {
+        return copied(on_runtime(copy(&arguments)));
     }
     let (lines, flush) = log_writer(std::io::stderr());
     let dropped_lines = lines.error_counter();
@@ -61,6 +67,24 @@ fn main() -> ExitCode {
     }
     drop(flush);
     if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Copies until it is asked to end. The log is for people: `kubectl imgop logs --follow` shows it.
+async fn copy(arguments: &[String]) -> anyhow::Result<native_copy::Ended> {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    // A log that is closed is no reason not to copy.
+    let log = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
+    Ok(native_copy::run(arguments, &native_copy::Places::of_container(), stop, &log).await?)
+}
+
+fn copied(result: anyhow::Result<native_copy::Ended>) -> ExitCode {
+    match result {
+        Ok(native_copy::Ended::Copied) => ExitCode::SUCCESS,
+        Ok(native_copy::Ended::Failed) => ExitCode::FAILURE,
+        Ok(native_copy::Ended::Interrupted) => ExitCode::from(TERMINATED),
+        Err(error) => ended(Err(error)),
+    }
 }
 
 fn ended(result: anyhow::Result<()>) -> ExitCode {
@@ -81,7 +105,7 @@ async fn print_probe(targets: &[OsString]) -> anyhow::Result<()> {
 }
 
 /// Runs the process. What is still under way at the end is not waited for: another agent may begin at that moment.
-fn on_runtime(process: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn on_runtime<T>(process: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(process);
     runtime.shutdown_background();
@@ -174,29 +198,15 @@ async fn while_leading(
 
 /// Does the agent's work until `stop`.
 async fn work(
-    (config, given, webhook): (Config, Vec<GivenCredentials>, Option<Webhook>),
+    given: (Config, Vec<GivenCredentials>, Option<Webhook>),
     earlier: EarlierHeartbeat,
     client: kube::Client,
     shown: web::Shown,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let web::Shown { metrics, ready_gate, heartbeat, leadership } = shown;
-    heartbeat.begin();
-    tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
-    // What is lent is where this process runs, whatever the settings say.
-    let config = config.in_namespace(client.default_namespace());
-    if let Some(notice) = config.notice_of_lent_namespace() {
-        tracing::warn!("{notice}");
-    }
-    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
-    let notifications = notifications(&agent.config, webhook, &metrics);
-    let agent = Arc::new(agent.lending(given).after(earlier.get()).notifying(notifications));
-    metrics.watch_registries(agent.registries.clone(), agent.config.metrics.metrics_name_registries);
-    metrics.watch_objects(agent.config.metrics.max_object_series());
-    let registries = agent.registries.clone();
-    image_operator_names::export(&metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
-    metrics.watch_turns(agent.turns.clone());
-    metrics.watch_jobs(agent.jobs.clone());
+    shown.heartbeat.begin();
+    let agent = agent(given, &earlier, client, &shown);
+    let ready_gate = shown.ready_gate;
     // All watches are expected before the first of them begins.
     let images = Watched::new(&agent.config.watch_namespaces, &ready_gate);
     let builders = Watched::new(&agent.config.watch_namespaces, &ready_gate);
@@ -243,6 +253,31 @@ async fn work(
     reports.await.context("the reports of RegistryAccesses")??;
     policies.await.context("the watch of RegistryAccesses")??;
     jobs.await.context("the watches of Jobs")?
+}
+
+/// Returns the agent, of which the metrics show all that there is.
+fn agent(
+    (config, given, webhook): (Config, Vec<GivenCredentials>, Option<Webhook>),
+    earlier: &EarlierHeartbeat,
+    client: kube::Client,
+    web::Shown { metrics, leadership, .. }: &web::Shown,
+) -> Arc<Agent> {
+    tracing::info!(namespaces = %config.watch_namespaces, image = config.job_image(), "starting");
+    // What is lent is where this process runs, whatever the settings say.
+    let config = config.in_namespace(client.default_namespace());
+    if let Some(notice) = config.notice_of_lent_namespace() {
+        tracing::warn!("{notice}");
+    }
+    let agent = Agent::gated(client, config, metrics.clone(), OF_KINDS, leadership.write_gate());
+    let notifications = notifications(&agent.config, webhook, metrics);
+    let agent = Arc::new(agent.lending(given).after(earlier.get()).notifying(notifications));
+    metrics.watch_registries(agent.registries.clone(), agent.config.metrics.metrics_name_registries);
+    metrics.watch_objects(agent.config.metrics.max_object_series());
+    let registries = agent.registries.clone();
+    image_operator_names::export(metrics, &agent.config.metrics, || DockerHubQuota(registries.clone()));
+    metrics.watch_turns(agent.turns.clone());
+    metrics.watch_jobs(agent.jobs.clone());
+    agent
 }
 
 /// Returns where notifications go, and begins to deliver them. What waits when the process ends is not sent.

@@ -26,6 +26,16 @@ pub struct RoomLimits {
     pub of_all: usize,
 }
 
+impl RoomLimits {
+    /// Returns those of the agent's settings.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            of_namespace: as_limit(config.max_object_bytes_per_namespace),
+            of_all: as_limit(config.max_object_bytes),
+        }
+    }
+}
+
 /// The bound that an object did not fit into, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomLimit {
@@ -96,10 +106,7 @@ impl ObjectRoom {
 
     /// Returns the room that the agent's settings give.
     pub fn of(config: &Config) -> Self {
-        Self::new(RoomLimits {
-            of_namespace: as_limit(config.max_object_bytes_per_namespace),
-            of_all: as_limit(config.max_object_bytes),
-        })
+        Self::new(RoomLimits::of(config))
     }
 
     /// Returns what hears of room that becomes free.

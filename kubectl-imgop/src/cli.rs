@@ -100,7 +100,12 @@ pub fn command() -> Command {
 pub fn main() -> ExitCode {
     let ui = Ui::new(true);
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == COMPLETE) {
+    let first = arguments.next();
+    #[cfg(target_os = "linux")]
+    if first.as_ref().is_some_and(|first| first == crate::local_build::STEP) {
+        return crate::local_build::step(arguments);
+    }
+    if first.is_some_and(|first| first == COMPLETE) {
         let typed: Vec<OsString> = arguments.collect();
         return exit_code(&ui.data(&candidates(command(), &typed)).map(|()| Outcome::Done));
     }
@@ -177,7 +182,10 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Run(args) => Box::pin(run_verb::run(ui, &args)).await,
             Verb::Mirror(args) => mirror::run(ui, args, &cli.connection).await,
             Verb::Workloads(args) => workloads::run(ui, &args, &cli.connection).await,
-            Verb::Migrate(args) => left_behind(move || migrate::run(ui, &args)).await,
+            Verb::Migrate(args) => {
+                let deployed = args.deployed(&cli.connection).await?;
+                left_behind(move || migrate::run(ui, &args, &deployed)).await
+            }
             Verb::Search(args) => search::run(ui, &args).await,
             Verb::Tags(args) => tags::run(ui, &args).await,
             Verb::Quota(args) => quota::run(ui, &args, &cli.connection).await,

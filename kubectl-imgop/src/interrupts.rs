@@ -49,6 +49,12 @@ pub async fn interrupted() -> CliError {
     end_by(signal().await, signal()).await
 }
 
+/// Returns how this program ends, once the user presses Ctrl-C or another program ends it: for work that ends by itself
+/// then, which a guard keeps from being ended before.
+pub async fn asked_to_end() -> CliError {
+    signal().await
+}
+
 /// Returns once nothing is left half done, or at a second signal.
 async fn end_by(first: CliError, second: impl Future<Output = CliError>) -> CliError {
     let whole = async {

@@ -5,6 +5,7 @@
 //! ```text
 //! commands      one verb a file
 //! local_copy    copies that this process carries out
+//! local_build   builds on this machine
 //! preview       what a copy would do          description   one object on a page
 //! verification  whether both sides are equal
 //! workloads     what WorkloadMirrors see, and make of it
@@ -36,6 +37,7 @@ mod documents;
 mod installation;
 mod interrupts;
 mod kinds;
+mod local_build;
 mod local_copy;
 mod manifests;
 mod output;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use imgop_core::api::Engine;
 
 /// The cluster and the registries that `tests/testbed/up` started.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Environment {
     pub skopeo_image: String,
     /// The platform that the node emulates; empty where it emulates none or it is not known.
     pub emulated: String,
+    /// The engine of Images that name none.
+    pub engine: Engine,
 }
 
 impl Environment {
@@ -80,6 +83,11 @@ impl Environment {
             target_password_file: path("IMGOP_TEST_TARGET_PASSWORD_FILE")?,
             skopeo_image: required("IMGOP_TEST_SKOPEO_IMAGE")?,
             emulated: optional("IMGOP_TEST_EMULATED").unwrap_or_default(),
+            engine: match optional("IMGOP_TEST_ENGINE").as_deref() {
+                None | Some("Skopeo") => Engine::Skopeo,
+                Some("Native") => Engine::Native,
+                Some(other) => bail!("IMGOP_TEST_ENGINE is {other:?}, and neither Skopeo nor Native"),
+            },
         })
     }
 

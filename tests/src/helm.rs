@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::environment::Environment;
 use crate::kubectl::{Output, run};
 use crate::{repository_root, testbed_scripts};
 
@@ -95,6 +96,24 @@ impl Helm {
         let rendered = self.run_with(&["template", RELEASE, &chart()], values).await?.ok()?;
         documents(&rendered).with_context(|| format!("what the chart renders for {values}"))
     }
+}
+
+/// The image with Helm that is on the node after [`load_image`].
+pub const IMAGE: &str = "localhost/imgop-test/helm:1";
+
+/// Puts an image with Helm onto the node, as an administrator names one in `HELM_IMAGE`.
+pub async fn load_image(environment: &Environment) -> anyhow::Result<()> {
+    let folder = tempfile::Builder::new().prefix("imgop-helm-image-").tempdir()?;
+    let archive = folder.path().join("helm.tar").display().to_string();
+    for (script, arguments) in [("images/helm", vec![IMAGE, &archive]), ("load-image", vec![&archive])] {
+        let mut command = tokio::process::Command::new(testbed_scripts().join(script));
+        command.args(arguments);
+        command.env("IMGOP_TEST_KUBECONFIG", &environment.kubeconfig);
+        command.env("IMGOP_CLUSTER_DIR", &environment.folder);
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().await?;
+        ensure!(status.success(), "tests/testbed/{script}: {status}");
+    }
+    Ok(())
 }
 
 /// The folder of the chart.

@@ -103,6 +103,7 @@ impl TestCluster {
             .env("IMGOP_CLUSTER_DIR", &environment.folder)
             .env("IMGOP_TEST_SKOPEO_IMAGE", &environment.skopeo_image)
             .env("IMGOP_TEST_EMULATED", &environment.emulated)
+            .env("IMGOP_TEST_ENGINE", environment.engine.as_str())
             .stdin(Stdio::null())
             .status()
             .await?;

@@ -4,11 +4,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, bail, ensure};
-use imgop_core::api::container_name;
-use imgop_core::api::{COPIES_ANNOTATION, OWNER_UID_LABEL};
+use imgop_agent::native_copy::CopyReport;
+use imgop_core::api::{COPIES_ANNOTATION, NATIVE_CONTAINER, OWNER_UID_LABEL, container_name};
 use imgop_core::copy::CopyRecord;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube::ResourceExt as _;
 
 use crate::tenant::Tenant;
@@ -104,25 +104,58 @@ impl Try {
 fn of_job_and_pods(job: &Job, pods: &[&Pod]) -> anyhow::Result<Vec<Try>> {
     let text = job.annotations().get(COPIES_ANNOTATION).context("a Job does not say what it copies")?;
     let copies: Vec<CopyRecord> = serde_json::from_str(text)?;
-    let exits: HashMap<&str, i32> = pods
+    let ends: HashMap<&str, &ContainerStateTerminated> = pods
         .iter()
         .filter_map(|pod| pod.status.as_ref())
         .flat_map(|status| {
             status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
         })
-        .filter_map(|status| {
-            Some((status.name.as_str(), status.state.as_ref()?.terminated.as_ref()?.exit_code))
-        })
+        .filter_map(|status| Some((status.name.as_str(), status.state.as_ref()?.terminated.as_ref()?)))
         .collect();
-    let one_failed = exits.values().any(|code| *code != 0);
+    let of_all = ends.get(NATIVE_CONTAINER).map(|end| report_of(end));
+    let is_native = pods.iter().any(|pod| {
+        pod.spec.iter().flat_map(|spec| &spec.containers).any(|container| container.name == NATIVE_CONTAINER)
+    });
+    let one_failed = ends.values().any(|end| end.exit_code != 0);
+    let mut first = 0;
     let tries = copies.into_iter().enumerate().map(|(index, copy)| {
         let parts = copy.read().map_or(1, |copy| copy.parts().len());
-        let codes = (0..parts).map(|part| exits.get(container_name(index, part).as_str()).copied());
-        let end = end_of(&codes.collect::<Vec<_>>(), one_failed);
+        let items = first..first + parts;
+        first = items.end;
+        let end = match (&of_all, is_native) {
+            (Some(report), _) => end_of(&items.map(|item| report.exit_code(item)).collect::<Vec<_>>(), true),
+            (None, true) => End::Running,
+            (None, false) => {
+                let codes = (0..parts).map(|part| ends.get(container_name(index, part).as_str()));
+                end_of(&codes.map(|end| end.map(|end| end.exit_code)).collect::<Vec<_>>(), one_failed)
+            }
+        };
         let image = job.labels().get(OWNER_UID_LABEL).cloned().unwrap_or_default();
         Try { job: job.name_any(), image, copy, end }
     });
     Ok(tries.collect())
+}
+
+/// What the one container of a Job reports.
+struct Reported {
+    exit_code: i32,
+    report: CopyReport,
+}
+
+fn report_of(end: &ContainerStateTerminated) -> Reported {
+    let report = CopyReport::read(end.message.as_deref().unwrap_or_default()).unwrap_or_default();
+    Reported { exit_code: end.exit_code, report }
+}
+
+impl Reported {
+    /// The exit code that a container of this item alone would have had; none if it was not reached.
+    fn exit_code(&self, item: usize) -> Option<i32> {
+        let item = u32::try_from(item).unwrap_or(u32::MAX);
+        match self.report.failure(item) {
+            Some(_) => Some(1),
+            None => (self.exit_code == 0 || self.report.done.contains(item)).then_some(0),
+        }
+    }
 }
 
 /// How a try ended, by the exit codes of the containers of its parts: it failed with the first that did,

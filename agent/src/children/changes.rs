@@ -97,9 +97,9 @@ pub(crate) enum Gone {
 
 /// Everything that the changes are worked out from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Situation<'a> {
+pub(crate) struct Situation<'a, 'd> {
     /// What is asked for.
-    pub desired: &'a [Desired],
+    pub desired: &'d [Desired],
     /// What there is.
     pub mirrored: &'a [Mirrored],
     /// Images of others with names of these.
@@ -110,9 +110,9 @@ pub(crate) struct Situation<'a> {
     pub gone: Gone,
 }
 
-impl<'a> Situation<'a> {
+impl<'d> Situation<'_, 'd> {
     /// Works out what is to be done.
-    pub(crate) fn changes(self) -> Changes<'a> {
+    pub(crate) fn changes(self) -> Changes<'d> {
         let there: BTreeMap<&str, &Mirrored> =
             self.mirrored.iter().map(|mirrored| (mirrored.name.as_str(), mirrored)).collect();
         let mut changes = Changes::default();
@@ -136,7 +136,7 @@ impl<'a> Situation<'a> {
             }
         }
         // Those of one destination follow each other, so that one list of its tags serves all of them.
-        let destination = |written: &Written<'a>| written.desired.spec.destination.name.as_str();
+        let destination = |written: &Written<'d>| written.desired.spec.destination.name.as_str();
         older.sort_by(|(created, one), (then, other)| {
             created.cmp(then).then_with(|| destination(one).cmp(destination(other)))
         });

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! desired (of the kind) ─┐
-//!                        ├─▶ changes (pure) ─▶ writes, a few a second of all kinds together
+//!                        ├─▶ changes (pure) ─▶ writes, a few a second of all kinds together ─▶ findings ─▶ status
 //! Images that are there ─┘
 //! ```
 
 mod changes;
+mod findings;
 mod looks;
 mod mirrored;
+mod pass;
 mod requests;
 mod rights;
 mod standing;
+mod status;
 mod suspension;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,13 +30,18 @@ use jiff::Timestamp;
 use crate::agent::Agent;
 use crate::cluster::owner::Owner;
 use crate::controller::Objects;
+pub(crate) use changes::{Changes, Desired, Gone};
 #[cfg(test)]
-pub(crate) use changes::Occupant;
-pub(crate) use changes::{Changes, Desired, Gone, Situation};
+pub(crate) use changes::{Occupant, Situation};
+pub(crate) use findings::{Conclusion, Findings};
 pub(crate) use looks::{Looks, WRITE_INTERVAL};
 pub(crate) use mirrored::{Mirrored, State};
+pub(crate) use pass::{KeepsImages, Pass, stalled};
 pub(crate) use requests::Requests;
-pub(crate) use standing::Standing;
+pub(crate) use standing::{MAX_NAMED, Standing};
+#[cfg(test)]
+pub(crate) use status::next_status;
+pub(crate) use status::{Frame, MirrorStatus, as_u32, mirror_status_frame};
 use writes::{Pace, Refusal, Sent};
 
 /// How often it is looked at what a user may correct at any moment: rights, an Image in the way.

@@ -9,8 +9,8 @@ use imgop_core::text::shorten;
 
 use super::{Changes, Desired, Mirrored, State};
 
-/// Images that are not ready that are named.
-const MAX_NAMED: usize = 20;
+/// How many Images and tags a status names of those with which something is wrong.
+pub(crate) const MAX_NAMED: usize = 20;
 /// Bytes of a message of an Image that is quoted.
 pub(super) const MAX_QUOTED_BYTES: usize = 400;
 

@@ -23,10 +23,11 @@ struct With<T> {
     object: T,
 }
 
+/// The metadata of an object.
 #[derive(Deserialize, Default)]
-struct OnlyMetadata {
+pub(super) struct OnlyMetadata {
     #[serde(default)]
-    metadata: ObjectMeta,
+    pub metadata: ObjectMeta,
 }
 
 /// Reads an event of a watch, and notes its version.
@@ -78,7 +79,7 @@ where
 }
 
 /// Returns why JSON cannot be decoded, with the field: it stands in the status of the object.
-fn decoding_error<T: DeserializeOwned>(json: &[u8]) -> String {
+pub(super) fn decoding_error<T: DeserializeOwned>(json: &[u8]) -> String {
     let mut json = serde_json::Deserializer::from_slice(json);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
         Ok(_) => String::new(),
@@ -87,7 +88,10 @@ fn decoding_error<T: DeserializeOwned>(json: &[u8]) -> String {
             let inner = error.into_inner().to_string();
             // The position is that in what was kept of the object.
             let why = inner.split(" at line ").next().unwrap_or_default();
-            format!("{}: {why}", path.strip_prefix("object.").unwrap_or(&path))
+            match path.strip_prefix("object.").unwrap_or(&path) {
+                "object" | "." => why.to_owned(),
+                path => format!("{path}: {why}"),
+            }
         }
     }
 }

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use imgop_registry::cache::{Bounded, SingleFlight};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use kube::api::PostParams;
-use kube::{Api, Client};
-use parking_lot::Mutex;
+use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::Client;
 
 use super::api_error::ApiError;
+use super::reviews::{Reviews, attributes};
 use super::rights::Right;
 
-/// How long a right is believed.
-const GRANTED_TTL: Duration = Duration::from_mins(5);
-/// How long its absence is: who grants it should not wait.
+/// How long it is believed that a right is lacking: who grants it should not wait.
 const DENIED_TTL: Duration = Duration::from_mins(1);
 /// How many answers are cached.
 const MAX_CACHED: usize = 20_000;
@@ -23,51 +19,29 @@ type Key = (String, String, Right);
 
 /// Answers whether the service accounts of a namespace have a right in another one.
 pub struct GroupRights {
-    client: Client,
-    cached: Mutex<Bounded<Key, bool>>,
-    reviews: SingleFlight<Key, Result<bool, ApiError>>,
+    reviews: Reviews<Key>,
 }
 
 impl GroupRights {
     /// Returns one that asks through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, cached: Mutex::new(Bounded::new(MAX_CACHED)), reviews: SingleFlight::default() }
+        Self { reviews: Reviews::new(client, DENIED_TTL, MAX_CACHED) }
     }
 
     /// Returns whether the service accounts of a namespace have a right in another one, as it was in the last minutes.
     pub async fn may(&self, accounts_of: &str, right: Right, namespace: &str) -> Result<bool, ApiError> {
         let key = (accounts_of.to_owned(), namespace.to_owned(), right);
-        let cached = self.cached.lock().get(&key).copied();
-        match cached {
-            Some(may) => Ok(may),
-            None => self.reviews.run(&key, || self.review(&key)).await.0,
+        if let Some(may) = self.reviews.known(&key) {
+            return Ok(may);
         }
-    }
-
-    async fn review(&self, key: &Key) -> Result<bool, ApiError> {
-        let (accounts_of, namespace, right) = key;
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                groups: Some(vec![format!("system:serviceaccounts:{accounts_of}")]),
-                resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(namespace.clone()),
-                    verb: Some(right.verb.to_owned()),
-                    group: Some(right.group.to_owned()),
-                    resource: Some(right.resource.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
+        let spec = SubjectAccessReviewSpec {
+            groups: Some(vec![format!("system:serviceaccounts:{accounts_of}")]),
+            resource_attributes: Some(attributes(right, namespace)),
+            ..SubjectAccessReviewSpec::default()
         };
-        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
-        let answer = answer.map_err(|error| {
-            let of = format!("the right of {accounts_of:?} to {right} in {namespace:?}");
-            ApiError::new("review", of, &error)
-        })?;
-        let may = answer.status.is_some_and(|status| status.allowed);
-        self.cached.lock().insert(key.clone(), may, if may { GRANTED_TTL } else { DENIED_TTL });
-        Ok(may)
+        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+        let what = format!("the right of {accounts_of:?} to {right} in {namespace:?}");
+        self.reviews.ask(&key, &what, &review).await
     }
 }
 

@@ -13,9 +13,11 @@ pub mod owner;
 pub mod per_object;
 mod pruner;
 pub mod ready_gate;
+mod reviews;
 pub mod rights;
 pub mod secrets;
 pub mod status;
+pub mod view;
 pub mod watch;
 pub mod write_gate;
 

@@ -2,20 +2,14 @@
 
 use std::time::Duration;
 
-use imgop_registry::cache::{Bounded, SingleFlight};
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
-use kube::api::PostParams;
-use kube::{Api, Client};
-use parking_lot::Mutex;
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Client;
 
 use super::Freshness;
 use super::api_error::ApiError;
+use super::reviews::{Reviews, attributes};
 
-/// How long a right is cached.
-const GRANTED_TTL: Duration = Duration::from_mins(5);
-/// How long its absence is cached: who enables a namespace should not wait.
+/// How long it is believed that a right is lacking: who enables a namespace should not wait.
 const DENIED_TTL: Duration = Duration::from_secs(20);
 /// How many answers are cached.
 const MAX_CACHED: usize = 10_000;
@@ -53,6 +47,9 @@ impl Role {
     pub const AWS: Self = Self { binding: "imgop-agent-aws", cluster_role: "imgop-agent-aws" };
     /// To run Jobs that use what administrators lend.
     pub const LENT: Self = Self { binding: "imgop-agent-lent", cluster_role: "imgop-agent-lent" };
+    /// To see the pods and workloads of the cluster.
+    pub const WORKLOADS: Self =
+        Self { binding: "imgop-agent-workloads", cluster_role: "imgop-agent-workloads" };
 }
 
 impl Right {
@@ -105,59 +102,32 @@ type Key = (String, Right);
 
 /// Answers whether the agent has a right in a namespace.
 pub struct Rights {
-    client: Client,
     /// Namespace and name of the agent's service account, for advice.
     service_account: String,
-    cached: Mutex<Bounded<Key, bool>>,
-    reviews: SingleFlight<Key, Result<bool, ApiError>>,
+    reviews: Reviews<Key>,
 }
 
 impl Rights {
     /// Returns one that asks through this client. `service_account` is `namespace:name`, for advice.
     pub fn new(client: Client, service_account: String) -> Self {
-        Self {
-            client,
-            service_account,
-            cached: Mutex::new(Bounded::new(MAX_CACHED)),
-            reviews: SingleFlight::default(),
-        }
+        Self { service_account, reviews: Reviews::new(client, DENIED_TTL, MAX_CACHED) }
     }
 
     /// Returns whether the agent has a right in a namespace. A right that it has is cached; the answer that it
     /// has not is asked for again after some seconds, and at once where `freshness` is not `Cached`.
     pub async fn may(&self, right: Right, namespace: &str, freshness: Freshness) -> Result<bool, ApiError> {
         let key = (namespace.to_owned(), right);
-        let cached = self.cached.lock().get(&key).copied();
-        if let Some(may) = cached
+        if let Some(may) = self.reviews.known(&key)
             && (may || freshness == Freshness::Cached)
         {
             return Ok(may);
         }
-        self.reviews.run(&key, || self.review(&key)).await.0
-    }
-
-    async fn review(&self, key: &Key) -> Result<bool, ApiError> {
-        let (namespace, right) = key;
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(ResourceAttributes {
-                    namespace: Some(namespace.clone()),
-                    verb: Some(right.verb.to_owned()),
-                    group: Some(right.group.to_owned()),
-                    resource: Some(right.resource.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes(right, namespace)),
+            ..SelfSubjectAccessReviewSpec::default()
         };
-        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
-        let answer = answer.map_err(|error| {
-            ApiError::new("review", format!("the right to {right} in {namespace:?}"), &error)
-        })?;
-        let may = answer.status.is_some_and(|status| status.allowed);
-        self.cached.lock().insert(key.clone(), may, if may { GRANTED_TTL } else { DENIED_TTL });
-        Ok(may)
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        self.reviews.ask(&key, &format!("the right to {right} in {namespace:?}"), &review).await
     }
 
     /// Returns the first of several rights that the agent lacks in a namespace.

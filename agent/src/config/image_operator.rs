@@ -22,8 +22,8 @@ const NO_GRAPHQL: &str = "there is no GraphQL API, no UI and no process without 
                           show what they showed, and -o json is for programs";
 const LISTS_ARE_BOUNDED: &str = "tags of ECR Public are listed as those of every registry; REGISTRY_MAX_TAGS and \
                                  REGISTRY_MAX_TAG_PAGES bound it";
-const NOTHING_ON_THE_FLY: &str = "pods whose images are missing start no copies; declare what is needed as Images, which a \
-                                  default destination makes short";
+const BY_WORKLOAD_MIRRORS: &str = "a WorkloadMirror with the trigger PullFailure copies what pods cannot pull; kubectl imgop \
+                                   migrate image-operator makes one of these variables";
 const PULLS_ARE_COUNTED: &str = "what Docker Hub still allows is read from its answers, always; PULL_RESERVE pulls are left \
                                  to others";
 const TLS_IS_VERIFIED: &str = "certificates are verified unless tls.mode says SkipVerify, in a spec or in the RegistryAccess \
@@ -51,9 +51,9 @@ pub const VARIABLES: [(&str, Became); 23] = [
     ("CREDS_SOURCE_USERNAME", Credentials),
     ("DISABLE_DEST_TLS_VERIFICATION", Replaced(TLS_IS_VERIFIED)),
     ("DISABLE_SRC_TLS_VERIFICATION", Replaced(TLS_IS_VERIFIED)),
-    ("FEATURE_COPY_ON_THE_FLY", Replaced(NOTHING_ON_THE_FLY)),
-    ("FEATURE_COPY_ON_THE_FLY_ENABLED", Replaced(NOTHING_ON_THE_FLY)),
-    ("FEATURE_COPY_ON_THE_FLY_NAMESPACES_ALLOWED", Replaced(NOTHING_ON_THE_FLY)),
+    ("FEATURE_COPY_ON_THE_FLY", Replaced(BY_WORKLOAD_MIRRORS)),
+    ("FEATURE_COPY_ON_THE_FLY_ENABLED", Replaced(BY_WORKLOAD_MIRRORS)),
+    ("FEATURE_COPY_ON_THE_FLY_NAMESPACES_ALLOWED", Replaced(BY_WORKLOAD_MIRRORS)),
     ("FEATURE_DOCKERHUB_RATE_LIMIT", Replaced(PULLS_ARE_COUNTED)),
     ("FEATURE_DOCKERHUB_RATE_LIMIT_ENABLED", Replaced(PULLS_ARE_COUNTED)),
     ("FEATURE_DOCKERHUB_RATE_LIMIT_FREQUENCY_SECOND", Replaced(PULLS_ARE_COUNTED)),

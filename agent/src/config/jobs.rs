@@ -8,6 +8,7 @@ use imgop_core::api::{Amounts, Resources, Toleration};
 use imgop_core::job_proxies::{Proxies, parse_proxy};
 use serde::de::DeserializeOwned;
 
+use super::refused_keys::{self, RefusedKeys};
 use crate::jobs::template::JobDefaults;
 
 /// What all Jobs have.
@@ -61,6 +62,12 @@ pub struct JobSettings {
     /// Annotations of Jobs and their pods, as JSON: {"sidecar.istio.io/inject": "false"}.
     #[arg(long, env = "JOB_ANNOTATIONS", default_value = "{}", value_parser = parse_annotations)]
     pub job_annotations: Texts,
+
+    /// Keys of labels and annotations that no spec.jobTemplate may give, separated by commas; a star at the end stands for
+    /// whatever follows, and a star alone for every key. Without the setting they are those by which clouds, networks and
+    /// runtimes give pods what their author may have no right to.
+    #[arg(long, env = "JOB_REFUSED_KEYS", default_value = refused_keys::DEFAULT)]
+    pub job_refused_keys: RefusedKeys,
 
     /// Proxy of Jobs for http:// addresses, without a password; none for no proxy. If empty, the agent's own
     /// `HTTP_PROXY`.

@@ -109,6 +109,12 @@ impl<K: Object> Objects<K> {
         having.filter_map(|object| object.decode().0.ok()).map(|object| self.completed(object))
     }
 
+    /// Returns whether each object can be decoded: of those that cannot, and of those for which there is no room, it is not
+    /// known what they ask for.
+    pub fn are_all_decodable(&self) -> bool {
+        self.stored_all().all(|object| object.is_decodable())
+    }
+
     /// Returns all objects as they are kept.
     pub(super) fn stored_all(&self) -> impl Iterator<Item = Arc<Stored<K>>> {
         self.stores.iter().flat_map(Store::state)

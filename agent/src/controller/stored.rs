@@ -123,6 +123,11 @@ impl<K: Object> Stored<K> {
         }
     }
 
+    /// Returns whether it was decoded when it came.
+    pub fn is_decodable(&self) -> bool {
+        matches!(self.content, Content::Json(_))
+    }
+
     /// Returns whether there was no room for it.
     pub fn is_refused(&self) -> bool {
         matches!(self.content, Content::Refused(_))

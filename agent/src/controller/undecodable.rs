@@ -1,8 +1,6 @@
 //! Objects that this version of the agent cannot decode, as those of a newer version, and objects that are too
 //! large. They are reported once for each error, and what their status holds besides stays.
 
-use std::borrow::Cow;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
@@ -12,10 +10,11 @@ use kube::core::error_boundary::InvalidObject;
 use kube::{Resource, ResourceExt as _};
 use serde::Deserialize;
 
-use super::{Failure, Object, Reconcile, Runner, Slot};
+use super::{Failure, Reconcile, Runner, Slot};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::rights::Right;
+use crate::cluster::view::View;
 use crate::cluster::watch::{Guarded, Keep, Watch, find};
 use crate::notifications::Completed;
 
@@ -24,45 +23,16 @@ const NOT_ENABLED_INTERVAL: Duration = Duration::from_mins(1);
 /// Of an undecodable object only the status is read.
 const STATUS: Keep = Keep { fields: &["status"], ..Keep::OBJECT };
 
-/// An object of kind `K` of which only the metadata and the status are read.
-#[derive(Debug, Clone, Deserialize)]
+/// What is read of it.
+#[derive(Deserialize)]
 #[serde(bound(deserialize = "S: Deserialize<'de>"))]
-struct StatusView<K, S> {
-    metadata: ObjectMeta,
+struct OnlyStatus<S> {
     #[serde(default = "Option::default")]
     status: Option<S>,
-    #[serde(skip)]
-    kind: PhantomData<K>,
 }
 
-impl<K: Object, S> Resource for StatusView<K, S> {
-    type DynamicType = ();
-    type Scope = K::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+/// The status of an object of a kind.
+type StatusView<R> = View<<R as Reconcile>::Kind, OnlyStatus<<R as Reconcile>::Status>>;
 
 impl<R: Reconcile> Runner<R> {
     /// Reports an object that this version of the agent cannot decode. Nothing is read or written for a
@@ -89,7 +59,7 @@ impl<R: Reconcile> Runner<R> {
             Failure { generation: metadata.generation, reason: reasons::INVALID_SPEC, message: &message };
         match self.status_alone(metadata).await? {
             Some(Ok(view)) => {
-                let old = view.status.as_ref();
+                let old = view.object.status.as_ref();
                 self.write(object, old, &R::stalled(old, failure, now), Completed::default()).await?;
             }
             // To write the status anew would remove what it holds.
@@ -107,14 +77,14 @@ impl<R: Reconcile> Runner<R> {
     async fn status_alone(
         &self,
         metadata: &ObjectMeta,
-    ) -> Result<Option<Result<StatusView<R::Kind, R::Status>, String>>, ApiError> {
+    ) -> Result<Option<Result<StatusView<R>, String>>, ApiError> {
         // One at a time: there may be many, and each may be as large as is kept of it.
         let _one = self.reading_status.lock().await;
         let namespace = metadata.namespace.clone();
         let name = metadata.name.as_deref().unwrap_or_default();
         let what = Watch { namespace, label_selector: None, field_selector: None, keep: STATUS };
         let client = self.kind.agent().client.clone();
-        let found = find::<StatusView<R::Kind, R::Status>>(client, what, name).await.map_err(|error| {
+        let found = find::<StatusView<R>>(client, what, name).await.map_err(|error| {
             let what = format!("{} {name:?}", R::Kind::kind(&()));
             ApiError { verb: "list", object: what, cause: ApiCause::of_watch(&error) }
         })?;

@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{ADVICE, deadline_seconds, identity, job, options};
+use super::job::{ADVICE, JobOf, deadline_seconds, identity, job, options, tags_per_job};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
+use super::native_job::{Reach, Resumed};
 use super::pass_state::{Execution, PassState};
 use super::{Access, Pass, SHORT_INTERVAL};
 use crate::cluster::events::named;
@@ -27,7 +28,7 @@ use crate::jobs::delay::Delay;
 use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
-use crate::registry_access::JobSecretError;
+use crate::registry_access::{JobSecretError, ensure_repository};
 use imgop_core::schedule::Due;
 
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
@@ -127,6 +128,7 @@ impl Pass<'_> {
             retry_now: due.is_asked_for(),
             reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
+            uploads: jobs.uploads(),
             now: self.now,
         }
     }
@@ -170,14 +172,17 @@ impl Pass<'_> {
             return Ok(Execution { plan, delay: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
-        let mut batches = batches(&copies, self.agent().config.tags_per_job.into());
+        let mut batches = batches(&copies, self.tags_per_job());
         let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
         batches.truncate(granted.places.len());
         let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
-            self.ensure_repository(state.request, again).await?;
+            if let Some(creation) = &state.request.create {
+                let of = self.endpoint_use(Side::Destination, &state.request.destination);
+                ensure_repository((self.agent(), &self.owner), creation, of, again).await?;
+            }
         }
         let (route, pulls_per_copy) =
             (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));
@@ -193,7 +198,12 @@ impl Pass<'_> {
             batch.retain(|copy| admission.admitted.contains(copy));
         }
         batches.retain(|(_, batch)| !batch.is_empty());
-        let begun = self.create_jobs(access, state.request, batches, granted.places).await;
+        let is_first = batches.len() == 1 && state.runs.is_empty() && state.failures.is_empty();
+        let resumed = Resumed {
+            uploads: std::mem::take(&mut state.uploads),
+            is_new: state.observed.destination_is_new && is_first && mounted == 0,
+        };
+        let begun = self.create_jobs(access, state.request, batches, granted.places, &resumed).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -210,10 +220,25 @@ impl Pass<'_> {
         Ok(Execution { plan, delay })
     }
 
+    /// Returns how many tags one Job copies at most.
+    fn tags_per_job(&self) -> usize {
+        tags_per_job(&self.image.spec, &self.agent().config)
+    }
+
+    /// Returns what administrators say of both sides.
+    fn reach(&self, access: &Access, request: &CopyRequest) -> [Reach; 2] {
+        let policy = self.agent().policies.latest();
+        let [source, destination] = access.allowances.clone();
+        [(source, &request.source), (destination, &request.destination)].map(|(allowances, repository)| {
+            let limit = policy.concurrency_limit(repository.host());
+            Reach { allowances, requests: limit.map(|limit| limit.requests) }
+        })
+    }
+
     /// Returns how many of these copies, from the first, have a place for their Jobs now.
     pub(super) fn room(&self, copies: &[Copy]) -> usize {
         let agent = self.agent();
-        let batches = batches(copies, agent.config.tags_per_job.into());
+        let batches = batches(copies, self.tags_per_job());
         let places = agent.jobs.room(&self.owner, batches.len(), self.now);
         batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
     }
@@ -225,6 +250,7 @@ impl Pass<'_> {
         request: &CopyRequest,
         batches: Vec<(Order, Vec<Copy>)>,
         places: Vec<Place>,
+        resumed: &Resumed,
     ) -> Begun {
         let (agent, owner) = (self.agent(), &self.owner);
         let mut begun = Begun { copies: Vec::new(), error: None };
@@ -240,9 +266,20 @@ impl Pass<'_> {
                 return begun;
             }
         }
+        let reach = self.reach(access, request);
         for ((order, batch), place) in batches.into_iter().zip(places) {
             let lent = access.lent.as_ref();
-            let job = job(owner, &self.image.spec, request, &batch, order, &agent.config, lent);
+            let job = job(&JobOf {
+                owner,
+                spec: &self.image.spec,
+                request,
+                batch: &batch,
+                order,
+                config: &agent.config,
+                lent,
+                reach: &reach,
+                resumed,
+            });
             let created = match lent {
                 None => agent.jobs.create(owner, &job, place).await,
                 Some(lent) => {

@@ -15,10 +15,11 @@ use super::memory::{Blocked, Memory};
 use super::{Pass, SECRET_INTERVAL, SHORT_INTERVAL};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -34,6 +35,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has enabled the namespace, or not all of it.
     #[error("the agent may not {0} in this namespace")]
     MissingRight(Right),
@@ -72,6 +76,15 @@ pub(super) enum Halt {
     Api(#[from] ApiError),
 }
 
+impl From<EnsureError> for Halt {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Access(error) => Self::Access(error),
+            EnsureError::Aws(error) => Self::Repository(error),
+        }
+    }
+}
+
 impl Pass<'_> {
     /// Returns the end of a pass that could not go on. What only the API server can help is an error, which
     /// the controller tries again with growing pauses.
@@ -80,7 +93,9 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right) => {
                 let how = self.agent().rights.how_to_grant(right, self.namespace());
                 let message = format!("{message} (checked again every 30 s); {how}");

@@ -1,6 +1,6 @@
 //! What a pass found out about an Image, and what of it is reported and remembered.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
@@ -9,7 +9,8 @@ use imgop_core::api::{
 };
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
-    CopyRequest, FirstSeen, Naming, Observed, Outcome, Plan, PlannedTag, TagAction, Waiting, readiness,
+    CopyRequest, FirstSeen, Naming, Outcome, Plan, PlannedTag, TagAction, Waiting, readiness, schedule_next,
+    still_waiting, synced_once,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
@@ -150,14 +151,15 @@ impl Pass<'_> {
         let (request, status) = (state.request, self.status());
         let failures = failures(plan, &state.failures);
         let has_failed = failures.iter().any(|failure| failure.tries() > 0);
+        let synced = synced_once(request, plan, &self.synced_before(request, memory));
         TagFindings {
             counts: plan.counts(),
             failures,
             credentials: has_failed.then(|| state.credentials.clone()),
-            already_synced: already_synced(request, plan, &self.synced_before(request, memory)),
+            already_synced: synced.into_iter().map(Tag::to_string).collect(),
             synced_from: (request.mode == Mode::OnceByTag).then(|| request.synced_from(&self.image.spec)),
             set_from: set_from(request, plan, status.set_from.as_deref()),
-            waiting: waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
+            waiting: still_waiting(&state.observed, plan).into_iter().map(WaitingTag::from).collect(),
             next_attempt: plan.next_attempt(),
         }
     }
@@ -196,17 +198,7 @@ impl Pass<'_> {
 
     /// Schedules the next sync, and returns how long nothing is to be done until then.
     fn schedule_next(&self, request: &CopyRequest, plan: &Plan, memory: &mut Memory) -> Duration {
-        let is_retried = plan.tags.is_empty() && plan.waiting_until.is_none()
-            || plan.tags.iter().any(|t| matches!(t.action, TagAction::RetryLater(_)));
-        let schedule = &mut memory.schedule;
-        if is_retried {
-            schedule.retry_later(self.now);
-        } else {
-            schedule.retries = 0;
-            schedule.next = Some(request.recurrence.next(self.uid(), self.now));
-        }
-        let next = not_after(schedule.next.unwrap_or(self.now), plan);
-        schedule.next = Some(next);
+        let next = schedule_next(&mut memory.schedule, request, self.uid(), plan, self.now);
         remaining(next, self.now).max(Duration::from_secs(1))
     }
 }
@@ -224,7 +216,7 @@ fn has_work(plan: &Plan, is_suspended: bool) -> bool {
 fn remember(state: &PassState<'_>, plan: &Plan, memory: &mut Memory) {
     let first_seen = |w: &Waiting| (w.tag.clone(), FirstSeen { digest: w.digest.clone(), at: w.since });
     // The status keeps a bounded number of them.
-    memory.cache().first_seen = waiting(&state.observed, plan).into_iter().map(first_seen).collect();
+    memory.cache().first_seen = still_waiting(&state.observed, plan).into_iter().map(first_seen).collect();
     let open = open_copies(state, plan);
     let mut last: HashMap<(Tag, Digest), u32> = HashMap::new();
     for copy in memory.outcomes.keys() {
@@ -266,20 +258,6 @@ fn contents<'a>(
         .collect()
 }
 
-/// Returns a time that is not later than the next try of a failed tag, or than when a tag that is too young is
-/// old enough.
-fn not_after(next: Timestamp, plan: &Plan) -> Timestamp {
-    [plan.next_attempt(), plan.waiting_until].into_iter().flatten().fold(next, Timestamp::min)
-}
-
-/// Returns since when tags show their content, without tags that the destination has by now. That of the
-/// others must be remembered until it has them.
-fn waiting<'a>(observed: &'a Observed, plan: &Plan) -> Vec<&'a Waiting> {
-    let taken = plan.tags.iter().filter(|tag| matches!(tag.action, TagAction::UpToDate));
-    let taken: HashSet<String> = taken.map(|tag| tag.source_ref.to_string()).collect();
-    observed.since().filter(|waiting| !taken.contains(waiting.tag.as_str())).collect()
-}
-
 /// Returns the tag of the source that the fixed tag of the destination shows; `before` while it shows none.
 fn set_from(request: &CopyRequest, planned: &Plan, before: Option<&str>) -> Option<String> {
     if !matches!(request.naming, Naming::Fixed(_)) || !request.version.is_selector() {
@@ -319,76 +297,4 @@ fn last_refusal(planned: &Plan, failures: &[TagFailure]) -> Option<String> {
     let mut refused = failures.iter().filter(|failure| failure.reason == FailureReason::PodNotStarted);
     let failure = refused.find(|failure| is_tried(&failure.tag))?;
     Some(format!("{} is tried again; last time: {}", failure.tag, failure.message))
-}
-
-/// Returns the tags that mode `OnceByTag` need not copy again: those that the destination has, and those that
-/// it had when it could be asked.
-fn already_synced(request: &CopyRequest, planned: &Plan, before: &BTreeSet<Tag>) -> Vec<String> {
-    if request.mode != Mode::OnceByTag {
-        return Vec::new();
-    }
-    // Whatever refers to a tag may come later than the tag, and is compared each time.
-    let is_selected = |tag: &&PlannedTag| tag.referrer_of.is_none();
-    let is_synced = |tag: &&PlannedTag| match &tag.action {
-        TagAction::UpToDate | TagAction::AlreadySynced => true,
-        TagAction::RetryLater(failure) if failure.reason == FailureReason::NotChecked => {
-            tag.source_ref.tag().is_some_and(|tag| before.contains(tag))
-        }
-        _ => false,
-    };
-    // A content that cannot change is compared each time, which costs one answer of the destination a day.
-    let tags = planned.tags.iter().filter(is_selected).filter(is_synced).filter_map(|t| t.source_ref.tag());
-    tags.map(Tag::to_string).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use imgop_core::copy::Content;
-    use imgop_core::selection::SourceRef;
-
-    use super::*;
-    use imgop_core::time::saturating_add;
-
-    #[test]
-    fn a_tag_that_is_too_young_is_tried_again_when_it_is_old_enough() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let in_minutes = |minutes| saturating_add(now, Duration::from_mins(minutes));
-        let waiting = |minutes| Plan { waiting_until: Some(in_minutes(minutes)), ..Plan::default() };
-        assert_eq!(not_after(in_minutes(5), &waiting(3)), in_minutes(3));
-        assert_eq!(not_after(in_minutes(5), &waiting(4000)), in_minutes(5), "and new tags are found before");
-        assert_eq!(not_after(in_minutes(5), &Plan::default()), in_minutes(5));
-    }
-
-    #[test]
-    fn what_waits_is_kept_in_every_mode_and_what_was_copied_is_not() {
-        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        let waits = |tag: &str| Waiting {
-            tag: tag.parse().unwrap(),
-            digest: Digest::of(b"a"),
-            content: Content::NotAsked,
-            since: now,
-            until: now,
-        };
-        let planned = |tag: &str, action| PlannedTag {
-            source_ref: SourceRef::Tag(tag.parse().unwrap()),
-            destination_tag: tag.parse().unwrap(),
-            referrer_of: None,
-            action,
-        };
-        let observed = Observed {
-            waiting: vec![waits("absent"), waits("moved")],
-            remembered: vec![waits("copied"), waits("copying")],
-            ..Observed::default()
-        };
-        let plan = Plan {
-            tags: vec![
-                planned("moved", TagAction::Young(now)),
-                planned("copied", TagAction::UpToDate),
-                planned("copying", TagAction::Wait),
-            ],
-            ..Plan::default()
-        };
-        let kept: Vec<&str> = waiting(&observed, &plan).iter().map(|w| w.tag.as_str()).collect();
-        assert_eq!(kept, ["absent", "moved", "copying"]);
-    }
 }

@@ -114,6 +114,7 @@ impl Pass<'_> {
             source: registries.repository(source, &from.access),
             destination: registries.push_target(destination, &to.access),
             lent: LentAccess::of(&from, &to),
+            allowances: [from.access.allowances, to.access.allowances],
             secrets: versions.all(),
             credentials: versions.digest(),
         })
@@ -276,6 +277,7 @@ async fn missing_repository(
 mod tests {
     use imgop_core::api::Mode;
     use imgop_fakes::{ScriptedRegistry, client, json};
+    use imgop_registry::Allowances;
 
     use super::*;
     use crate::image::tests::fixtures;
@@ -306,6 +308,7 @@ mod tests {
             secrets: Vec::new(),
             credentials: String::new(),
             lent: None,
+            allowances: <[Allowances; 2]>::default(),
         };
         let limit = Duration::from_secs(1);
         let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;

@@ -1,5 +1,6 @@
-//! The Job that copies a batch of tags: one pod, one container for each thing that is copied as it is: a
-//! tag, or a part of an index that is made afterwards.
+//! The Job that copies a batch of tags: one pod. With the engine Skopeo it has one container for each thing that is copied
+//! as it is: a tag, or a part of an index that is made afterwards. With the engine Native it has one for all of them
+//! (`native_job.rs`).
 //!
 //! Each container's exit code, and the digest or the error text it ended with, stand in the pod's
 //! status; no shell is needed and no log is read.
@@ -7,13 +8,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use imgop_core::api::{COPIES_ANNOTATION, ImageSpec, Publish, ROUTE_ANNOTATION, Side, container_name};
+use imgop_core::api::{
+    COPIES_ANNOTATION, Engine, ImageSpec, Publish, ROUTE_ANNOTATION, Side, container_name,
+};
 use imgop_core::commands::SkopeoCopy;
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
+use super::native_job::{GRACE_SECONDS, Reach, Resumed, native_container};
 use crate::cluster::owner::Owner;
 use crate::config::Config;
 use crate::jobs::refusals::Advice;
@@ -28,19 +32,34 @@ pub const ADVICE: Advice = Advice {
     pod_security: "they pass the level restricted as the agent makes them: a webhook of the cluster changes them",
 };
 
+/// What a Job is made from.
+#[derive(Clone, Copy)]
+pub struct JobOf<'a> {
+    /// Whose it is.
+    pub owner: &'a Owner,
+    /// Its spec.
+    pub spec: &'a ImageSpec,
+    /// What the spec asks for.
+    pub request: &'a CopyRequest,
+    /// What is copied.
+    pub batch: &'a [Copy],
+    /// In which order.
+    pub order: Order,
+    /// The agent's settings.
+    pub config: &'a Config,
+    /// How both sides are reached, where something of it is lent.
+    pub lent: Option<&'a LentAccess>,
+    /// What administrators say of source and destination besides.
+    pub reach: &'a [Reach; 2],
+    /// What is known of earlier tries.
+    pub resumed: &'a Resumed,
+}
+
 /// Returns the Job for a batch, in the namespace of its owner; where something is lent, its files are in a Secret of its
 /// own. Its name is a hash of what it does and for whom, so that creating it twice makes it once, and no two Images, tags
 /// or namespaces meet (seed bugs B6, B18).
-pub fn job(
-    owner: &Owner,
-    spec: &ImageSpec,
-    request: &CopyRequest,
-    batch: &[Copy],
-    order: Order,
-    config: &Config,
-    lent: Option<&LentAccess>,
-) -> Job {
-    let records = records(batch);
+pub fn job(of: &JobOf<'_>) -> Job {
+    let JobOf { owner, spec, request, batch, config, lent, .. } = *of;
     let options = options(spec, config, lent.is_some());
     let deadline_seconds = options.deadline_seconds.unwrap_or(config.job_deadline_seconds);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
@@ -51,40 +70,72 @@ pub fn job(
             EndpointFiles::lent(&secret, side, place, lent.side(side))
         }
     });
-    let container_of = |name: String, command: &SkopeoCopy| {
-        let mounts: Vec<VolumeMount> = files.iter().flat_map(|files| files.mounts.clone()).collect();
-        let resources = &options.resources;
-        container(name, config.job_image(), "skopeo", command.arguments(), &mounts, resources)
+    let (init_containers, containers, pod) = match engine(spec, config) {
+        Engine::Skopeo => {
+            let (first, others) = skopeo_containers(of, &files, &options, deadline_seconds);
+            (first, others, PodNeeds::default())
+        }
+        Engine::Native => {
+            let container = native_container(of, &files, &options, deadline_seconds);
+            (Vec::new(), vec![container], PodNeeds { grace_seconds: GRACE_SECONDS, ..PodNeeds::default() })
+        }
     };
-    let timeout = Duration::from_secs(deadline_seconds.into());
-    let mut containers: Vec<Container> = batch
-        .iter()
-        .enumerate()
-        .flat_map(|(index, copy)| commands(index, copy, request, &files, timeout))
-        .map(|(name, command)| container_of(name, &command))
-        .collect();
-    let init_containers = match order {
-        Order::FirstAlone if containers.len() > 1 => containers.drain(..1).collect(),
-        _ => Vec::new(),
-    };
-    let route = request.route();
     JobTemplate {
         owner,
         app: "imgop-copy",
         identity: identity(request, batch),
         annotations: BTreeMap::from([
-            (COPIES_ANNOTATION.to_owned(), records),
-            (ROUTE_ANNOTATION.to_owned(), route),
+            (COPIES_ANNOTATION.to_owned(), records(batch)),
+            (ROUTE_ANNOTATION.to_owned(), request.route()),
         ]),
         init_containers,
         containers,
         volumes: files.into_iter().flat_map(|files| files.volumes).collect(),
         deadline_seconds,
         ttl_seconds: Some(config.job_deletion_delay_seconds),
-        pod: PodNeeds::default(),
+        pod,
         options,
     }
     .build()
+}
+
+/// Returns the containers of Skopeo: those that run before the others, and the others.
+fn skopeo_containers(
+    of: &JobOf<'_>,
+    files: &[EndpointFiles; 2],
+    options: &JobOptions,
+    deadline_seconds: u32,
+) -> (Vec<Container>, Vec<Container>) {
+    let mounts: Vec<VolumeMount> = files.iter().flat_map(|files| files.mounts.clone()).collect();
+    let container_of = |name: String, command: &SkopeoCopy| {
+        container(name, of.config.job_image(), "skopeo", command.arguments(), &mounts, &options.resources)
+    };
+    let timeout = Duration::from_secs(deadline_seconds.into());
+    let mut containers: Vec<Container> = of
+        .batch
+        .iter()
+        .enumerate()
+        .flat_map(|(index, copy)| commands(index, copy, of.request, files, timeout))
+        .map(|(name, command)| container_of(name, &command))
+        .collect();
+    let first = match of.order {
+        Order::FirstAlone if containers.len() > 1 => containers.drain(..1).collect(),
+        _ => Vec::new(),
+    };
+    (first, containers)
+}
+
+/// Returns the program that copies.
+pub fn engine(spec: &ImageSpec, config: &Config) -> Engine {
+    spec.engine.unwrap_or(config.copies.copy_engine)
+}
+
+/// Returns how many tags one Job copies at most.
+pub fn tags_per_job(spec: &ImageSpec, config: &Config) -> usize {
+    match engine(spec, config) {
+        Engine::Skopeo => config.tags_per_job.into(),
+        Engine::Native => config.copies.native_tags_per_job.into(),
+    }
 }
 
 /// Returns the most seconds that a Job may take, wherever it runs.
@@ -156,8 +207,17 @@ mod tests {
     }
 
     fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job {
-        let request = request(image);
-        job(&Owner::of(image), &image.spec, &request, copies, order, config, None)
+        job(&JobOf {
+            owner: &Owner::of(image),
+            spec: &image.spec,
+            request: &request(image),
+            batch: copies,
+            order,
+            config,
+            lent: None,
+            reach: &<[Reach; 2]>::default(),
+            resumed: &Resumed::default(),
+        })
     }
 
     fn made(image: &Image, tags: &[&str]) -> Job {
@@ -173,6 +233,93 @@ mod tests {
     fn the_job_of_two_tags() {
         let job = made(&image(Mode::OnceByTag), &["v2.13.1", "v2.13.0"]);
         insta::assert_snapshot!(serde_saphyr::to_string(&job).unwrap());
+    }
+
+    fn native(mode: Mode) -> Image {
+        let mut image = image(mode);
+        image.spec.engine = Some(Engine::Native);
+        image
+    }
+
+    #[test]
+    fn the_job_of_the_agents_own_program() {
+        let job = job_of(
+            &native(Mode::OnceByTag),
+            &[copy("v2.13.1", 1), subset("v2.13.0")],
+            Order::FirstAlone,
+            &config(),
+        );
+        insta::assert_snapshot!(serde_saphyr::to_string(&job).unwrap());
+    }
+
+    #[test]
+    fn the_agents_own_program_runs_as_confined_as_skopeo_does() {
+        let confined = |image: &Image| {
+            let pod = made(image, &["1"]).spec.unwrap().template.spec.unwrap();
+            let container = pod.containers.into_iter().next().unwrap();
+            let mounts = container.volume_mounts.unwrap();
+            let environment = container.env.unwrap().into_iter().map(|variable| variable.name);
+            (
+                (pod.security_context, pod.automount_service_account_token, pod.restart_policy, pod.volumes),
+                (container.security_context, container.resources, mounts, environment.collect::<Vec<_>>()),
+            )
+        };
+        assert_eq!(confined(&native(Mode::OneShot)), confined(&image(Mode::OneShot)));
+    }
+
+    #[test]
+    fn an_image_that_names_no_engine_has_that_of_the_setting_and_the_batches_are_those_of_its_engine() {
+        let config = |engine: &str| {
+            Config::parse_from([
+                "imgop-agent",
+                "--watch-namespaces=*",
+                "--skopeo-image=s",
+                "--copy-engine",
+                engine,
+            ])
+        };
+        let (silent, named) = (image(Mode::OneShot).spec, native(Mode::OneShot).spec);
+        let engines = [("Skopeo", &silent), ("native", &silent), ("Skopeo", &named)];
+        let chosen = engines.map(|(setting, spec)| {
+            let config = config(setting);
+            (engine(spec, &config), tags_per_job(spec, &config))
+        });
+        assert_eq!(chosen, [(Engine::Skopeo, 10), (Engine::Native, 100), (Engine::Native, 100)]);
+    }
+
+    #[test]
+    fn what_is_lent_goes_to_private_addresses_only_as_the_setting_says() {
+        use imgop_registry::{Access, Credential};
+
+        use crate::native_copy::CopyInput;
+        use crate::registry_access::{Resolved, Versions};
+
+        let credential = Some(Credential::Basic { username: "u".into(), password: "hunter2".into() });
+        let access = Access { credential, ..Access::default() };
+        let resolved = Resolved { access, versions: Versions::default(), is_lent: true };
+        let lent = LentAccess::of(&resolved, &resolved).unwrap();
+        let (image, config) = (native(Mode::OneShot), config());
+        let input = |lent: Option<&LentAccess>| {
+            let job = job(&JobOf {
+                owner: &Owner::of(&image),
+                spec: &image.spec,
+                request: &request(&image),
+                batch: &[copy("1", 1)],
+                order: Order::Together,
+                config: &config,
+                lent,
+                reach: &<[Reach; 2]>::default(),
+                resumed: &Resumed::default(),
+            });
+            let text = serde_json::to_string(&job).unwrap();
+            assert!(!text.contains("hunter2"), "{text}");
+            let pod = job.spec.unwrap().template.spec.unwrap();
+            let arguments = pod.containers[0].args.clone().unwrap();
+            imgop_core::commands::document::from_arguments::<CopyInput>(&arguments[1..]).unwrap()
+        };
+        let words =
+            [None, Some(&lent)].map(|lent| serde_json::to_string(&input(lent).private_addresses).unwrap());
+        assert_eq!(words, [r#""everywhere""#, r#""registries""#]);
     }
 
     #[test]
@@ -227,6 +374,27 @@ mod tests {
         let again = job_of(&image, &[copy("1", 2)], Order::Together, &config());
         assert_eq!(name_of(&made(&image, &["1"])), name_of(&made(&image, &["1"])));
         assert_ne!(name_of(&made(&image, &["1"])), name_of(&again));
+    }
+
+    #[test]
+    fn c4_a_copy_has_the_whole_time_of_its_job_and_each_try_its_own() {
+        // A timeout of requests ended the copy of a large image, and every try after it.
+        let mut image = image(Mode::OneShot);
+        image.spec.job_template.active_deadline_seconds = Some(86_400);
+        let mut config = config();
+        let of = |attempt: u32, config: &Config| {
+            let job = job_of(&image, &[copy("1", attempt)], Order::Together, config);
+            let (name, spec) = (job.metadata.name.clone(), job.spec.unwrap());
+            let arguments = spec.template.spec.unwrap().containers[0].args.clone().unwrap();
+            (name, spec.active_deadline_seconds, arguments)
+        };
+        let (first, deadline, arguments) = of(1, &config);
+        assert_eq!(deadline, Some(86_400));
+        assert!(arguments.contains(&"--command-timeout=86400s".to_owned()), "{arguments:?}");
+        let (second, deadline, _) = of(2, &config);
+        assert!(first != second && deadline == Some(86_400), "another Job, whose time begins anew");
+        config.registry_list_timeout = 1;
+        assert_eq!(of(1, &config).2, arguments, "what requests may take is another setting");
     }
 
     #[test]

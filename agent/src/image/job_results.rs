@@ -1,16 +1,21 @@
-//! What the Jobs of an Image came to: which tags they copied, and why not, in Skopeo's words.
+//! What the Jobs of an Image came to: which tags they copied, and why not, in the words of who copied.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use imgop_core::api::{COPIES_ANNOTATION, FailureReason, ROUTE_ANNOTATION, container_name};
+use imgop_copier::OpenUpload;
+use imgop_core::api::{COPIES_ANNOTATION, FailureReason, NATIVE_CONTAINER, ROUTE_ANNOTATION, container_name};
 use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Observed, Outcome, Plan, Run, TagAction};
 use imgop_registry::is_about_immutable_tag;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
+use super::native_results::NativeResults;
 use crate::cluster::api_error::printable;
 use crate::jobs::report::{ContainerEnd, ContainerState, JobReport, JobState};
+
+/// Uploads that one Job goes on with at most.
+const MAX_UPLOADS: usize = 50;
 
 /// The Jobs of one Image.
 pub(super) struct JobResults {
@@ -39,6 +44,8 @@ struct CopyJob {
     runs: Vec<Run>,
     /// How long the containers ran that copied, in the order of the copies; none of one that is not known.
     durations: Vec<Option<Duration>>,
+    /// Uploads that a later try may go on with.
+    uploads: Vec<OpenUpload>,
 }
 
 impl JobResults {
@@ -86,6 +93,15 @@ impl JobResults {
     pub fn duration(&self, copy: &Copy) -> Option<Duration> {
         let of_jobs = self.on_route().flat_map(|job| job.runs.iter().zip(&job.durations));
         of_jobs.filter(|(run, _)| run.copy == *copy).find_map(|(_, duration)| *duration)
+    }
+
+    /// Returns the uploads that its Jobs have left, of each blob the newest.
+    pub fn uploads(&self) -> Vec<OpenUpload> {
+        let mut jobs: Vec<&CopyJob> = self.on_route().collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.created));
+        let mut seen = HashSet::new();
+        let left = jobs.into_iter().flat_map(|job| &job.uploads);
+        left.filter(|upload| seen.insert(&upload.blob)).take(MAX_UPLOADS).cloned().collect()
     }
 
     /// Returns the Jobs that are younger than the last sync, and what their copies came to.
@@ -170,17 +186,17 @@ impl CopyJob {
             .and_then(|text| serde_json::from_str::<Vec<CopyRecord>>(text).ok())
             .unwrap_or_default();
         let copies: Vec<(usize, Copy)> = copies.iter().filter_map(CopyRecord::read).enumerate().collect();
-        let duration = |(index, copy): &(usize, Copy)| {
-            let containers = (0..copy.parts().len()).map(|part| container_name(*index, part));
-            containers.map(|name| report.container(&name).ran_for()).sum::<Option<Duration>>()
-        };
-        let durations = copies.iter().map(duration).collect();
-        let run = |(index, copy): (usize, Copy)| {
-            let parts =
-                copy.parts().iter().enumerate().map(|(part, digest)| {
-                    of_container(report.container(&container_name(index, part)), digest)
-                });
-            Run { outcome: of_parts(parts), copy }
+        let (runs, durations, uploads) = match report.has_container(NATIVE_CONTAINER) {
+            true => {
+                let results = NativeResults::of(report.container(NATIVE_CONTAINER));
+                let durations = vec![None; copies.len()];
+                (native_runs(copies, &results), durations, results.uploads())
+            }
+            false => {
+                let durations = copies.iter().map(|(index, copy)| duration(report, *index, copy)).collect();
+                let runs = copies.into_iter().map(|(index, copy)| run(report, index, copy)).collect();
+                (runs, durations, Vec::new())
+            }
         };
         Self {
             name: report.name.clone(),
@@ -189,10 +205,38 @@ impl CopyJob {
             is_unfinished: report.state != JobState::Finished,
             is_to_be_deleted: report.is_to_be_deleted(),
             is_lost: report.state == JobState::Lost,
-            runs: copies.into_iter().map(run).collect(),
+            runs,
             durations,
+            uploads,
         }
     }
+}
+
+/// Returns what became of a copy with a container for each of its parts.
+fn run(report: &JobReport, index: usize, copy: Copy) -> Run {
+    let parts = copy
+        .parts()
+        .iter()
+        .enumerate()
+        .map(|(part, digest)| of_container(report.container(&container_name(index, part)), digest));
+    Run { outcome: of_parts(parts), copy }
+}
+
+/// Returns how long its containers ran.
+fn duration(report: &JobReport, index: usize, copy: &Copy) -> Option<Duration> {
+    let containers = (0..copy.parts().len()).map(|part| container_name(index, part));
+    containers.map(|name| report.container(&name).ran_for()).sum()
+}
+
+/// Returns what became of copies with one container, in which their parts are counted through.
+fn native_runs(copies: Vec<(usize, Copy)>, results: &NativeResults) -> Vec<Run> {
+    let mut first = 0;
+    let run = |(_, copy): (usize, Copy)| {
+        let items = first..first + copy.parts().len();
+        first = items.end;
+        Run { outcome: of_parts(items.map(|item| results.item(item))), copy }
+    };
+    copies.into_iter().map(run).collect()
 }
 
 fn is_not_started(outcome: &Outcome) -> bool {
@@ -200,12 +244,12 @@ fn is_not_started(outcome: &Outcome) -> bool {
 }
 
 /// Returns where the image of a Job comes from, if that is why its pod does not start.
-fn about_skopeo(message: &str) -> &'static str {
+fn about_image(message: &str, setting: &str) -> String {
     let of_image = ["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"];
     if of_image.iter().any(|reason| message.contains(reason)) {
-        return "; it is the agent's setting SKOPEO_IMAGE";
+        return format!("; it is the agent's setting {setting}");
     }
-    ""
+    String::new()
 }
 
 /// Returns what became of a copy by its parts: it has failed with the first part that has, and it has succeeded
@@ -224,11 +268,18 @@ fn of_parts(parts: impl Iterator<Item = Outcome>) -> Outcome {
 /// Returns what the state of a container means for the content that it copies.
 fn of_container(state: ContainerState, digest: &Digest) -> Outcome {
     match state {
-        ContainerState::Running => Outcome::Running,
         ContainerState::Ended(end) => of_end(&end, digest),
-        ContainerState::Completed { .. } => Outcome::Succeeded,
+        state => without_end(state, "SKOPEO_IMAGE"),
+    }
+}
+
+/// Returns what the state of a container means of which it is not known how it ended. `setting` names its image.
+pub(super) fn without_end(state: ContainerState, setting: &str) -> Outcome {
+    match state {
+        ContainerState::Running => Outcome::Running,
+        ContainerState::Ended(_) | ContainerState::Completed { .. } => Outcome::Succeeded,
         ContainerState::NotStarted { message, at } => {
-            failed(FailureReason::PodNotStarted, format!("{message}{}", about_skopeo(&message)), at)
+            failed(FailureReason::PodNotStarted, format!("{message}{}", about_image(&message, setting)), at)
         }
         ContainerState::Interrupted { at } => Outcome::Interrupted { at },
         ContainerState::DeadlineExceeded { at } => failed(
@@ -265,13 +316,18 @@ fn of_end(end: &ContainerEnd, expected: &Digest) -> Outcome {
         text if text.is_empty() => format!("Skopeo ended with exit code {}", end.exit_code),
         text => text,
     };
-    if is_about_immutable_tag(&message) {
-        return Outcome::Immutable { shows: None, at: end.at };
-    }
-    failed(FailureReason::CopyFailed, message, end.at)
+    of_text(&message, end.at)
 }
 
-fn failed(reason: FailureReason, message: impl Into<String>, at: Timestamp) -> Outcome {
+/// Returns what it means that a copy ended with these words.
+pub(super) fn of_text(message: &str, at: Timestamp) -> Outcome {
+    if is_about_immutable_tag(message) {
+        return Outcome::Immutable { shows: None, at };
+    }
+    failed(FailureReason::CopyFailed, message, at)
+}
+
+pub(super) fn failed(reason: FailureReason, message: impl Into<String>, at: Timestamp) -> Outcome {
     Outcome::Failed { reason, message: message.into(), at }
 }
 

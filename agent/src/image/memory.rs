@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use imgop_core::copy::{Answers, Content, ContentCache, Copy, FirstSeen, Known, MadeOf, Observed};
+use imgop_core::copy::{AnswersOfBoth, Content, ContentCache, Copy, FirstSeen, Known, MadeOf, Observed};
 use imgop_core::copy::{ObservedTag, Outcome};
 use imgop_core::schedule::Schedule;
 use imgop_registry::reference::{Digest, Tag};
@@ -66,11 +66,8 @@ pub struct Blocked {
 /// Answers of the registries.
 #[derive(Debug, Default, PartialEq)]
 pub struct Cache {
-    /// What the destination answered for its tags, and until when that is fresh.
-    at_destination: Answers,
-    /// The same of the source, for signatures and the like, which hardly ever change, and for tags
-    /// whose source need not be asked but for them.
-    at_source: Answers,
+    /// What both answered, for as long as that is fresh.
+    answers: AnswersOfBoth,
     /// What tags that are too young showed when they were first seen.
     pub first_seen: HashMap<Tag, FirstSeen>,
     /// What becomes of contents of which only some platforms are wanted.
@@ -123,7 +120,7 @@ impl Memory {
     /// Drops what the registries answered, of an Image whose next sync will not trust it.
     pub fn drop_answers(&mut self) {
         if let Some(cache) = &mut self.cache {
-            (cache.at_destination, cache.at_source) = (Answers::default(), Answers::default());
+            cache.answers = AnswersOfBoth::default();
         }
     }
 
@@ -187,31 +184,19 @@ impl SyncInProgress {
 
 impl Cache {
     fn known(&self, now: Timestamp) -> Known {
+        let mut known = self.answers.known(now);
+        known.at_destination.retain(|tag, _| !self.contested.contains(tag) && !self.lost.contains_key(tag));
         Known {
-            at_destination: self
-                .at_destination
-                .fresh(now)
-                .into_iter()
-                .filter(|(tag, _)| !self.contested.contains(tag) && !self.lost.contains_key(tag))
-                .collect(),
-            at_source: self.at_source.fresh(now),
             contents: self.contents.clone(),
             first_seen: self.first_seen.clone(),
             newest: self.newest.clone(),
-            ..Known::default()
+            ..known
         }
     }
 
     fn keep(&mut self, observed: &Observed, now: Timestamp) {
         self.newest.clone_from(&observed.newest);
-        let at_destination = observed.tags.iter().filter_map(|tag| {
-            let digest = tag.destination.digest()?;
-            Some((tag.destination_tag.clone(), digest.clone()))
-        });
-        self.at_destination.keep(at_destination, now);
-        let at_source = observed.tags.iter().filter_map(ObservedTag::at_source);
-        let at_source = at_source.map(|(tag, digest)| (tag.clone(), digest.clone()));
-        self.at_source.keep(at_source, now);
+        self.answers.keep(observed, now);
     }
 }
 

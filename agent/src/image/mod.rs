@@ -9,7 +9,6 @@
 //! until the next pass stands in [`memory`].
 
 mod counters;
-mod destination_repository;
 mod execute;
 mod failures;
 mod findings;
@@ -17,6 +16,8 @@ mod inputs;
 mod job;
 mod job_results;
 mod memory;
+mod native_job;
+mod native_results;
 mod obsolete_jobs;
 mod pass_state;
 mod present_content;
@@ -24,6 +25,7 @@ mod prune;
 mod reloads;
 mod requests;
 mod status;
+mod used_images;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +38,8 @@ use imgop_core::api::{
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
-use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
+use imgop_registry::{Allowances, RepositoryClient};
 use jiff::Timestamp;
 
 use crate::agent::Agent;
@@ -58,6 +60,7 @@ use obsolete_jobs::wait_for;
 use pass_state::PassState;
 use requests::Requests;
 use status::{count, is_progress, next_status};
+use used_images::UsedImages;
 
 /// How long a sync under way waits for news of its Jobs before the next pass.
 const JOB_INTERVAL: Duration = Duration::from_secs(15);
@@ -78,6 +81,8 @@ pub struct Images {
     counters: CopyCounters,
     /// Which repositories hold which blobs.
     blobs: KnownBlobs,
+    /// What pods and workloads use, where that keeps tags.
+    used_images: UsedImages,
 }
 
 impl Images {
@@ -88,7 +93,8 @@ impl Images {
         let counters = CopyCounters::new(&agent.metrics, &agent.config.metrics, &images);
         let conflicts = Conflicts::new(images);
         let claims = BuilderClaims::new(Objects::new([]));
-        Self { agent, conflicts, claims, counters, blobs: KnownBlobs::default() }
+        let (blobs, used_images) = (KnownBlobs::default(), UsedImages::default());
+        Self { agent, conflicts, claims, counters, blobs, used_images }
     }
 
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
@@ -242,6 +248,8 @@ struct Access {
     credentials: String,
     /// How both are reached, where something of it is lent.
     lent: Option<LentAccess>,
+    /// What administrators allow at source and destination.
+    allowances: [Allowances; 2],
 }
 
 impl Access {
@@ -264,6 +272,7 @@ impl<'a> Pass<'a> {
             return Ok(self.suspended(None, Vec::new()));
         }
         let request = CopyRequest::parse(&self.image.spec)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.image.spec.job_template)?;
         let uptime = self.agent().uptime();
         let next = memory.schedule.next(&self.candidate, &request.recurrence, &uptime, self.now);
         match memory.schedule.due(&self.candidate, self.now) {
@@ -310,7 +319,7 @@ impl<'a> Pass<'a> {
         let execution = self.execute(&access, plan, &mut state, memory).await?;
         let mut conclusion = self.conclude(&state, &execution, &jobs, memory);
         if let Some(findings) = &mut conclusion.findings {
-            findings.prune = self.prune(&access, &state, &execution.plan, findings.ended.as_deref()).await;
+            self.prune(&access, &state, &execution.plan, findings).await;
         }
         Ok(conclusion)
     }

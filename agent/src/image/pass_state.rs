@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use imgop_copier::OpenUpload;
 use imgop_core::api::{FailureReason, TagFailure};
 use imgop_core::copy::{Cooldown, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
 use imgop_registry::reference::Tag;
@@ -39,6 +40,8 @@ pub(super) struct PassState<'a> {
     pub reset_at: Option<Timestamp>,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
     pub begun: HashSet<Copy>,
+    /// Uploads that earlier tries have left.
+    pub uploads: Vec<OpenUpload>,
     pub now: Timestamp,
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::execute::{is_running, runs};
 use super::failures::Halt;
+use super::job::engine;
 use super::memory::{Memory, SyncInProgress};
 use super::pass_state::PassState;
 use super::{Access, Pass, REGISTRY_TIMEOUT};
@@ -53,7 +54,9 @@ impl Pass<'_> {
         if new.is_empty() {
             return Ok(false);
         }
-        let probed = probe(access.route(state.request), new, end).await?;
+        let probed =
+            probe(access.route(state.request), engine(&self.image.spec, &self.agent().config), new, end)
+                .await?;
         sync.probed.extend(probed.copies);
         for (tag, digest) in &probed.seen {
             state.observed.record(tag, digest);

@@ -11,7 +11,9 @@ use imgop_registry::RegistryError;
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::findings::Findings;
 use super::pass_state::PassState;
+use super::used_images::NotKnown;
 use super::{Access, Pass};
 
 /// Tags that are to be deleted and that a status names.
@@ -19,18 +21,29 @@ const MAX_NAMED: usize = 20;
 /// Why nothing is deleted where a registry deletes no tags.
 const NO_DELETION: &str = "the registry deletes no tags, and no content is deleted in their stead";
 
+/// Why no tag is deleted.
+#[derive(Debug, thiserror::Error)]
+enum PruneError {
+    /// A registry did not say what it has.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The API server did not say what is used.
+    #[error("no tag is deleted: {0}")]
+    NotKnown(#[from] NotKnown),
+}
+
 impl Pass<'_> {
-    /// Records what this sync has put, and deletes tags as the spec asks for. Returns what is reported of it; none where
-    /// the spec asks for nothing. `copied` are the tags that the sync has put, once it has ended.
+    /// Records what this sync has put, once it has ended, and deletes tags as the spec asks for. Adds to the findings what
+    /// is reported of it; nothing where the spec asks for nothing.
     pub(super) async fn prune(
         &self,
         access: &Access,
         state: &PassState<'_>,
         plan: &Plan,
-        copied: Option<&[Tag]>,
-    ) -> Option<Box<PruneStatus>> {
-        let (request, copied) = (state.request, copied?);
-        let prune = request.prune.as_ref()?;
+        findings: &mut Findings,
+    ) {
+        let request = state.request;
+        let (Some(copied), Some(prune)) = (findings.ended.as_deref(), request.prune.as_ref()) else { return };
         let selected = selected(request, state, plan);
         let mut made = self.made_tags(request);
         let put = state.observed.tags.iter().filter(|tag| copied.contains(&tag.destination_tag));
@@ -42,12 +55,15 @@ impl Pass<'_> {
         let may_delete = is_settled && !self.image.spec.suspend && self.images.conflicts.is_known();
         if may_delete && made.is_any_old_enough(prune, self.now) {
             let deleted = self.delete_due(access, state, prune, &selected, &mut made, &mut status).await;
+            if let Err(PruneError::NotKnown(error)) = &deleted {
+                findings.readiness.add(Some(format!("no tag is deleted (spec.destination.prune): {error}")));
+            }
             status.message = deleted.err().map(|error| error.to_string()).or(status.message);
         }
         status.made = made.digits.into_iter().map(|(tag, digits)| (tag.to_string(), digits)).collect();
         status.unselected =
             made.unselected.into_iter().map(|(tag, since)| (tag.to_string(), Time(since))).collect();
-        Some(Box::new(status))
+        findings.prune = Some(Box::new(status));
     }
 
     /// Returns what the Image has put at this destination, as its status has it.
@@ -72,7 +88,7 @@ impl Pass<'_> {
         selected: &HashSet<Tag>,
         made: &mut MadeTags,
         status: &mut PruneStatus,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<(), PruneError> {
         let request = state.request;
         let name = |tag: &Tag| request.naming.apply(&SourceRef::Tag(tag.clone())).ok();
         let at_source: HashSet<Tag> =
@@ -80,17 +96,24 @@ impl Pass<'_> {
         let at_destination: HashSet<Tag> =
             access.destination.listed_tags().await?.tags.iter().cloned().collect();
         made.forget(|tag| !at_destination.contains(tag));
-        let in_use = self.in_use(request, made.unselected.keys());
-        let inputs = PruneInputs {
-            request: prune,
-            made: &*made,
-            selected,
-            at_source: &at_source,
-            at_destination: &at_destination,
-            in_use: &in_use,
-            now: self.now,
+        let mut in_use = self.claimed(request, made.unselected.keys());
+        let due_of = |made: &MadeTags, in_use: &BTreeSet<Tag>| {
+            due(PruneInputs {
+                request: prune,
+                made,
+                selected,
+                at_source: &at_source,
+                at_destination: &at_destination,
+                in_use,
+                now: self.now,
+            })
         };
-        let due = due(inputs);
+        let mut due = due_of(made, &in_use);
+        if !due.is_empty() {
+            let used = self.images.used_images.all(self.agent()).await?;
+            in_use.extend(made.used(request, &self.agent().policies.latest(), used.iter()));
+            due = due_of(made, &in_use);
+        }
         let deleted = match prune.policy {
             PrunePolicy::DryRun => Vec::new(),
             PrunePolicy::Delete => self.delete(access, state, &due, made, status).await?,
@@ -104,12 +127,12 @@ impl Pass<'_> {
 
     /// Returns which of these tags other objects may put, whatever their namespaces, or all where one of them cannot be
     /// read.
-    fn in_use<'t>(&self, request: &CopyRequest, tags: impl Iterator<Item = &'t Tag>) -> BTreeSet<Tag> {
+    fn claimed<'t>(&self, request: &CopyRequest, tags: impl Iterator<Item = &'t Tag>) -> BTreeSet<Tag> {
         let policy = self.agent().policies.latest();
         let tags: Vec<&Tag> = tags.collect();
-        let mut in_use = self.images.conflicts.claimed(self.uid(), request, &tags, &policy);
-        in_use.extend(self.images.claims.claimed(request, &tags, &policy));
-        in_use
+        let mut claimed = self.images.conflicts.claimed(self.uid(), request, &tags, &policy);
+        claimed.extend(self.images.claims.claimed(request, &tags, &policy));
+        claimed
     }
 
     /// Deletes those of these tags that still show what was put. Returns which.

@@ -9,6 +9,7 @@ mod obsolete_jobs;
 mod open_destination;
 mod pods;
 mod pruned_tags;
+mod refused_keys;
 mod reported_failures;
 mod schedules;
 mod secrets;

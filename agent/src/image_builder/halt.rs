@@ -14,9 +14,10 @@ use super::memory::{Blocked, Memory};
 use super::{Conclusion, Pass, SHORT_INTERVAL, SLOW_INTERVAL, recheck_pause};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, JobSecretError, PolicyFault};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
 
 /// The longest that a registry may ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -30,6 +31,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has enabled builds in the namespace, or not all that they need.
     #[error("the agent may not {0} in this namespace")]
     MissingRight(Right),
@@ -146,6 +150,18 @@ impl Halt {
     }
 }
 
+impl From<EnsureError> for Halt {
+    fn from(error: EnsureError) -> Self {
+        match error {
+            EnsureError::Access(error) => Self::Access(error),
+            EnsureError::Aws(error) if error.is_transient() => {
+                Self::of(BuildFailure::RegistryUnreachable, format!("image: {error}"))
+            }
+            EnsureError::Aws(error) => Self::of(BuildFailure::RepositoryNotReady, format!("image: {error}")),
+        }
+    }
+}
+
 impl Pass<'_> {
     /// Returns the end of a pass that could not go on. What only the API server can help is an error, which
     /// the controller tries again with growing pauses.
@@ -154,7 +170,9 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right) => Ok(self.lacks_right(right, &message, memory)),
             Halt::Access(error) => self.access_failed(error, memory),
             Halt::Build(refusal) => Ok(self.refused(&refusal, memory)),

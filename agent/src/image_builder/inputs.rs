@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::api::RebuildOn;
+use imgop_core::api::{RebuildOn, RegistryAction};
 use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
     BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, context_not_found, own_platform,
@@ -15,11 +15,12 @@ use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
 
 use super::Pass;
-use super::access::Access;
+use super::access::{Access, NamedEndpoint};
 use super::context::ConfigMapContents;
 use super::halt::Halt;
 use super::memory::Memory;
 use crate::cluster::Freshness;
+use crate::registry_access::ensure_repository;
 
 /// Images that are looked up at a time.
 const MAX_CONCURRENT_IMAGES: usize = 4;
@@ -257,16 +258,21 @@ impl Pass<'_> {
         }
     }
 
-    /// Fails if the image may not be pushed to one of the repositories that it goes to.
+    /// Fails if the image may not be pushed to one of the repositories that it goes to, once those are created that are
+    /// missing, if the spec asks for that.
     async fn check_push(&self, request: &BuildRequest, access: &Access) -> Result<(), Halt> {
-        let refused = |error: RegistryError| {
-            Halt::registry("image", self.builder.spec.image.endpoint(), &error, &access.versions.all())
-        };
-        access.destination.check_push().await.map_err(refused)?;
-        let mut asked = vec![&request.destination.repository];
-        for (repository, _) in &request.destination.tags {
-            if !asked.contains(&repository) {
-                asked.push(repository);
+        let endpoint = self.builder.spec.image.endpoint();
+        let refused =
+            |error: RegistryError| Halt::registry("image", endpoint, &error, &access.versions.all());
+        for repository in request.destination.repositories() {
+            if let Some(creation) = &request.destination.create {
+                let named = NamedEndpoint { field: "image".to_owned(), endpoint };
+                let of = self.used(&named, repository, RegistryAction::Push);
+                ensure_repository((self.agent(), &self.owner), creation, of, self.is_asked_for).await?;
+            }
+            if *repository == request.destination.repository {
+                access.destination.check_push().await.map_err(refused)?;
+            } else {
                 self.client_of(repository).await?.check_push().await.map_err(refused)?;
             }
         }

@@ -6,15 +6,10 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{BUILD_ANNOTATION, ImageBuilderSpec, Resources};
-use imgop_core::build::step::{
-    ConfigMapSource, ContextImage, GitSource, LayerCache, MAX_STEP_INPUT_BYTES, StepContext, StepInput,
-    StepInputError,
-};
-use imgop_core::build::{
-    BuildCache, BuildContext, BuildRequest, ImageReference, ObservedInputs, PartRecord, Timestamp,
-};
+use imgop_core::build::step::{MAX_STEP_INPUT_BYTES, PartInputs, StepInput};
+use imgop_core::build::{BuildRequest, ObservedInputs, PartRecord};
+use imgop_core::commands::document::DocumentError;
 use imgop_registry::oci::PlatformSelector;
-use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Affinity, Container, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm,
@@ -24,7 +19,7 @@ use k8s_openapi::api::core::v1::{
 use super::pull_auth::PullAuth;
 use super::security;
 use super::tiers::JobRecord;
-use super::volumes::{Volumes, tls_modes};
+use super::volumes::Volumes;
 use crate::cluster::owner::Owner;
 use crate::config::{BuildTier, Config};
 use crate::jobs::refusals::Advice;
@@ -81,7 +76,7 @@ pub(super) struct Part<'a> {
 pub(super) enum PartError {
     /// It cannot be written as a document.
     #[error(transparent)]
-    Input(#[from] StepInputError),
+    Input(#[from] DocumentError),
     /// It is too long for a Job.
     #[error(
         "Dockerfile, arguments and labels have {0} bytes; at most {MAX_STEP_INPUT_BYTES} fit into a Job: put the \
@@ -143,6 +138,7 @@ fn pod(part: &Part<'_>, timeout: u32) -> PodNeeds {
         },
         affinity: is_native.then(|| on_nodes_of(&part.record.platform)),
         deadline_seconds: Some(timeout),
+        ..PodNeeds::default()
     }
 }
 
@@ -223,63 +219,13 @@ pub(super) fn options(spec: &ImageBuilderSpec, config: &Config) -> JobOptions {
 
 /// Returns all that the containers are to know that is no secret.
 fn input(part: &Part<'_>, config: &Config) -> StepInput {
-    let request = part.request;
-    let started = u64::try_from(part.started_at.as_second()).unwrap_or_default();
+    let Part { spec, request, arguments, inputs, started_at, .. } = *part;
+    let platform = &part.record.platform;
     StepInput {
-        platform: part.record.platform.clone(),
-        dockerfile: request.dockerfile.clone(),
-        context: context(request, part.inputs),
-        sub_path: request.sub_path.clone(),
-        target: request.target.clone(),
-        arguments: part.arguments.clone(),
-        labels: request.labels.clone(),
-        annotations: request.annotations.clone(),
-        format: request.format,
-        // All platforms bear the same time.
-        timestamp: request.timestamp.map(|timestamp| match timestamp {
-            Timestamp::Build => Timestamp::Seconds(started),
-            other => other,
-        }),
-        secrets: request.secrets.keys().cloned().collect(),
-        bases: bases(request, part.inputs),
-        repository: request.destination.repository.clone(),
-        tls_modes: tls_modes(part.spec, request),
-        cache: match &request.cache {
-            BuildCache::Registry { repository, ttl } => {
-                Some(LayerCache { repository: repository.clone(), ttl_seconds: ttl.map(|ttl| ttl.as_secs()) })
-            }
-            BuildCache::None | BuildCache::Volume { .. } => None,
-        },
         buildah: config.builds.buildah_image().map(|_| config.builds.buildah()),
         log_bytes: config.builds.build_log_bytes,
+        ..StepInput::of(PartInputs { spec, request, platform, arguments, inputs, started_at })
     }
-}
-
-fn context(request: &BuildRequest, inputs: &ObservedInputs) -> StepContext {
-    match &request.context {
-        BuildContext::Empty => StepContext::Empty,
-        BuildContext::Git { url, revision, submodules, lfs, depth, .. } => StepContext::Git(GitSource {
-            url: url.clone(),
-            revision: revision.clone(),
-            commit: inputs.commit.clone(),
-            submodules: *submodules,
-            lfs: *lfs,
-            depth: *depth,
-        }),
-        BuildContext::ConfigMap { items, .. } => {
-            StepContext::ConfigMap(ConfigMapSource { items: items.clone(), digest: inputs.context.clone() })
-        }
-        BuildContext::Image(name) => StepContext::Image(ContextImage { name: name.clone() }),
-    }
-}
-
-/// Returns what images show, that of the context included.
-fn bases(request: &BuildRequest, inputs: &ObservedInputs) -> BTreeMap<ImageReference, Digest> {
-    let mut bases = inputs.bases.clone();
-    if let (BuildContext::Image(image), Some(digest)) = (&request.context, &inputs.context) {
-        bases.insert(image.clone(), digest.clone());
-    }
-    bases
 }
 
 #[cfg(test)]

@@ -276,6 +276,7 @@ impl<'a> Pass<'a> {
             return self.cancel(token, last.as_ref().filter(|_| is_running)).await;
         }
         let request = BuildRequest::parse(&self.builder.spec)?;
+        self.agent().config.jobs.job_refused_keys.check(&self.builder.spec.job_template)?;
         self.begin_reset(memory);
         self.keep_finished_jobs().await?;
         self.remember_spec(last.as_ref(), memory);

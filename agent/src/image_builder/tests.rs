@@ -1,5 +1,6 @@
 //! Whole passes over an ImageBuilder.
 
+mod created_repositories;
 mod ending;
 pub mod fixtures;
 mod git;

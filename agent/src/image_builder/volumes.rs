@@ -1,9 +1,7 @@
 //! The volumes of a build's pod, and which container sees which of them.
 
-use std::collections::BTreeMap;
-
 use imgop_core::api::{CA_KEY, DOCKER_CONFIG_KEY, ImageBuilderSpec, StorageMedium, Tls, TlsMode};
-use imgop_core::build::step::place;
+use imgop_core::build::step::{TlsOfHosts, place, tls_of_hosts};
 use imgop_core::build::{BuildCache, BuildContext, BuildRequest};
 use imgop_registry::reference::RegistryHost;
 use k8s_openapi::api::core::v1::{
@@ -197,37 +195,10 @@ fn projected(secret: &str, key: &str, path: String) -> VolumeProjection {
     }
 }
 
-/// How registries are reached, each once.
-type TlsOfHosts<'a> = BTreeMap<RegistryHost, &'a Tls>;
-
-/// Returns how registries are reached: those of pulls, and that of the push.
-fn tls_of_hosts<'a>(spec: &'a ImageBuilderSpec, request: &BuildRequest) -> (TlsOfHosts<'a>, TlsOfHosts<'a>) {
-    let mut pulls = TlsOfHosts::new();
-    let image = spec.context.as_ref().and_then(|context| context.image.as_ref());
-    if let (Some(image), BuildContext::Image(of)) = (image, &request.context) {
-        pulls.insert(of.repository.host().clone(), &image.tls);
-    }
-    let registries = spec.registries.iter();
-    pulls.extend(registries.filter_map(|registry| Some((registry.host.parse().ok()?, &registry.tls))));
-    let push = TlsOfHosts::from([(request.destination.repository.host().clone(), spec.image.endpoint().tls)]);
-    (pulls, push)
-}
-
 /// Returns how the registry of the cache is reached: as that of the image, or of `registries`, which it is.
 fn tls_of_cache<'a>(request: &BuildRequest, pulls: &TlsOfHosts<'a>, push: &TlsOfHosts<'a>) -> TlsOfHosts<'a> {
     let BuildCache::Registry { repository, .. } = &request.cache else { return TlsOfHosts::new() };
     let host = repository.host();
     let tls = push.get(host).or_else(|| pulls.get(host));
     tls.map(|tls| (host.clone(), *tls)).into_iter().collect()
-}
-
-/// Returns how registries are reached whose certificate is not simply verified.
-pub(super) fn tls_modes(spec: &ImageBuilderSpec, request: &BuildRequest) -> BTreeMap<RegistryHost, TlsMode> {
-    let (pulls, push) = tls_of_hosts(spec, request);
-    let mode = |(host, tls): (RegistryHost, &Tls)| {
-        // Loopback is plain HTTP for the agent's own client too.
-        let mode = if host.is_loopback() { TlsMode::PlainHttp } else { tls.mode };
-        (mode != TlsMode::Verify).then_some((host, mode))
-    };
-    pulls.into_iter().chain(push).filter_map(mode).collect()
 }

@@ -7,11 +7,10 @@ use imgop_core::formats::FormatError;
 use imgop_core::inventory::InventoryError;
 use imgop_core::readiness::Readiness;
 
-use super::findings::{Conclusion, Findings};
-use super::{Memory, Pass};
-use crate::children::CORRECTION_INTERVAL;
+use super::{Conclusion, Memory, Pass};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +27,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(InventoryError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// A file of the inventory cannot be used.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -86,29 +88,21 @@ impl Pass<'_> {
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            Halt::Recurrence => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
-            Halt::Spec(_) => {
+            Halt::Recurrence => Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
                 let message = format!("{message}; {NOTHING_CHANGED}");
-                Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+                Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }
             Halt::Unreadable(_) => {
                 let wait = memory.looks.schedule.retry_later(self.now);
                 let message = format!("{message}; {NOTHING_CHANGED}");
                 let readiness = Readiness::stalled(reasons::INVENTORY_UNREADABLE, message);
-                Ok(self.report(readiness, Some(wait)))
+                Ok(self.halt(readiness, Some(wait)))
             }
             Halt::MissingRight(right) => {
-                let how = self.agent().rights.how_to_grant(right, self.namespace());
-                let message = format!("{message} (checked again every 30 s); {how}");
-                let readiness = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
-                Ok(self.report(readiness, Some(wait)))
+                let right = (right, self.namespace());
+                Ok(self.halt_without_right(&message, right, &mut memory.looks))
             }
         }
-    }
-
-    fn report(&self, readiness: Readiness, wait: Option<Duration>) -> Conclusion {
-        let findings = Findings { has_ended: true, ..Findings::of(readiness, self.requests.clone()) };
-        Conclusion { findings: Some(findings), wait, has_looked: true }
     }
 }

@@ -15,39 +15,28 @@ mod halt;
 mod inputs;
 mod kept;
 mod status;
-mod suspension;
 mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::api::{
-    ImageMirror, ImageMirrorSpec, ImageMirrorStatus, MIRROR_LABEL, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION,
-    RESET_ANNOTATION,
+    ImageMirror, ImageMirrorStatus, MIRROR_LABEL, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
 };
 use imgop_core::inventory::Inventory;
-use imgop_core::readiness::Readiness;
 use imgop_core::schedule::{Candidate, Due, Recurrence};
 use jiff::Timestamp;
 
 use crate::agent::Agent;
-use crate::children::{ChildImages, ChildMemory, Children, Keeper, Looks, Requests};
+use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks};
 use crate::cluster::api_error::ApiError;
-use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, PassResult, Reconcile, Report};
-use findings::{Conclusion, Findings};
 use halt::Halt;
 use kept::{InventoryRoom, KeptInventory};
-use status::next_status;
+use status::Observed;
 use versions::{SharedSources, VersionMemory};
 
-/// Who writes the Images of mirrors.
-const KEEPER: Keeper =
-    Keeper { manager: "imgop-mirror", suspender: "imgop-mirror-suspend", label: MIRROR_LABEL };
-
-/// How long lies between two looks at the Images, unless a user waits for one: each status of an Image calls for one.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long is waited for what ends by itself within moments.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
 /// The largest object that is kept: 5,000 entries, each with some tags.
@@ -103,28 +92,16 @@ impl Reconcile for ImageMirrors {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<ImageMirrorStatus>, ApiError> {
-        let pass = Pass::new(self, mirror, memory, now);
-        let Conclusion { findings, wait, has_looked } = match pass.run(memory).await {
+        let pass = Pass::new(self, mirror, &memory.looks, now);
+        let conclusion = match pass.run(memory).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let wait = wait.into_iter().chain(pass.request_delay(memory)).min();
-        let report = findings.map(|findings| {
-            let completed = findings.has_ended.then_some(0);
-            let has_written = memory.children.take_has_written();
-            memory.looks.reported = Some(now);
-            let status = next_status(mirror, findings, has_written, now);
-            Report { status, completed, names: Vec::new(), is_progress: false }
-        });
-        Ok(PassResult { report, next: wait, has_looked })
+        Ok(pass.result(conclusion, &mut memory.looks, &mut memory.children))
     }
 
     fn stalled(old: Option<&ImageMirrorStatus>, failure: Failure<'_>, now: Timestamp) -> ImageMirrorStatus {
-        // The spec is not known: it may be what cannot be decoded.
-        let mut mirror = ImageMirror::new("", ImageMirrorSpec::default());
-        (mirror.status, mirror.metadata.generation) = (old.cloned(), failure.generation);
-        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
-        next_status(&mirror, findings, false, now)
+        children::stalled(old, &failure, now)
     }
 
     fn reported(&self, _mirror: &ImageMirror, report: &Report<ImageMirrorStatus>, now: Timestamp) {
@@ -134,23 +111,25 @@ impl Reconcile for ImageMirrors {
     }
 }
 
-/// One pass over one ImageMirror.
-struct Pass<'a> {
-    mirrors: &'a ImageMirrors,
-    mirror: &'a ImageMirror,
-    owner: Owner,
-    candidate: Candidate<'a>,
-    requests: Requests,
-    now: Timestamp,
-}
+impl KeepsImages for ImageMirrors {
+    const KEEPER: Keeper =
+        Keeper { manager: "imgop-mirror", suspender: "imgop-mirror-suspend", label: MIRROR_LABEL };
+    const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 
-impl<'a> Pass<'a> {
-    fn new(mirrors: &'a ImageMirrors, mirror: &'a ImageMirror, memory: &Memory, now: Timestamp) -> Self {
-        let candidate = Candidate::from(mirror);
-        let requests = memory.looks.requests(&candidate, mirror.spec.suspend, now);
-        Self { mirrors, mirror, owner: Owner::of(mirror), candidate, requests, now }
+    fn images(&self) -> &ChildImages {
+        &self.images
     }
 
+    fn candidate(mirror: &ImageMirror) -> Candidate<'_> {
+        Candidate::from(mirror)
+    }
+}
+
+/// One pass over one ImageMirror.
+type Pass<'a> = children::Pass<'a, ImageMirrors>;
+type Conclusion = children::Conclusion<Observed>;
+
+impl Pass<'_> {
     /// Looks at the inventory and at the Images, if that is due, and writes what is missing.
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
         // What is not listed yet would be taken for missing.
@@ -158,16 +137,13 @@ impl<'a> Pass<'a> {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let recurrence = Recurrence::parse(self.mirror.spec.recurrence()).ok_or(Halt::Recurrence)?;
-        let uptime = self.agent().uptime();
-        memory.looks.schedule.next(&self.candidate, &recurrence, &uptime, self.now);
-        let due = memory.looks.due(&self.candidate, &self.requests, self.now);
-        if let Some(wait) = memory.looks.too_early(due, LOOK_INTERVAL, self.now) {
-            return Err(Halt::Postponed(wait));
-        }
+        self.agent().config.jobs.job_refused_keys.check(&self.mirror.spec.job_template)?;
+        let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         self.may_work(due).await?;
         memory.looks.looked = Some(self.now);
         if self.mirror.spec.suspend {
-            return self.suspend(memory).await;
+            memory.inventory = None;
+            return Ok(self.suspend(&mut memory.looks, &mut memory.children).await?);
         }
         if due.is_some() {
             memory.looks.is_syncing = true;
@@ -180,37 +156,9 @@ impl<'a> Pass<'a> {
         let versions = self.add_versions(&mut inventory, &mirrored, is_asked_for, memory).await?;
         let conclusion = self.follow((&inventory, &read.hash), mirrored, versions, memory).await?;
         if due.is_some() {
-            memory.looks.ended(self.uid(), &recurrence, self.now);
+            memory.looks.ended(self.candidate.uid, &recurrence, self.now);
         }
         Ok(Conclusion { wait: memory.looks.next(conclusion.wait, self.now), ..conclusion })
-    }
-
-    fn agent(&self) -> &'a Agent {
-        &self.mirrors.agent
-    }
-
-    fn uid(&self) -> &'a str {
-        self.candidate.uid
-    }
-
-    fn namespace(&self) -> &'a str {
-        self.mirror.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    fn name(&self) -> &'a str {
-        self.mirror.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// Returns how long a request that was made must wait.
-    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let is_suspended = self.mirror.spec.suspend;
-        self.requests.delay(&self.candidate, is_suspended, &memory.looks.schedule, self.now)
-    }
-
-    fn children(&self) -> Children<'_> {
-        let Self { mirrors, owner, requests, now, .. } = self;
-        let (agent, all) = (self.agent(), &mirrors.images);
-        Children { agent, all, owner, keeper: KEEPER, requests, now: *now }
     }
 }
 

@@ -91,7 +91,7 @@ struct Unknown {
 
 /// What is reported of version sources.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Versions {
+pub(crate) struct Versions {
     pub proposals: Option<MirrorProposals>,
     pub failed: Vec<FailedUpdate>,
     /// When the next source is looked at.

@@ -216,6 +216,11 @@ impl JobReport {
         self.containers.get(name).cloned().unwrap_or(ContainerState::Running)
     }
 
+    /// Returns whether it has a container of this name of its own.
+    pub fn has_container(&self, name: &str) -> bool {
+        self.containers.contains_key(name)
+    }
+
     /// Returns the same with all containers in this state.
     #[cfg(test)]
     #[must_use]

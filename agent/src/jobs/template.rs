@@ -33,6 +33,8 @@ pub const TERMINATION_LOG: &str = "/dev/termination-log";
 const USER: i64 = 65532;
 /// How long a pod stays on a node that does not answer before it is replaced.
 const LOST_NODE_SECONDS: i64 = 30;
+/// How long a pod has to end whose kind says nothing else.
+const GRACE_SECONDS: u32 = 5;
 /// The name of the volume that each container has at `/tmp`.
 const SCRATCH: &str = "scratch";
 /// The annotation by which an autoscaler knows whether it may end a pod.
@@ -83,6 +85,8 @@ pub struct PodNeeds {
     pub security: PodSecurityContext,
     /// The nodes that it may run on.
     pub affinity: Option<Affinity>,
+    /// Seconds that it has to end by itself once it is to end.
+    pub grace_seconds: u32,
     /// Seconds that it may run once it is on a node; none leaves it to the Job's deadline. A pod that exceeds them
     /// stays, and with it what its containers report.
     pub deadline_seconds: Option<u32>,
@@ -104,6 +108,7 @@ impl Default for PodNeeds {
                 ..PodSecurityContext::default()
             },
             affinity: None,
+            grace_seconds: GRACE_SECONDS,
             deadline_seconds: None,
         }
     }
@@ -202,7 +207,7 @@ impl JobTemplate<'_> {
             priority_class_name: self.options.priority_class,
             node_selector: Some(node_selector).filter(|labels| !labels.is_empty()),
             enable_service_links: Some(false),
-            termination_grace_period_seconds: Some(5),
+            termination_grace_period_seconds: Some(self.pod.grace_seconds.into()),
             security_context: Some(self.pod.security),
             host_users: self.pod.host_users,
             affinity: affinity::both(self.pod.affinity, affinity),

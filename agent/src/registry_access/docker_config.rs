@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::{DOCKER_CONFIG_KEY, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
-use imgop_registry::Credential;
+use imgop_registry::{Credential, docker_config};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
-use secrecy::ExposeSecret as _;
-use serde_json::{Map, Value, json};
 
 use crate::cluster::owner::Owner;
 
@@ -40,27 +36,6 @@ pub fn docker_config_secret(
         type_: Some("kubernetes.io/dockerconfigjson".to_owned()),
         data: Some(BTreeMap::from([(DOCKER_CONFIG_KEY.to_owned(), ByteString(config.into_bytes()))])),
         ..Secret::default()
-    }
-}
-
-/// Returns a file with these credentials, each for its registry or for a path of it.
-pub(super) fn docker_config(credentials: &[(String, Credential)]) -> String {
-    let auths: Map<String, Value> = credentials
-        .iter()
-        .filter_map(|(scope, credential)| Some((scope.clone(), entry(credential)?)))
-        .collect();
-    json!({ "auths": auths }).to_string()
-}
-
-/// Returns how a credential stands in the file; none for one that the tools cannot use from there.
-fn entry(credential: &Credential) -> Option<Value> {
-    match credential {
-        Credential::Basic { username, password } => {
-            let auth = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-            Some(json!({ "auth": auth }))
-        }
-        Credential::IdentityToken(token) => Some(json!({ "identitytoken": token.expose_secret() })),
-        Credential::RegistryToken(_) => None,
     }
 }
 

@@ -15,6 +15,8 @@ use crate::cluster::owner::Owner;
 pub struct EndpointFiles {
     /// For the tools' command lines.
     pub endpoint: Endpoint,
+    /// How the connection is secured.
+    pub tls: TlsMode,
     /// The volumes of the pod.
     pub volumes: Vec<Volume>,
     /// The mounts of each container.
@@ -43,7 +45,8 @@ impl EndpointFiles {
         let verify_tls = endpoint.tls.mode == TlsMode::Verify && !repository.host().is_loopback();
         let ca_secret = endpoint.tls.ca_secret_name.as_deref().filter(|_| verify_tls);
         let auth = auth_secret.as_deref().map(|secret| (secret, DOCKER_CONFIG_KEY));
-        Self::mounted(side, repository, auth, ca_secret.map(|secret| (secret, CA_KEY)), verify_tls)
+        let ca = ca_secret.map(|secret| (secret, CA_KEY));
+        Self::mounted(side, repository, auth, ca, (endpoint.tls.mode, verify_tls))
     }
 
     /// Returns the files of a Job that uses what is lent: all of them are in this Secret of its own.
@@ -51,7 +54,12 @@ impl EndpointFiles {
         let verify_tls = matches!(access.tls, Tls::Verify { .. }) && !repository.host().is_loopback();
         let has_ca = matches!(access.tls, Tls::Verify { extra_ca_pem: Some(_) }) && verify_tls;
         let auth = access.credential.is_some().then_some((secret, auth_key(side)));
-        Self::mounted(side, repository, auth, has_ca.then_some((secret, ca_key(side))), verify_tls)
+        let mode = match access.tls {
+            Tls::Verify { .. } => TlsMode::Verify,
+            Tls::SkipVerify => TlsMode::SkipVerify,
+            Tls::PlainHttp => TlsMode::PlainHttp,
+        };
+        Self::mounted(side, repository, auth, has_ca.then_some((secret, ca_key(side))), (mode, verify_tls))
     }
 
     /// Returns the files of a side: credentials and certificates, each from a key of a Secret.
@@ -60,7 +68,7 @@ impl EndpointFiles {
         repository: &Repository,
         auth: Option<(&str, &'static str)>,
         ca: Option<(&str, &'static str)>,
-        verify_tls: bool,
+        (tls, verify_tls): (TlsMode, bool),
     ) -> Self {
         let folder = |what: &str| format!("/imgop/{side}/{what}");
         let endpoint = Endpoint {
@@ -80,6 +88,7 @@ impl EndpointFiles {
         let files: Vec<File<'_>> = auth.into_iter().chain(ca).collect();
         Self {
             endpoint,
+            tls,
             volumes: files.iter().map(File::volume).collect(),
             mounts: files.iter().map(File::mount).collect(),
         }

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 
 use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, Side};
 use imgop_registry::reference::{Digest, Repository};
-use imgop_registry::{Access, Tls};
+use imgop_registry::{Access, Tls, docker_config};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
 
 use super::Resolved;
-use super::docker_config::docker_config;
 use crate::cluster::owner::Owner;
 
 /// How both sides of a copy are reached, where something of it is lent.

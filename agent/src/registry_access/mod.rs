@@ -4,6 +4,7 @@
 pub mod advice;
 pub(crate) mod aws;
 pub mod default_destinations;
+mod destination_repository;
 pub mod docker_config;
 pub mod files;
 pub mod lent;
@@ -12,7 +13,7 @@ mod policies;
 mod resolve;
 pub mod status;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{EndpointRef, Tls as TlsSpec, TlsMode};
@@ -27,6 +28,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::rights::Rights;
 use crate::cluster::secrets::Secrets;
 use crate::config::given_credentials::GivenCredentials;
+pub use destination_repository::{EnsureError, ensure_repository};
 pub use policies::{Policies, PolicyFault};
 pub use resolve::{EndpointUse, Lending};
 

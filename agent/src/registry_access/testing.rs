@@ -1,8 +1,15 @@
 //! What tests resolve endpoints with.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
 use imgop_core::api::RegistryAccess;
+use imgop_fakes::FakeAws;
 use imgop_registry::ecr::{EcrSettings, EcrTokens};
+use jiff::Timestamp;
 use kube::Client;
+use serde_json::{Value, json};
 
 use super::{AccessResolver, Policies};
 use crate::cluster::rights::Rights;
@@ -52,4 +59,27 @@ impl Resolving {
             ecr: &self.ecr,
         }
     }
+}
+
+/// A registry of ECR that nothing listens at.
+pub const ECR: &str = "222222222222.dkr.ecr.ap-southeast-2.amazonaws.com";
+
+/// Starts an AWS, and returns what reaches it.
+pub async fn fake_aws() -> (FakeAws, EcrSettings) {
+    let aws = FakeAws::start(Timestamp::now() + Duration::from_hours(12)).await;
+    let credentials = || Credentials::new("AKIASTATIC", "static-secret", None, None, "test");
+    let settings = EcrSettings {
+        system_proxy: false,
+        endpoint: Some(aws.address()),
+        chain: Arc::new(move |loader| loader.credentials_provider(credentials())),
+        ..EcrSettings::of_environment("test", |_| None)
+    };
+    (aws, settings)
+}
+
+/// What lends an identity of AWS to namespaces of team a, to push below `mirror/` of [`ECR`].
+pub fn lent_ecr(aws: &Value) -> RegistryAccess {
+    let spec = json!({ "hosts": [ECR], "repositories": ["mirror/"], "actions": ["Push"], "aws": aws,
+        "namespaceSelector": { "matchLabels": { "team": "a" } } });
+    RegistryAccess::new("ecr", serde_json::from_value(spec).unwrap())
 }

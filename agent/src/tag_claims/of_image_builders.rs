@@ -23,11 +23,15 @@ impl BuilderClaims {
 
     /// Returns which of these tags any of them puts, in whichever namespace; all where it cannot be read what one builds.
     pub fn claimed(&self, request: &CopyRequest, tags: &[&Tag], policy: &AccessPolicy) -> BTreeSet<Tag> {
+        let all = || tags.iter().map(|tag| (*tag).clone()).collect();
+        if !self.0.are_all_decodable() {
+            return all();
+        }
         let may_meet = |builder: &BuilderDestination| builder.may_be(request.destination.base_name());
         let mut claimed = BTreeSet::new();
         for builder in self.0.having(None, may_meet) {
             let Ok(theirs) = BuildRequest::parse(&builder.spec) else {
-                return tags.iter().map(|tag| (*tag).clone()).collect();
+                return all();
             };
             let here = theirs.destination.tags.into_iter().filter(|(repository, tag)| {
                 policy.is_one_repository(repository, &request.destination) && tags.contains(&tag)

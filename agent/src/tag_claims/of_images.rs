@@ -149,6 +149,10 @@ impl Conflicts {
         tags: &[&Tag],
         policy: &AccessPolicy,
     ) -> BTreeSet<Tag> {
+        if !self.images.are_all_decodable() {
+            // It is not known where those put tags that cannot be read, or for which there is no room.
+            return tags.iter().map(|tag| (*tag).clone()).collect();
+        }
         let others = self.of_path(request.destination.path());
         let others = others.iter().filter(|other| other.metadata.uid.as_deref() != Some(uid));
         let mut claimed = BTreeSet::new();

@@ -61,6 +61,16 @@ impl Pass<'_> {
         Ok(known.filter_map(|(one, read)| Some((one.clone(), read.architectures.clone()?))).collect())
     }
 
+    /// Returns whether the place of a used image is not known, as its architectures are not.
+    pub(super) fn lacks_architectures(
+        &self,
+        used: &[UsedImage],
+        known: &BTreeMap<ImageReference, String>,
+    ) -> bool {
+        let is_asked_for = self.mirror.spec.destination.prefix.contains(WORD);
+        is_asked_for && used.iter().any(|image| !known.contains_key(&image.reference))
+    }
+
     async fn read_architectures(
         &self,
         request: &WorkloadRequest,

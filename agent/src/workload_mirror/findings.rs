@@ -1,11 +1,10 @@
 //! What a pass found out about a mirror and its Images, and what follows for its conditions. Pure but for the writes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{
-    MirrorConflict, MirrorFailure, ON_THE_FLY_LABEL, UNUSED_SINCE_ANNOTATION, WorkloadCounts, WorkloadMode,
+    MirrorConflict, ON_THE_FLY_LABEL, UNUSED_SINCE_ANNOTATION, WorkloadCounts, WorkloadMode,
     WorkloadPlatformMode,
 };
 use imgop_core::readiness::Readiness;
@@ -15,63 +14,15 @@ use imgop_registry::oci::PlatformSelector;
 use super::gather::Gathered;
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
-use super::{LOOK_INTERVAL, Memory, Pass};
+use super::status::Observed;
+use super::{Conclusion, Memory, Pass};
 use crate::children::{
-    self, CORRECTION_INTERVAL, Desired, Gone, Mirrored, Requests, Standing, WRITE_INTERVAL,
+    CORRECTION_INTERVAL, Desired, Findings, Gone, MAX_NAMED, Mirrored, Requests, Standing, WRITE_INTERVAL,
+    as_u32,
 };
 
-/// Conflicts that are named.
-const MAX_NAMED: usize = 20;
 /// What labels hold that say yes.
 const TRUE: &str = "true";
-
-/// How a pass ends: with what is reported, and when the next one is.
-pub(super) struct Conclusion {
-    /// What is reported; none leaves the status as it is.
-    pub findings: Option<Findings>,
-    /// When the next pass is; none waits for a change.
-    pub wait: Option<Duration>,
-    /// Whether what runs was looked at.
-    pub has_looked: bool,
-}
-
-impl Conclusion {
-    /// Leaves the status as it is.
-    pub fn unchanged(wait: Duration) -> Self {
-        Self { findings: None, wait: Some(wait), has_looked: false }
-    }
-}
-
-/// What a pass found out.
-#[derive(Debug, Clone)]
-pub(super) struct Findings {
-    /// Conditions, phase and progress.
-    pub readiness: Readiness,
-    /// What is known of what runs.
-    pub observed: Option<Observed>,
-    /// What was handed on.
-    pub handled: Requests,
-    /// Whether what made the mirror due has come to its end.
-    pub has_ended: bool,
-    /// The generation that the conditions are of, if it is another one than the spec's.
-    pub generation: Option<i64>,
-}
-
-impl Findings {
-    /// Returns what is reported where nothing was looked at.
-    pub fn of(readiness: Readiness, handled: Requests) -> Self {
-        Self { readiness, observed: None, handled, has_ended: false, generation: None }
-    }
-}
-
-/// What is known of what runs, and of the Images.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Observed {
-    pub counts: WorkloadCounts,
-    pub conflicts: Vec<MirrorConflict>,
-    pub conflict_count: u32,
-    pub failing: Vec<MirrorFailure>,
-}
 
 impl Pass<'_> {
     /// Works out what is to be mirrored, writes what differs, and returns what is reported.
@@ -93,6 +44,8 @@ impl Pass<'_> {
         } else {
             BTreeMap::new()
         };
+        // What an image has there is not known to be unused before it is known where it goes.
+        gathered.is_complete &= !self.lacks_architectures(&used, &architectures);
         let owned = self.children().owned();
         let children: Vec<ChildImage> = owned.iter().filter_map(ChildImage::read).collect();
         let (targets, node_platforms) = (self.targets(&gathered.namespaces), self.node_platforms().await?);
@@ -103,6 +56,7 @@ impl Pass<'_> {
             children: &children,
             found: &pulls.found,
             targets: &targets,
+            max_tags: self.agent().config.max_tags_per_image.into(),
             node_platforms: &node_platforms,
             architectures: &architectures,
             now: self.now,
@@ -125,7 +79,7 @@ impl Pass<'_> {
         if self.mirror.spec.platforms.mode != WorkloadPlatformMode::Nodes {
             return Ok(BTreeSet::new());
         }
-        let platforms = self.mirrors.owners.platforms().await?;
+        let platforms = self.mirrors.owners.platforms(&BTreeSet::new()).await?;
         Ok(platforms.values().filter_map(|text| text.parse().ok()).collect())
     }
 
@@ -138,25 +92,11 @@ impl Pass<'_> {
         mirrored: Vec<Mirrored>,
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
-        let children = self.children();
-        children.forget_shown(&mirrored, &mut memory.children);
-        let is_resuming = children.resume(&mirrored, &mut memory.children).await?;
         let desired: Vec<Desired> = plan.children.iter().map(|child| desired(request, child)).collect();
-        let occupants = children.occupants(&desired, &mirrored);
-        let situation = children::Situation {
-            desired: &desired,
-            mirrored: &mirrored,
-            occupants: &occupants,
-            requests: &self.requests,
-            // What is not asked for was kept for long enough; while not everything is known, nothing was.
-            gone: if gathered.is_complete { Gone::Deleted } else { Gone::Kept },
-        };
-        let changes = situation.changes();
-        let has_written = children.write(&changes, &mut memory.children).await?;
-        memory.looks.is_busy = has_written || is_resuming;
-        let is_open = |desired: &Desired| !children.is_refused(desired, &memory.children);
-        let writes = changes.writes.iter().filter(|one| is_open(one.desired)).count();
-        let open = writes + changes.prune.len() + usize::from(is_resuming);
+        // What is not asked for was kept for long enough; while not everything is known, nothing was.
+        let gone = if gathered.is_complete { Gone::Deleted } else { Gone::Kept };
+        let remembered = (&mut memory.looks, &mut memory.children);
+        let (changes, open) = self.keep(&desired, &mirrored, gone, remembered).await?;
         let refused = memory.children.refused();
         let standing = Standing::of(&desired, &mirrored, &changes, &refused);
         let (tags, failing) = (standing.tags(), standing.failing());
@@ -175,16 +115,8 @@ impl Pass<'_> {
         observed.counts.synced = tags.synced;
         observed.counts.failed = tags.failed;
         observed.counts.origin_not_found = as_u32(pulls.not_found);
-        let mut findings =
-            Findings { observed: Some(observed), ..Findings::of(readiness, Requests::default()) };
-        if open == 0 {
-            findings.handled = self.requests.clone();
-            findings.has_ended = std::mem::take(&mut memory.looks.is_syncing);
-        }
-        let is_soon = memory.looks.is_reported(LOOK_INTERVAL, self.now);
-        let is_left_out = open > 0 && is_soon && !self.candidate.is_spec_new();
-        let again = memory.children.suspension_wait();
-        Ok(Conclusion { findings: (!is_left_out).then_some(findings), wait: again, has_looked: true })
+        let wait = memory.children.suspension_wait();
+        Ok(self.conclude((readiness, observed), open, wait, &mut memory.looks))
     }
 
     /// Reports what would be mirrored. Images that an earlier spec has made are suspended.
@@ -196,7 +128,8 @@ impl Pass<'_> {
         mirrored: &[Mirrored],
         memory: &mut Memory,
     ) -> Result<Conclusion, Halt> {
-        self.suspend_images(mirrored, memory).await?;
+        // An earlier spec may have made some.
+        self.suspend_images(mirrored, &mut memory.looks, &mut memory.children).await?;
         let tags = plan.counts.tags;
         let mut observed = observed(plan, gathered);
         let (summary, progress) = if mode == WorkloadMode::Observe {
@@ -238,7 +171,7 @@ fn readiness(standing: &Standing<'_>, plan: &Plan<'_>, gathered: &Gathered, open
         absent
     } else if let Some(finding) = plan.findings.first() {
         stalled(finding, &summary)
-    } else if !gathered.is_complete && gathered.hidden == 0 {
+    } else if gathered.is_to_be_complete() {
         Readiness::progressing(format!("{summary}; not everything that runs is known"))
     } else {
         standing.readiness()
@@ -257,13 +190,31 @@ fn stalled(finding: &Finding, summary: &str) -> Readiness {
     Readiness::stalled(reason, format!("{finding}; {summary}"))
 }
 
+/// What follows where some of the namespaces that are not seen were seen before.
+const UNTIL_THEY_DO: &str =
+    ", as some of them did: until they do again, or are excluded, no image counts as unused";
+
 /// Says how many namespaces are not seen. Which ones they are is not the mirror's business.
 fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
+    if gathered.has_unwatched {
+        let note = "; spec.namespaces can select namespaces that the agent does not watch (its WATCH_NAMESPACES): what they \
+                    use is not known, and no image counts as unused";
+        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(note));
+    }
+    if let Some(object) = &gathered.unreadable {
+        let note = format!(
+            "; {object} is too large to be read, or names more images than the agent keeps of one object, of its namespace \
+             or of all (its MAX_OBJECT_BYTES_PER_NAMESPACE, MAX_OBJECT_BYTES): until that is otherwise no image counts as \
+             unused"
+        );
+        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&note));
+    }
     let note = match gathered.hidden {
         0 => return,
         hidden => format!(
             "; {hidden} namespaces that spec.namespaces selects do not let this one mirror their pods (ClusterRole \
-             imgop-workload-mirror): until they do, or are excluded, no image counts as unused"
+             imgop-workload-mirror){}",
+            if gathered.withdrawn > 0 { UNTIL_THEY_DO } else { "" }
         ),
     };
     for condition in &mut readiness.conditions {
@@ -295,9 +246,6 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
         conflict_count: as_u32(contested.clone().count()),
         conflicts: contested.take(MAX_NAMED).collect(),
         failing: Vec::new(),
+        seen_namespaces: gathered.seen.clone(),
     }
-}
-
-fn as_u32(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

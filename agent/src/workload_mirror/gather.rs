@@ -5,19 +5,38 @@ use std::sync::Arc;
 
 use imgop_core::api::{WorkloadKind, WorkloadPlatformMode};
 use imgop_core::build::ImageReference;
-use imgop_core::workloads::{ImageUser, Newest, RunningPods, Usage, WorkloadRequest};
+use imgop_core::workloads::{ImageUser, Newest, RunningPods, Usage, WorkloadRequest, is_excluded};
 use imgop_registry::oci::PlatformSelector;
+use imgop_registry::reference::Digest;
 
 use super::halt::Halt;
 use super::owners::{Between, Known, Link};
-use super::workloads::{Group, Members, ROLE, Seen};
+use super::workloads::{Group, Members, Seen};
 use super::{Pass, all_kinds};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
-use crate::cluster::rights::Right;
+use crate::cluster::rights::{Right, Role};
+use crate::config::Namespaces;
 
 /// What lets the accounts of a namespace have the pods of another one mirrored.
-const MIRROR_PODS: Right = Right { verb: "mirror", group: "", resource: "pods", done_to: None, role: ROLE };
+const MIRROR_PODS: Right =
+    Right { verb: "mirror", group: "", resource: "pods", done_to: None, role: Role::WORKLOADS };
+
+/// Namespaces that a status records.
+const MAX_SEEN: usize = 300;
+/// Digits by which it does.
+const MARK_DIGITS: usize = 8;
+/// To look up what made the ReplicaSet or the Job that made a pod.
+const GET_REPLICA_SETS: Right = of_workloads("get", "apps", "replicasets");
+const GET_JOBS: Right = of_workloads("get", "batch", "jobs");
+/// To ask what a namespace lets another one see.
+const REVIEW: Right = of_workloads("create", "authorization.k8s.io", "subjectaccessreviews");
+/// To know the platforms of nodes.
+const LIST_NODES: Right = of_workloads("list", "", "nodes");
+
+const fn of_workloads(verb: &'static str, group: &'static str, resource: &'static str) -> Right {
+    Right { verb, group, resource, done_to: None, role: Role::WORKLOADS }
+}
 
 /// What the workloads of a mirror use.
 #[derive(Debug, Default)]
@@ -30,8 +49,16 @@ pub(super) struct Gathered {
     pub namespaces: HashSet<Arc<str>>,
     /// How many namespaces are selected that do not allow it.
     pub hidden: usize,
+    /// How many of them did, or may have.
+    pub withdrawn: usize,
+    /// The namespaces that were seen until now, as a status has them.
+    pub seen: Vec<String>,
     /// Whether that is all that the mirror asks for. If not, what is missing may still be used.
     pub is_complete: bool,
+    /// An object of which it is not known what it uses.
+    pub unreadable: Option<String>,
+    /// Whether namespaces may be selected that the agent does not watch.
+    pub has_unwatched: bool,
     /// Whether more is to be read at once.
     pub is_open: bool,
 }
@@ -46,26 +73,46 @@ struct Top {
 impl Pass<'_> {
     /// Returns what the workloads use that this mirror may see.
     pub(super) async fn gather(&self, request: &WorkloadRequest) -> Result<Gathered, Halt> {
-        let config = &self.agent().config;
         let kinds = all_kinds(&self.mirror.spec);
-        if let Some((right, namespace)) = self.mirrors.workloads.lacking(&kinds, &config.watch_namespaces) {
+        let (namespaces, has_unwatched) = watched(request, &self.agent().config.watch_namespaces);
+        if let Some((right, namespace)) = self.mirrors.workloads.lacking(&kinds, &namespaces) {
             return Err(Halt::MissingRight(right, namespace));
         }
-        let seen = self.mirrors.workloads.seen(&kinds, &config.watch_namespaces);
-        let Seen { members, is_complete } = seen.ok_or(Halt::NotListed)?;
-        let mut gathered = Gathered { is_complete, ..Gathered::default() };
+        self.may_look(request).await?;
+        let seen = self.mirrors.workloads.seen(&kinds, &namespaces).ok_or(Halt::NotListed)?;
+        let Seen { members, is_complete } = seen;
+        let is_complete = is_complete && !has_unwatched;
+        let mut gathered = Gathered { is_complete, has_unwatched, ..Gathered::default() };
         self.see_namespaces(request, &members, &mut gathered).await?;
         let is_seen = |one: &Members| gathered.namespaces.contains(&one.group.namespace);
         let members: Vec<Members> = members.into_iter().filter(is_seen).collect();
         let known = self.mirrors.owners.of(links(&members)).await?;
         let platforms = match self.mirror.spec.platforms.mode {
-            WorkloadPlatformMode::Nodes => self.mirrors.owners.platforms().await?,
+            WorkloadPlatformMode::Nodes => {
+                let nodes = members.iter().flat_map(|one| one.nodes.iter().cloned()).collect();
+                self.mirrors.owners.platforms(&nodes).await?
+            }
             _ => Arc::default(),
         };
         gathered.is_open = known.open > 0;
         gathered.is_complete &= known.open == 0;
         gathered.add(request, &members, &known, &platforms);
         Ok(gathered)
+    }
+
+    /// Returns an error unless the agent may look up what its watches do not show: what made what made a pod, what a
+    /// namespace lets another one see, and the platforms of nodes.
+    async fn may_look(&self, request: &WorkloadRequest) -> Result<(), Halt> {
+        let is_own_alone = request.namespaces.named().is_some_and(|named| named == [self.namespace()]);
+        let of_nodes = self.mirror.spec.platforms.mode == WorkloadPlatformMode::Nodes;
+        let asked =
+            [(GET_REPLICA_SETS, true), (GET_JOBS, true), (REVIEW, !is_own_alone), (LIST_NODES, of_nodes)];
+        let asked: Vec<Right> =
+            asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(right, _)| right).collect();
+        match self.agent().rights.missing(&asked, "", Freshness::Cached).await? {
+            None => Ok(()),
+            Some(right) => Err(Halt::MissingRight(right, String::new())),
+        }
     }
 
     /// Finds out which namespaces are looked at: those that are selected and allow it. One's own always does.
@@ -75,6 +122,12 @@ impl Pass<'_> {
         members: &[Members],
         gathered: &mut Gathered,
     ) -> Result<(), Halt> {
+        let before = self.mirror.status.as_ref().map(|status| status.seen_namespaces.as_slice());
+        let before = before.unwrap_or_default();
+        // Where nothing is recorded although there are Images, or not everything, any may have been seen.
+        let is_recorded =
+            before.len() < MAX_SEEN && (!before.is_empty() || self.children().owned().is_empty());
+        let mut seen = BTreeSet::from([mark(self.namespace())]);
         let all: BTreeSet<&Arc<str>> = members.iter().map(|one| &one.group.namespace).collect();
         for namespace in all {
             if !request.namespaces.selects(namespace, &self.labels_of(namespace).await?) {
@@ -82,13 +135,19 @@ impl Pass<'_> {
             }
             let own = self.namespace();
             if **namespace == *own || self.mirrors.group_rights.may(own, MIRROR_PODS, namespace).await? {
+                seen.insert(mark(namespace));
                 gathered.namespaces.insert(namespace.clone());
             } else {
                 gathered.hidden += 1;
+                gathered.withdrawn += usize::from(!is_recorded || before.contains(&mark(namespace)));
             }
         }
-        // Whether one allowed it before is not known: what it uses may be among what is there.
-        gathered.is_complete &= gathered.hidden == 0;
+        // What such a namespace uses may be among what is there.
+        gathered.is_complete &= gathered.withdrawn == 0;
+        if !gathered.is_complete {
+            seen.extend(before.iter().cloned());
+        }
+        gathered.seen = seen.into_iter().take(MAX_SEEN).collect();
         Ok(())
     }
 
@@ -107,6 +166,12 @@ impl Pass<'_> {
 }
 
 impl Gathered {
+    /// Whether more will be known by itself: nothing but a watch or an owner is missing.
+    pub(super) fn is_to_be_complete(&self) -> bool {
+        let is_known = self.withdrawn == 0 && !self.has_unwatched && self.unreadable.is_none();
+        !self.is_complete && is_known
+    }
+
     fn add(
         &mut self,
         request: &WorkloadRequest,
@@ -121,7 +186,12 @@ impl Gathered {
             .collect();
         for one in members {
             let group = &one.group;
-            self.is_complete &= !group.is_unreadable;
+            if group.is_unreadable {
+                self.is_complete = false;
+                let name = group.name.as_deref().unwrap_or_default();
+                let of = || format!("{} {}/{name}", group.kind.name(), group.namespace);
+                self.unreadable.get_or_insert_with(of);
+            }
             // It is read in the next pass what made it.
             let Some(top) = top(group, known) else { continue };
             if !is_looked_at(request, group, &top) {
@@ -130,15 +200,15 @@ impl Gathered {
             let key = (group.namespace.clone(), top);
             let is_opted_out = group.is_opted_out || opted_out.contains(&key);
             self.pods += if group.kind == WorkloadKind::Pod { one.count } else { 0 };
-            self.add_uses(one, &key.1, is_opted_out, platforms);
+            self.add_uses(request, one, (&key.1, is_opted_out), platforms);
         }
     }
 
     fn add_uses(
         &mut self,
+        request: &WorkloadRequest,
         one: &Members,
-        top: &Top,
-        is_opted_out: bool,
+        (top, is_opted_out): (&Top, bool),
         platforms: &BTreeMap<String, String>,
     ) {
         let group = &one.group;
@@ -161,12 +231,26 @@ impl Gathered {
                 container: used.container.to_string(),
                 is_opted_out,
             };
-            if used.cannot_be_pulled && !is_opted_out {
+            if used.cannot_be_pulled && !is_excluded(request, &user) {
                 self.waiting.entry(reference.clone()).or_default().insert(group.namespace.to_string());
             }
             self.usage.add(reference, used.digest.as_deref().cloned(), user, pods);
         }
     }
+}
+
+/// Returns how a status has a namespace: names of others are not the mirror's business.
+fn mark(namespace: &str) -> String {
+    Digest::of(namespace.as_bytes()).hex().chars().take(MARK_DIGITS).collect()
+}
+
+/// Returns those of the watched namespaces that a mirror can select, and whether it may select others.
+fn watched(request: &WorkloadRequest, watched: &Namespaces) -> (Namespaces, bool) {
+    let Namespaces::Named(all) = watched else { return (Namespaces::All, false) };
+    let Some(named) = request.namespaces.named() else { return (watched.clone(), true) };
+    let has_unwatched = named.iter().any(|name| !all.contains(*name));
+    let both = named.into_iter().filter(|name| all.contains(*name)).map(str::to_owned);
+    (Namespaces::Named(both.collect()), has_unwatched)
 }
 
 /// Returns whether a mirror looks at what is at the top of something, or at every pod.
@@ -217,4 +301,28 @@ fn links(members: &[Members]) -> Vec<Link> {
         links.insert(uid, link);
     }
     links.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_core::api::{WorkloadDestination, WorkloadMirrorSpec};
+
+    use super::*;
+
+    #[test]
+    fn what_the_agent_does_not_watch_is_known_not_to_be_seen() {
+        let named = |names: &[&str]| Namespaces::Named(names.iter().map(ToString::to_string).collect());
+        let of = |include: &[&str], all: &Namespaces| {
+            let repository = "r.example.com/mirror".to_owned();
+            let destination = WorkloadDestination { repository, ..WorkloadDestination::default() };
+            let mut spec = WorkloadMirrorSpec::new(destination);
+            spec.namespaces.include = include.iter().map(ToString::to_string).collect();
+            watched(&WorkloadRequest::parse(&spec, "own").unwrap(), all)
+        };
+        assert_eq!(of(&["*"], &Namespaces::All), (Namespaces::All, false));
+        let some = named(&["own", "a", "b"]);
+        assert_eq!(of(&[], &some), (named(&["own"]), false), "no right in a or b is needed");
+        assert_eq!(of(&["a", "c"], &some), (named(&["a"]), true));
+        assert_eq!(of(&["team-*"], &some), (some.clone(), true));
+    }
 }

@@ -6,11 +6,11 @@ use imgop_core::api::conditions::reasons;
 use imgop_core::readiness::Readiness;
 use imgop_core::workloads::WorkloadSpecError;
 
-use super::findings::{Conclusion, Findings};
-use super::{Memory, Pass, SHORT_INTERVAL};
-use crate::children::{CORRECTION_INTERVAL, Requests};
+use super::{Conclusion, Memory, Pass, SHORT_INTERVAL};
+use crate::children::{Findings, Requests};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
+use crate::config::refused_keys::RefusedKey;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub(super) enum Halt {
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(#[from] WorkloadSpecError),
+    /// The template of its Jobs gives what administrators refuse.
+    #[error(transparent)]
+    RefusedKey(#[from] RefusedKey),
     /// No administrator has given the agent a right in a namespace, or in all of them where that is empty.
     #[error("the agent may not {0}")]
     MissingRight(Right, String),
@@ -49,19 +52,13 @@ impl Pass<'_> {
                 let findings = Findings::of(Readiness::progressing(message), Requests::default());
                 Ok(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL), has_looked: false })
             }
-            Halt::Spec(_) => Ok(self.report(Readiness::stalled(reasons::INVALID_SPEC, message), None)),
+            Halt::Spec(_) | Halt::RefusedKey(_) => {
+                Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
             Halt::MissingRight(right, namespace) => {
-                let how = self.agent().rights.how_to_grant(right, &namespace);
-                let message = format!("{message}; no Image is changed (checked again every 30 s); {how}");
-                let readiness = Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message);
-                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
-                Ok(self.report(readiness, Some(wait)))
+                let message = format!("{message}; no Image is changed");
+                Ok(self.halt_without_right(&message, (right, &namespace), &mut memory.looks))
             }
         }
-    }
-
-    fn report(&self, readiness: Readiness, wait: Option<Duration>) -> Conclusion {
-        let findings = Findings { has_ended: true, ..Findings::of(readiness, self.requests.clone()) };
-        Conclusion { findings: Some(findings), wait, has_looked: true }
     }
 }

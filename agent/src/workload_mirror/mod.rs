@@ -18,7 +18,6 @@ mod on_the_fly;
 mod owners;
 mod registries;
 mod status;
-mod suspension;
 mod targets;
 pub mod workloads;
 
@@ -27,42 +26,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::api::{
-    ImageMirror, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, WORKLOAD_MIRROR_LABEL, WorkloadDestination,
-    WorkloadKind, WorkloadMirror, WorkloadMirrorSpec, WorkloadMirrorStatus, WorkloadMode, WorkloadTrigger,
+    ImageMirror, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, WORKLOAD_MIRROR_LABEL, WorkloadKind,
+    WorkloadMirror, WorkloadMirrorSpec, WorkloadMirrorStatus, WorkloadMode, WorkloadTrigger,
 };
-use imgop_core::readiness::Readiness;
 use imgop_core::schedule::{Candidate, Due, Recurrence};
 use imgop_core::workloads::WorkloadRequest;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
-use crate::children::{ChildImages, ChildMemory, Children, Keeper, Looks, Requests};
+use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::group_rights::GroupRights;
 use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
-use findings::{Conclusion, Findings};
 use halt::Halt;
 use on_the_fly::OnTheFly;
 use owners::Owners;
-use status::{is_news, next_status};
+use status::Observed;
 use workloads::{Asking, Workloads};
 
-/// Who writes the Images of these mirrors.
-const KEEPER: Keeper = Keeper {
-    manager: "imgop-workload-mirror",
-    suspender: "imgop-workload-mirror-suspend",
-    label: WORKLOAD_MIRROR_LABEL,
-};
-/// How long lies between two looks at what runs and at the Images, unless a user waits for one: each status of an Image
-/// calls for one, and each change of what runs.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long is waited for what ends by itself within moments.
 const SHORT_INTERVAL: Duration = Duration::from_secs(5);
-/// How long lies between two statuses in which nothing is new but how much runs.
-const NUMBERS_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The kind `WorkloadMirror`, with what its passes share.
 pub struct WorkloadMirrors {
@@ -168,23 +154,12 @@ impl Reconcile for WorkloadMirrors {
         memory: &mut Memory,
         now: Timestamp,
     ) -> Result<PassResult<WorkloadMirrorStatus>, ApiError> {
-        let pass = Pass::new(self, mirror, memory, now);
-        let Conclusion { findings, wait, has_looked } = match Box::pin(pass.run(memory)).await {
+        let pass = Pass::new(self, mirror, &memory.looks, now);
+        let conclusion = match Box::pin(pass.run(memory)).await {
             Ok(conclusion) => conclusion,
             Err(halt) => pass.halted(halt, memory)?,
         };
-        let mut wait = wait.into_iter().chain(pass.request_delay(memory)).min();
-        let report = findings.and_then(|findings| {
-            let completed = findings.has_ended.then_some(0);
-            let status = next_status(mirror, findings, memory.children.take_has_written(), now);
-            if !is_news(mirror.status.as_ref(), &status) && memory.looks.is_reported(NUMBERS_INTERVAL, now) {
-                wait = wait.into_iter().chain([NUMBERS_INTERVAL]).min();
-                return None;
-            }
-            memory.looks.reported = Some(now);
-            Some(Report { status, completed, names: Vec::new(), is_progress: false })
-        });
-        Ok(PassResult { report, next: wait, has_looked })
+        Ok(pass.result(conclusion, &mut memory.looks, &mut memory.children))
     }
 
     fn stalled(
@@ -192,11 +167,7 @@ impl Reconcile for WorkloadMirrors {
         failure: Failure<'_>,
         now: Timestamp,
     ) -> WorkloadMirrorStatus {
-        // The spec is not known: it may be what cannot be decoded.
-        let mut mirror = WorkloadMirror::new("", WorkloadMirrorSpec::new(WorkloadDestination::default()));
-        (mirror.status, mirror.metadata.generation) = (old.cloned(), failure.generation);
-        let findings = Findings::of(Readiness::stalled(failure.reason, failure.message), Requests::default());
-        next_status(&mirror, findings, false, now)
+        children::stalled(old, &failure, now)
     }
 
     fn reported(&self, _mirror: &WorkloadMirror, report: &Report<WorkloadMirrorStatus>, now: Timestamp) {
@@ -206,28 +177,29 @@ impl Reconcile for WorkloadMirrors {
     }
 }
 
-/// One pass over one WorkloadMirror.
-struct Pass<'a> {
-    mirrors: &'a WorkloadMirrors,
-    mirror: &'a WorkloadMirror,
-    owner: Owner,
-    candidate: Candidate<'a>,
-    requests: Requests,
-    now: Timestamp,
-}
+impl KeepsImages for WorkloadMirrors {
+    const KEEPER: Keeper = Keeper {
+        manager: "imgop-workload-mirror",
+        suspender: "imgop-workload-mirror-suspend",
+        label: WORKLOAD_MIRROR_LABEL,
+    };
+    /// Each change of what runs calls for a look, too.
+    const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-impl<'a> Pass<'a> {
-    fn new(
-        mirrors: &'a WorkloadMirrors,
-        mirror: &'a WorkloadMirror,
-        memory: &Memory,
-        now: Timestamp,
-    ) -> Self {
-        let candidate = Candidate::from(mirror);
-        let requests = memory.looks.requests(&candidate, mirror.spec.suspend, now);
-        Self { mirrors, mirror, owner: Owner::of(mirror), candidate, requests, now }
+    fn images(&self) -> &ChildImages {
+        &self.images
     }
 
+    fn candidate(mirror: &WorkloadMirror) -> Candidate<'_> {
+        Candidate::from(mirror)
+    }
+}
+
+/// One pass over one WorkloadMirror.
+type Pass<'a> = children::Pass<'a, WorkloadMirrors>;
+type Conclusion = children::Conclusion<Observed>;
+
+impl Pass<'_> {
     /// Looks at what runs and at the Images, if that is due, and writes what is missing.
     async fn run(&self, memory: &mut Memory) -> Result<Conclusion, Halt> {
         // What is not listed yet would be taken for missing.
@@ -236,17 +208,13 @@ impl<'a> Pass<'a> {
         }
         let spec = &self.mirror.spec;
         let request = WorkloadRequest::parse(spec, self.namespace())?;
+        self.agent().config.jobs.job_refused_keys.check(&spec.job_template)?;
         // A spec that was read has a frequency.
         let recurrence = Recurrence::parse(spec.recurrence()).ok_or(Halt::Postponed(SHORT_INTERVAL))?;
-        let uptime = self.agent().uptime();
-        memory.looks.schedule.next(&self.candidate, &recurrence, &uptime, self.now);
-        let due = memory.looks.due(&self.candidate, &self.requests, self.now);
-        if let Some(wait) = memory.looks.too_early(due, LOOK_INTERVAL, self.now) {
-            return Err(Halt::Postponed(wait));
-        }
+        let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         memory.looks.looked = Some(self.now);
         if spec.suspend {
-            return self.suspend(memory).await;
+            return Ok(self.suspend(&mut memory.looks, &mut memory.children).await?);
         }
         if due.is_some() {
             memory.looks.is_syncing = true;
@@ -270,29 +238,6 @@ impl<'a> Pass<'a> {
             None => Ok(()),
             Some(right) => Err(Halt::MissingRight(right, self.namespace().to_owned())),
         }
-    }
-
-    fn agent(&self) -> &'a Agent {
-        &self.mirrors.agent
-    }
-
-    fn namespace(&self) -> &'a str {
-        self.mirror.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    fn name(&self) -> &'a str {
-        self.mirror.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// Returns how long a request that was made must wait.
-    fn request_delay(&self, memory: &Memory) -> Option<Duration> {
-        let is_suspended = self.mirror.spec.suspend;
-        self.requests.delay(&self.candidate, is_suspended, &memory.looks.schedule, self.now)
-    }
-
-    fn children(&self) -> Children<'_> {
-        let Self { mirrors, owner, requests, now, .. } = self;
-        Children { agent: self.agent(), all: &mirrors.images, owner, keeper: KEEPER, requests, now: *now }
     }
 }
 

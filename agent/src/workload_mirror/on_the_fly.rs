@@ -95,12 +95,18 @@ impl Pass<'_> {
         memory.looks.retain(|reference, _| !gathered.is_complete || wanted.contains_key(reference));
         let due =
             |reference: &ImageReference| memory.looks.get(reference).is_none_or(|look| look.next <= self.now);
-        let open: Vec<(&ImageReference, &BTreeSet<String>)> =
-            wanted.into_iter().filter(|(reference, _)| due(reference)).collect();
+        let mut room = MAX_REMEMBERED.saturating_sub(memory.looks.len());
+        // What there is no room to remember must not keep the others from their turn.
+        let mut has_room = |reference: &ImageReference| {
+            let is_known = memory.looks.contains_key(reference);
+            let has_room = is_known || room > 0;
+            room -= usize::from(!is_known && room > 0);
+            has_room
+        };
+        let open = wanted.into_iter().filter(|(reference, _)| due(reference) && has_room(reference));
+        let open: Vec<(&ImageReference, &BTreeSet<String>)> = open.collect();
         for &(reference, namespaces) in open.iter().take(MAX_LOOKS) {
-            if memory.looks.len() < MAX_REMEMBERED || memory.looks.contains_key(reference) {
-                self.look(request, reference, namespaces, memory).await?;
-            }
+            self.look(request, reference, namespaces, memory).await?;
         }
         let next = memory.looks.values().map(|look| remaining(look.next, self.now)).min();
         let soon = (open.len() > MAX_LOOKS).then_some(WRITE_INTERVAL);
@@ -180,14 +186,14 @@ impl Pass<'_> {
         let routes: Vec<Route> = images.iter().filter_map(route).collect();
         let mut is_known = true;
         for origin in origins(request, &routes, reference) {
-            let client = self.source_client(request, &origin.repository).await;
-            let Some(client) = usable(client)? else {
+            let client = self.source(request, &origin.repository).await;
+            let Some((client, has_login)) = usable(client)? else {
                 is_known = false;
                 break;
             };
             match client.head(&origin.what.asked_for()).await {
                 Ok(None) => {}
-                Err(error) if has_not(&error) => {}
+                Err(error) if has_not(&error, has_login) => {}
                 // What comes after it is not taken in its place.
                 Err(_) => {
                     is_known = false;
@@ -289,10 +295,15 @@ fn copies(image: &Image, reference: &ImageReference) -> bool {
     is_version || listed.any(is_listed)
 }
 
-/// Returns whether an origin says that it has no such image, or none that may be read: registries say that of what is not
-/// there, too.
-fn has_not(error: &RegistryError) -> bool {
-    matches!(error.reason(), Reason::RepositoryNotFound | Reason::Unauthorized | Reason::Forbidden)
+/// Returns whether an origin says that it has no such image. Registries also say to whoever does not log in that what is not
+/// there may not be read. A login that is refused says nothing of what is there: the next origin may have a stranger's image
+/// of the same name.
+fn has_not(error: &RegistryError, has_login: bool) -> bool {
+    match error.reason() {
+        Reason::RepositoryNotFound => true,
+        Reason::Unauthorized | Reason::Forbidden => !has_login,
+        _ => false,
+    }
 }
 
 /// Returns what reaches a registry; none where that is not known or not allowed now.

@@ -1,7 +1,7 @@
 //! What made the ReplicaSets and Jobs that pods name as their controllers, and the platforms of nodes: read when they are
 //! needed, by their metadata alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::controller_of;
@@ -31,6 +32,8 @@ const CONCURRENT_READS: usize = 4;
 const MAX_READS: usize = 400;
 /// How long the platforms of nodes are remembered.
 const NODES_TTL: Duration = Duration::from_mins(10);
+/// How long lies between two reads of all nodes, at least.
+const NODES_PAUSE: Duration = Duration::from_secs(20);
 /// What a label of a node says of its platform.
 const OS_LABEL: &str = "kubernetes.io/os";
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
@@ -59,7 +62,8 @@ pub(super) struct Owners {
     client: Client,
     /// By UID.
     makers: Mutex<Bounded<Box<str>, Maker>>,
-    nodes: Mutex<Bounded<(), Arc<BTreeMap<String, String>>>>,
+    /// When they were read, and their platforms.
+    nodes: Mutex<Bounded<(), (Instant, Arc<BTreeMap<String, String>>)>>,
 }
 
 /// Who made what, as far as that is known.
@@ -128,13 +132,20 @@ impl Owners {
         Ok(maker)
     }
 
-    /// Returns the platforms of all nodes, as `os/architecture`, by their names.
-    pub async fn platforms(&self) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
-        if let Some(known) = self.nodes.lock().get(&()) {
-            return Ok(known.clone());
+    /// Returns the platforms of all nodes, as `os/architecture`, by their names. They are read again soon where one of these
+    /// nodes is not known: it may have just joined.
+    pub async fn platforms(
+        &self,
+        nodes: &BTreeSet<Arc<str>>,
+    ) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
+        let known = self.nodes.lock().get(&()).cloned();
+        if let Some((at, known)) = known
+            && (at.elapsed() < NODES_PAUSE || nodes.iter().all(|node| known.contains_key(&**node)))
+        {
+            return Ok(known);
         }
-        let nodes = Api::<Node>::all(self.client.clone());
-        let nodes = nodes.list_metadata(&ListParams::default()).await;
+        let api = Api::<Node>::all(self.client.clone());
+        let nodes = api.list_metadata(&ListParams::default()).await;
         let nodes = nodes.map_err(|error| ApiError::new("list", "nodes", &error))?;
         let platform = |node: PartialObjectMeta<Node>| {
             let labels = node.metadata.labels.as_ref()?;
@@ -142,7 +153,7 @@ impl Owners {
             Some((node.metadata.name?, platform))
         };
         let platforms = Arc::new(nodes.items.into_iter().filter_map(platform).collect::<BTreeMap<_, _>>());
-        self.nodes.lock().insert((), platforms.clone(), NODES_TTL);
+        self.nodes.lock().insert((), (Instant::now(), platforms.clone()), NODES_TTL);
         Ok(platforms)
     }
 }

@@ -16,6 +16,15 @@ impl Pass<'_> {
         request: &WorkloadRequest,
         repository: &Repository,
     ) -> Result<RepositoryClient, AccessError> {
+        Ok(self.source(request, repository).await?.0)
+    }
+
+    /// Returns the client of a repository that images come from, and whether it logs in there.
+    pub(super) async fn source(
+        &self,
+        request: &WorkloadRequest,
+        repository: &Repository,
+    ) -> Result<(RepositoryClient, bool), AccessError> {
         let name = repository.to_string();
         let endpoint = request.source_endpoint(&name);
         self.client(repository, "sources", endpoint, RegistryAction::Pull).await
@@ -36,7 +45,7 @@ impl Pass<'_> {
             use_aws_irsa: given.use_aws_irsa && is_of_spec,
             tls: given.tls.as_ref().filter(|_| is_of_spec).unwrap_or(&Tls::DEFAULT),
         };
-        self.client(repository, "destination", endpoint, RegistryAction::Push).await
+        Ok(self.client(repository, "destination", endpoint, RegistryAction::Push).await?.0)
     }
 
     async fn client(
@@ -45,7 +54,7 @@ impl Pass<'_> {
         field: &str,
         endpoint: EndpointRef<'_>,
         action: RegistryAction,
-    ) -> Result<RepositoryClient, AccessError> {
+    ) -> Result<(RepositoryClient, bool), AccessError> {
         let of = EndpointUse {
             namespace: self.namespace(),
             field,
@@ -55,6 +64,7 @@ impl Pass<'_> {
             lending: Lending::All,
         };
         let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await?;
-        Ok(self.agent().registries.repository(repository, &resolved.access))
+        let has_login = resolved.access.credential.is_some();
+        Ok((self.agent().registries.repository(repository, &resolved.access), has_login))
     }
 }

@@ -186,6 +186,7 @@ impl Copier {
     ) -> Result<Prepared, CopyError> {
         let (destination, source) = (self.at(to), self.source(source));
         let client = &destination.client;
+        self.goes_on()?;
         if doubts && client.has_blob(&blob.digest).await? {
             return Ok(Prepared::There);
         }

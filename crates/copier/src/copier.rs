@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
 use futures::future::join_all;
@@ -40,6 +41,7 @@ pub struct Copier {
     pub(crate) turns: Semaphore,
     /// The right to hold the manifests of a content that has many of them.
     pub(crate) large_contents: Semaphore,
+    ends: AtomicBool,
 }
 
 /// A content, and all targets of the items that have it, each with its place in the lists.
@@ -69,7 +71,19 @@ impl Copier {
             wrong: Mutex::default(),
             arrivals: Flights::default(),
             puts: Flights::default(),
+            ends: AtomicBool::new(false),
         }
+    }
+
+    /// Lets [`run`](Self::run) end soon: nothing is begun any more, and large blobs break off behind the chunk that is
+    /// under way, where every registry lets a later process go on.
+    pub fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns an error once it is to end.
+    pub(crate) fn goes_on(&self) -> Result<(), CopyError> {
+        if self.ends.load(Ordering::Relaxed) { Err(CopyError::Ended) } else { Ok(()) }
     }
 
     /// Adds a repository that is read.
@@ -112,7 +126,11 @@ impl Copier {
 
     /// Copies one content to all its targets.
     async fn copy(&self, item: &Content<'_>) -> Outcomes {
-        let root = match self.root(item.source, item.root).await {
+        let root = match self.goes_on() {
+            Ok(()) => self.root(item.source, item.root).await,
+            Err(ended) => Err(ended),
+        };
+        let root = match root {
             Ok(root) => root,
             Err(error) => return item.targets.iter().map(|_| Err(error.clone())).collect(),
         };

@@ -71,6 +71,9 @@ pub enum CopyError {
         /// What it shows.
         found: Option<Digest>,
     },
+    /// It was asked to end.
+    #[error("the copy was ended before it was done")]
+    Ended,
     /// Whoever moved it went away.
     #[error("the copy of {0} was given up")]
     GivenUp(Digest),
@@ -100,6 +103,7 @@ impl CopyError {
             | Self::Length { .. }
             | Self::BrokenOff { .. }
             | Self::NotShown { .. }
+            | Self::Ended
             | Self::GivenUp(_) => false,
         }
     }

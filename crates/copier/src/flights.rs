@@ -92,8 +92,8 @@ impl<K: Eq + Hash + Clone, T> Drop for Landing<K, T> {
 impl<T: Clone> Waiting<T> {
     /// Returns what became of it; `None` if whoever did it went away.
     pub(crate) async fn outcome(mut self) -> Option<T> {
-        let landed = self.0.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
+        let outcome = self.0.wait_for(Option::is_some).await.ok()?;
+        outcome.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Uploads that are under way, so that a later process goes on with them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,10 +18,23 @@ const MAX_AGE_SECONDS: i64 = 3 * 24 * 3600;
 const MAX_UPLOADS: usize = 200;
 
 /// The uploads that are under way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Journal {
     file: Option<Held>,
     uploads: Mutex<BTreeMap<String, Entry>>,
+    watcher: Option<Box<Watcher>>,
+}
+
+type Watcher = dyn Fn(Vec<OpenUpload>) + Send + Sync;
+
+/// An upload that is under way, for a process that goes on with it where this one has no file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenUpload {
+    /// The blob.
+    pub blob: Digest,
+    /// The place of the upload at its registry.
+    pub place: String,
 }
 
 /// A file that no other process has meanwhile: two that go on with one upload would spoil it.
@@ -58,12 +72,30 @@ impl Journal {
         let mut uploads: BTreeMap<String, Entry> = read.unwrap_or_default();
         uploads.retain(|_, entry| now.as_second().saturating_sub(entry.at.as_second()) < MAX_AGE_SECONDS);
         let file = Some(Held { path: file.to_owned(), _lock: lock });
-        Self { file, uploads: Mutex::new(uploads) }
+        Self { file, uploads: Mutex::new(uploads), watcher: None }
+    }
+
+    /// Adds uploads to one destination that an earlier process has left.
+    #[must_use]
+    pub fn resuming(self, destination: &Repository, uploads: &[OpenUpload], now: Timestamp) -> Self {
+        let added = uploads
+            .iter()
+            .take(MAX_UPLOADS)
+            .map(|upload| (key(destination, &upload.blob), Entry { place: upload.place.clone(), at: now }));
+        // What the file holds is younger.
+        added.for_each(|(key, entry)| _ = self.uploads.lock().entry(key).or_insert(entry));
+        self
+    }
+
+    /// Lets `watcher` have all uploads whenever one of them changes, the oldest first.
+    #[must_use]
+    pub fn watched(self, watcher: impl Fn(Vec<OpenUpload>) + Send + Sync + 'static) -> Self {
+        Self { watcher: Some(Box::new(watcher)), ..self }
     }
 
     /// Whether a later process finds what is remembered.
     pub(crate) fn is_kept(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.watcher.is_some()
     }
 
     /// Returns where the upload of a blob is, if one broke off.
@@ -93,11 +125,26 @@ impl Journal {
     }
 
     fn write(&self, uploads: &BTreeMap<String, Entry>) {
+        if let Some(watcher) = &self.watcher {
+            let mut open: Vec<(&String, &Entry)> = uploads.iter().collect();
+            open.sort_by_key(|(_, entry)| entry.at);
+            let open = open.into_iter().filter_map(|(key, Entry { place, .. })| {
+                let blob = key.rsplit_once('@')?.1.parse().ok()?;
+                Some(OpenUpload { blob, place: place.clone() })
+            });
+            watcher(open.collect());
+        }
         let Some(Held { path: file, .. }) = &self.file else { return };
         if let Err(error) = write(file, uploads) {
             // It is of use only after a break.
             tracing::debug!(file = %file.display(), %error, "uploads are not remembered");
         }
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("file", &self.file).finish_non_exhaustive()
     }
 }
 

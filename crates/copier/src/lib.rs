@@ -37,7 +37,7 @@ pub use copier::Copier;
 pub use destination::DestinationId;
 pub use error::CopyError;
 pub use item::{Copied, Item, Root, SourceId, Target};
-pub use journal::Journal;
+pub use journal::{Journal, OpenUpload};
 pub use options::Options;
 pub use plan::{Plan, PlannedBlob, plan};
 pub use progress::Progress;

@@ -97,6 +97,9 @@ impl Copier {
     ) -> Result<(), Box<Broken>> {
         let (client, digest) = (&destination.client, &blob.digest);
         while upload.position() < blob.size {
+            if let Err(ended) = self.goes_on() {
+                return Err(Broken::new(ended, Left::of(upload)));
+            }
             if parts.ready().await.is_err() {
                 return Err(Broken::new(CopyError::Stalled(digest.clone()), Left::of(upload)));
             }

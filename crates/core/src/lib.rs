@@ -10,6 +10,7 @@ pub mod api;
 pub mod build;
 pub mod commands;
 pub mod copy;
+pub mod creation;
 pub mod default_destination;
 pub mod formats;
 pub mod inventory;

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::RESET_ANNOTATION;
+use crate::api::conditions::{RECONCILING, find, reasons};
+use crate::api::{Phase, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, Scheduled};
 pub use cron::{CronError, CronSchedule};
 pub(crate) use recurrence::RecurrenceFields;
 pub use recurrence::{Recurrence, Uptime, next_regular};
@@ -76,7 +78,26 @@ pub struct Candidate<'a> {
     pub awaited: Option<Timestamp>,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    /// Returns what is known of an object. `last_sync` is the time that its status records.
+    pub(crate) fn of(object: &'a impl Scheduled, last_sync: Option<&Time>) -> Self {
+        let (metadata, last_pass) = (object.meta(), object.last_pass());
+        let annotations = metadata.annotations.as_ref();
+        let reconciling = find(last_pass.conditions, RECONCILING);
+        Self {
+            uid: metadata.uid.as_deref().unwrap_or_default(),
+            generation: metadata.generation,
+            observed_generation: last_pass.observed_generation,
+            request: open_request(annotations, REQUESTED_AT_ANNOTATION, last_pass.handled_request),
+            reset: open_reset(annotations, last_pass.handled_reset),
+            in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
+            completed: last_pass.phase == Some(Phase::Completed),
+            once: false,
+            last: last_sync.map(|time| time.0),
+            awaited: None,
+        }
+    }
+
     /// Returns whether its spec is another one than that which its status is of.
     pub fn is_spec_new(&self) -> bool {
         self.observed_generation != self.generation
@@ -209,7 +230,6 @@ fn is_backing_off(retries: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::REQUESTED_AT_ANNOTATION;
 
     fn now() -> Timestamp {
         "2026-11-21T12:00:00Z".parse().unwrap()

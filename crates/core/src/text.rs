@@ -23,6 +23,23 @@ pub fn last_bytes(text: &str, max: usize) -> &str {
     &text[start..]
 }
 
+/// Returns a number of bytes for people: `512 B`, `1.5 KiB`, `164.1 MiB`.
+pub fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    // Tenths, rounded down, so that no unit ever shows 1024.0.
+    let (mut tenths, mut unit) = (u128::from(number) * 10 / 1024, UNITS[0]);
+    for larger in &UNITS[1..] {
+        if tenths < 10_240 {
+            break;
+        }
+        (tenths, unit) = (tenths / 1024, larger);
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
 /// Whether a terminal acts on a character, or hides it or text around it.
 pub fn is_invisible(c: char) -> bool {
     !imgop_registry::is_printable(c)
@@ -43,6 +60,22 @@ mod tests {
         assert_eq!(shorten("tagtags", 6), "tag…");
         for max in 0..12 {
             assert!(shorten("ééééééééé", max).len() <= max.max(DOTS.len()), "{max}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit() {
+        for (number, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (172_071_321, "164.0 MiB"),
+            (1 << 30, "1.0 GiB"),
+            ((1 << 30) - 1, "1023.9 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(bytes(number), text, "{number}");
         }
     }
 

@@ -48,6 +48,8 @@ struct State {
     lists: HashMap<String, Vec<Value>>,
     /// Which groups have rights in which namespaces.
     granted: HashSet<(String, String)>,
+    /// Verb, resource and namespace of the rights that the client lacks.
+    denied: HashSet<[String; 3]>,
 }
 
 impl ApiServer {
@@ -89,6 +91,12 @@ impl ApiServer {
         } else {
             state.granted.remove(&right)
         };
+    }
+
+    /// Answers that the client lacks a right in a namespace, or in the whole cluster where that is empty. It still does
+    /// what it is asked to.
+    pub fn deny(&self, verb: &str, resource: &str, namespace: &str) {
+        self.state().denied.insert([verb, resource, namespace].map(str::to_owned));
     }
 
     /// Lets all requests of this method fail as those to an overloaded API server, or no longer fail.
@@ -164,7 +172,10 @@ impl State {
                 None => refusal(404, &format!("{path} not found")),
             },
             ("POST", "selfsubjectaccessreviews") => {
-                body["status"] = json!({ "allowed": true });
+                let asked = &body["spec"]["resourceAttributes"];
+                let part = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
+                let is_denied = self.denied.contains(&["verb", "resource", "namespace"].map(part));
+                body["status"] = json!({ "allowed": !is_denied });
                 (201, body)
             }
             ("POST", "subjectaccessreviews") => {
@@ -208,7 +219,7 @@ pub(crate) fn list_of(resource: &str, items: &[Value]) -> Value {
         "pods" => ("PodList", "v1"),
         _ => ("List", "v1"),
     };
-    json!({ "kind": kind, "apiVersion": version, "metadata": {}, "items": items })
+    json!({ "kind": kind, "apiVersion": version, "metadata": { "resourceVersion": "1" }, "items": items })
 }
 
 /// Returns whether a path is that of a collection: below `/api/v1` or `/apis/GROUP/VERSION` stand an

@@ -70,7 +70,7 @@ impl DockerHub {
         Self { registry, website: ScriptedRegistry::start(website).await, pulls }
     }
 
-    /// So many pulls are left now: others on the same network have pulled, or their pulls are over.
+    /// This number of pulls is left now: others on the same network have pulled, or their pulls are over.
     pub fn leave(&self, pulls: usize) {
         self.pulls.store(PULLS - pulls, Ordering::Relaxed);
     }

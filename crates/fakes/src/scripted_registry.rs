@@ -61,12 +61,7 @@ impl Seen {
 impl ScriptedRegistry {
     /// Starts listening; `answer` is asked for every request.
     pub async fn start(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
-        let answer = Arc::new(answer);
-        Self::start_async(move |seen| {
-            let answer = answer.clone();
-            async move { answer(&seen) }
-        })
-        .await
+        Self::start_on("127.0.0.1", answer).await
     }
 
     /// The same for answers that wait for something.
@@ -74,7 +69,23 @@ impl ScriptedRegistry {
     where
         F: Future<Output = Response> + Send,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    /// The same at an address of this machine, which pods may reach.
+    pub async fn start_on(address: &str, answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
+        let answer = Arc::new(answer);
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        Self::serve(listener, move |seen| {
+            let answer = answer.clone();
+            async move { answer(&seen) }
+        })
+    }
+
+    fn serve<F>(listener: TcpListener, answer: impl Fn(Seen) -> F + Clone + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Response> + Send,
+    {
         let address = listener.local_addr().unwrap();
         let (router, seen) = router(answer);
         let connections: Arc<AtomicUsize> = Arc::default();

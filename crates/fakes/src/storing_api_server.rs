@@ -53,7 +53,7 @@ impl StoringApiServer {
         self.state().now = now;
     }
 
-    /// Puts an object under its path, in place of what is there: somebody else wrote it.
+    /// Puts an object under its path, in place of what is there, as if another client wrote it.
     pub fn put(&self, path: &str, object: Value) {
         self.state().store(path, object);
     }

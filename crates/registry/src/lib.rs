@@ -50,7 +50,7 @@ pub use client::{
 };
 pub use credentials::{
     Access, Allowances, Credential, CredentialHelper, CredentialsError, DockerConfig, EntriesError,
-    EntryName, EntryProblem, RegistryEntries, Tls,
+    EntryName, EntryProblem, RegistryEntries, Tls, docker_config,
 };
 pub use error::{Operation, Reason, RegistryError, Unreachable, is_about_immutable_tag};
 pub use oci::{

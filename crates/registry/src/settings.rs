@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::reference::RegistryHost;
 use crate::request_limits::RequestLimits;
 use crate::write_gate::WriteGate;
@@ -136,7 +138,8 @@ impl Default for Settings {
 }
 
 /// Which hosts may have private addresses (RFC 1918, RFC 6598, RFC 4193).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PrivateAddresses {
     /// Registries, the hosts of their domains, and token servers that are listed for them.
     Registries,

@@ -23,6 +23,7 @@ mod handover;
 pub mod images_of;
 mod places;
 mod prepare;
+mod process;
 mod program;
 pub mod push;
 pub mod refusal;
@@ -35,6 +36,7 @@ pub use failed::Failed;
 pub use handover::{BuildHandover, HandedBase, PushHandover, Trigger};
 pub use places::Places;
 pub use prepare::prepare;
+pub use process::process;
 pub use program::{Finished, Program};
 
 /// Writes a line to the container's log.

@@ -73,6 +73,7 @@ impl ImageArgs {
             schedule,
             publish,
             endpoints,
+            engine,
             jobs,
         } = self;
         words.value("--versions", versions.as_ref());
@@ -90,6 +91,7 @@ impl ImageArgs {
         schedule.write(words);
         words.choice("--publish", publish.as_ref());
         endpoints.write(words);
+        words.choice("--engine", engine.as_ref());
         jobs.write(words);
     }
 }
@@ -219,7 +221,7 @@ impl BuilderArgs {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use imgop_core::api::{Format, Mode, Overwrite, Publish, RebuildOn, Referrers, TlsMode};
+    use imgop_core::api::{Engine, Format, Mode, Overwrite, Publish, RebuildOn, Referrers, TlsMode};
 
     use super::*;
 
@@ -284,6 +286,7 @@ mod tests {
                 source_ca_secret: text("ca"),
                 destination_ca_secret: text("ca"),
             },
+            engine: Some(Engine::Native),
             jobs: job_flags(),
         };
         let cron = CronArgs { schedule: text("0 3 * * *"), time_zone: text("Europe/Berlin") };

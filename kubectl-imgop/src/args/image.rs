@@ -1,7 +1,7 @@
 //! The flags that become fields of an Image's spec.
 
 use clap::{Arg, Args};
-use imgop_core::api::{Mode, Overwrite, Publish, Referrers};
+use imgop_core::api::{Engine, Mode, Overwrite, Publish, Referrers};
 
 use super::endpoints::EndpointArgs;
 use super::job::JobArgs;
@@ -76,6 +76,10 @@ pub struct ImageArgs {
     #[command(flatten)]
     pub endpoints: EndpointArgs,
 
+    /// Which program copies; by default the one that the agent's administrator has set
+    #[arg(long, value_enum, ignore_case = true, help_heading = "Jobs")]
+    pub engine: Option<Engine>,
+
     #[command(flatten)]
     pub jobs: JobArgs,
 }
@@ -109,6 +113,7 @@ impl ImageArgs {
             ("--overwrite", self.overwrite.is_some()),
             ("--mode", self.mode.is_some()),
             ("--publish", self.publish.is_some()),
+            ("--engine", self.engine.is_some()),
         ];
         let given = given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag);
         let given = given.or_else(|| self.schedule.first()).or_else(|| self.endpoints.first_of_a_spec());

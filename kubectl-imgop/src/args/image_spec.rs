@@ -137,6 +137,7 @@ fn spec(
             create: None,
             prune: None,
         },
+        engine: args.engine,
         job_template: args.jobs.template(),
     }
 }

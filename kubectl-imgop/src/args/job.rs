@@ -44,7 +44,7 @@ pub struct JobArgs {
 }
 
 /// The ids of the flags: comparisons take them without an effect.
-pub const JOB_FLAGS: [&str; 7] = [
+pub const JOB_FLAGS: [&str; 8] = [
     "node_selector",
     "tolerations",
     "priority_class",
@@ -52,6 +52,7 @@ pub const JOB_FLAGS: [&str; 7] = [
     "pull_secrets",
     "job_cpu",
     "job_memory",
+    "engine",
 ];
 
 impl JobArgs {

@@ -15,7 +15,7 @@ use crate::kinds::{Erased, read};
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncResult {
-    /// Whether what failed is tried again.
+    /// Whether anything had failed that is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<bool>,
     /// How many tags that are.
@@ -63,7 +63,7 @@ impl Begun {
     /// Returns that it was begun.
     pub fn triggered(&self) -> SyncResult {
         SyncResult {
-            reset: self.failed.map(|_| true),
+            reset: self.failed.map(|failed| failed > 0),
             cleared_targets: self.failed,
             triggered: true,
             success: None,
@@ -126,6 +126,15 @@ mod tests {
             result,
             json!({ "reset": true, "clearedTargets": 2, "triggered": true,
                 "message": "the agent was asked to look at all workloads" })
+        );
+        let mut healthy = mirror();
+        healthy.object.data["status"]["counts"]["failed"] = 0.into();
+        let result =
+            serde_json::to_value(Begun::of(&[healthy], true, Timestamp::UNIX_EPOCH).unwrap().triggered());
+        assert_eq!(
+            result.unwrap()["reset"],
+            false,
+            "nothing was there to be reset, as the endpoint said too"
         );
         let begun = Begun::of(&[mirror()], false, Timestamp::UNIX_EPOCH).unwrap();
         assert!(serde_json::to_value(begun.triggered()).unwrap().get("reset").is_none());

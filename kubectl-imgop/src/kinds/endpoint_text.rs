@@ -1,6 +1,6 @@
 //! How a registry is reached, in words.
 
-use imgop_core::api::{Credentials, Tls, TlsMode};
+use imgop_core::api::{Credentials, RepositoryCreation, Tls, TlsMode};
 
 /// Returns what differs from an anonymous, verified connection.
 pub fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Vec<String> {
@@ -19,4 +19,19 @@ pub fn access(credentials: Option<&Credentials>, use_aws: bool, tls: &Tls) -> Ve
 /// Returns remarks in brackets, to stand behind what they are about.
 pub fn in_brackets(remarks: &[String]) -> String {
     if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) }
+}
+
+/// Returns what becomes of a repository that the registry does not have; none where nothing is said of it.
+pub fn creation(create: Option<&RepositoryCreation>) -> Option<String> {
+    let create = create.filter(|create| create.is_wanted())?;
+    let parts = [
+        create.lifecycle_policy.is_some().then_some("a lifecycle policy"),
+        create.access_policy.is_some().then_some("an access policy"),
+        create.scan_on_push.then_some("scans"),
+        create.immutable.then_some("immutable tags"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    let with = if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
+    let adopt = if create.adopt { ", also where others created it" } else { "" };
+    Some(format!("repository created if missing{with}{adopt}"))
 }

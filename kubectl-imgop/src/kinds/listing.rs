@@ -7,6 +7,7 @@ use kube::core::DynamicObject;
 use super::KindRef;
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::none;
 
 /// Which columns a list has.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ pub fn table(kind: KindRef, objects: &[DynamicObject], columns: Columns, now: Ti
 fn cells(kind: KindRef, object: &DynamicObject, columns: Columns, now: Timestamp) -> Vec<String> {
     let unknown = |columns: &[&str]| vec!["<unknown>".to_owned(); columns.len()];
     let (middle, wide, message) = match kind.row(object, now) {
-        Ok(row) => (row.cells, row.wide, row.message.unwrap_or_else(|| "<none>".to_owned())),
+        Ok(row) => (row.cells, row.wide, row.message.unwrap_or_else(none)),
         Err(why) => {
             let message = format!("this object cannot be read: {why}");
             (unknown(kind.columns()), unknown(kind.wide_columns()), message)

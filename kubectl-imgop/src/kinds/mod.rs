@@ -4,7 +4,7 @@
 //! [`LISTED_KINDS`] alone where there is nothing to do with its objects but to read them.
 
 mod any_kind;
-mod endpoint_text;
+pub mod endpoint_text;
 pub mod image;
 pub mod image_builder;
 mod image_mirror;

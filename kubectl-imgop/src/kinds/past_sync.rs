@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::output::age::{human, since};
 use crate::output::table::Table;
-use crate::output::text::first_few;
+use crate::output::text::{first_few, none};
 
 /// How many tags a row names.
 const MAX_TAGS: usize = 4;
@@ -197,10 +197,6 @@ impl PastColumn {
             }
         }
     }
-}
-
-fn none() -> String {
-    "<none>".to_owned()
 }
 
 fn tags(sync: &PastSync, max: usize) -> String {

@@ -1,7 +1,9 @@
 //! How far the agent is with what was requested. Pure: from the state of an object to a judgement.
 
 use imgop_core::api::conditions::{READY, RECONCILING, STALLED, find, is_true, reasons};
+use imgop_core::api::{LastPass, Phase, REQUESTED_AT_ANNOTATION, Scheduled};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
 
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,19 @@ pub struct ReconcileState<'a> {
 }
 
 impl<'a> ReconcileState<'a> {
+    /// Returns the state of an object that is looked at again and again.
+    pub fn of(object: &'a impl Scheduled) -> Self {
+        let LastPass { conditions, observed_generation, phase, handled_request, .. } = object.last_pass();
+        Self {
+            conditions,
+            observed_generation,
+            requested: object.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
+            handled: handled_request,
+            is_suspended: object.is_suspended(),
+            is_completed: phase == Some(Phase::Completed),
+        }
+    }
+
     /// Returns the Ready condition.
     pub fn ready(&self) -> Option<&'a Condition> {
         find(self.conditions, READY)

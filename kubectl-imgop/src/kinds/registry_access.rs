@@ -87,10 +87,12 @@ fn tls(SharedTls { mode, ca_secret_name }: &SharedTls) -> String {
     if said.is_empty() { "certificates are verified".to_owned() } else { said.join(", ") }
 }
 
-fn aws(SharedAws { identity: AwsIdentity::Agent, create_repositories, roles }: &SharedAws) -> String {
+fn aws(shared: &SharedAws) -> String {
+    let SharedAws { identity: AwsIdentity::Agent, create_repositories, adopt_repositories, roles } = shared;
     let create = if *create_repositories { ", may create repositories" } else { "" };
+    let adopt = if *adopt_repositories { ", and change the policies of others'" } else { "" };
     let roles = if roles.is_empty() { String::new() } else { format!(" as {}", roles.join(", ")) };
-    format!("the agent's identity{create}{roles}")
+    format!("the agent's identity{create}{adopt}{roles}")
 }
 
 fn default_destination(default: &DefaultDestination) -> String {

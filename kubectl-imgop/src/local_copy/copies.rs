@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_copier::{Copier, DestinationId, Item, Journal, Options, Progress, Root, SourceId, Target as To};
+use imgop_copier::{
+    Copied, Copier, CopyError, DestinationId, Item, Journal, Options, Progress, Root, SourceId, Target as To,
+};
 use imgop_core::api::Overwrite;
 use imgop_core::copy::{Copy, Plan, Route, made_index};
 use imgop_registry::reference::Repository;
@@ -16,7 +18,6 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::journal;
-use super::report::Reports;
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::output::text::{bytes, count};
@@ -33,9 +34,11 @@ pub struct Planned {
     pub target: Target,
     pub looked: Looked,
     pub plan: Plan,
-    /// The number of its report.
-    pub report: usize,
 }
+
+/// Receives what became of each copy: the place of its target among the planned ones, the copy, and why it failed if it
+/// did.
+pub type OnEnd<'a> = dyn FnMut(usize, &Copy, Result<Copied, String>) -> Result<(), CliError> + Send + 'a;
 
 /// The repositories of a copier, each once.
 #[derive(Default)]
@@ -44,43 +47,43 @@ struct Repositories {
     destinations: HashMap<(Repository, Account), DestinationId>,
 }
 
-/// A copy that has begun, and the number of its report.
+/// A copy that has begun, and the place of its target among the planned ones.
 type Begun<'a> = (usize, &'a Copy);
 
-/// Copies what is planned, and reports each tag as soon as it has ended.
-pub async fn copy(ui: Ui, planned: &[Planned], reports: &mut Reports) -> Result<Arc<Progress>, CliError> {
+/// Copies what is planned. Each tag is reported as soon as it has ended.
+pub async fn copy(ui: Ui, planned: &[Planned], on_end: &mut OnEnd<'_>) -> Result<Arc<Progress>, CliError> {
     let journal = match journal::file(|name| std::env::var_os(name)) {
         Some(file) => Journal::of_file(&file, Timestamp::now()),
         None => Journal::in_memory(),
     };
     let mut copier = Copier::new(Options::default(), journal);
     let progress = copier.progress();
-    let (begun, items) = items(planned, &mut copier, reports).await?;
-    let (done, mut printed) = (AtomicUsize::new(0), Ok(()));
-    let mut on_end = |number: usize, _target: usize, outcome| {
+    let (begun, items) = items(planned, &mut copier, on_end).await?;
+    let (done, mut reported) = (AtomicUsize::new(0), Ok(()));
+    let mut report = |number: usize, _target: usize, outcome: Result<Copied, CopyError>| {
         done.fetch_add(1, Ordering::Relaxed);
-        let (report, copy) = begun[number];
-        let reported = reports.ended(report, copy, outcome);
-        if printed.is_ok() {
-            printed = reported;
+        let (place, copy) = begun[number];
+        let result = on_end(place, copy, outcome.map_err(|error| error.to_string()));
+        if reported.is_ok() {
+            reported = result;
         }
     };
     tokio::select! {
-        () = copier.run(&items, &mut on_end) => {}
+        () = copier.run(&items, &mut report) => {}
         () = say(ui, &progress, &done, items.len()) => {}
     }
-    printed.map(|()| progress)
+    reported.map(|()| progress)
 }
 
 /// Returns the items of all copies. An index that cannot be made is reported as failed.
 async fn items<'a>(
     planned: &'a [Planned],
     copier: &mut Copier,
-    reports: &mut Reports,
+    on_end: &mut OnEnd<'_>,
 ) -> Result<(Vec<Begun<'a>>, Vec<Item>), CliError> {
     let mut repositories = Repositories::default();
     let (mut begun, mut items) = (Vec::new(), Vec::new());
-    for Planned { target, looked, plan, report } in planned {
+    for (place, Planned { target, looked, plan }) in planned.iter().enumerate() {
         let (Some(route), Some(pushed_to)) = (looked.sides.route(&target.request), &looked.sides.destination)
         else {
             continue;
@@ -94,10 +97,10 @@ async fn items<'a>(
         while let Some((copy, root)) = roots.next().await {
             match root {
                 Ok(root) => {
-                    begun.push((*report, copy));
+                    begun.push((place, copy));
                     items.push(item(target, copy, root, (source, destination)));
                 }
-                Err(why) => reports.failed(*report, copy, &why)?,
+                Err(why) => on_end(place, copy, Err(why))?,
             }
         }
     }

@@ -1,20 +1,41 @@
 //! Copies that this process carries out, by the selection and the plan of the agent.
+//!
+//! ```text
+//! round    Images that are due are looked at, copied and scheduled again
+//! kept     what is remembered of each of them between rounds
+//! events   what is printed of rounds           report   what is printed of one pass over all
+//! copies   carries out the copies of plans     journal  where broken uploads are remembered
+//! ```
 
 mod copies;
+mod events;
 mod journal;
+mod kept;
 mod report;
+mod round;
 
 use std::collections::HashMap;
+use std::pin::pin;
 
-use imgop_core::copy::{Cooldown, Inputs, Plan, ReadAhead, plan};
+use futures::{Stream, StreamExt as _, stream};
+use imgop_copier::Copied;
+use imgop_core::api::TagFailure;
+use imgop_core::copy::{Cooldown, Inputs, Observed, Plan, ReadAhead, Run, plan};
 
 use crate::cli_error::{CliError, Outcome};
+use crate::local_build::Built;
 use crate::output::Ui;
 use crate::output::documents::ObjectFormat;
 use crate::preview::inspect::{Looked, Looking, look};
 use crate::preview::targets::{Rest, Target};
 use copies::Planned;
+pub use events::Events;
+pub use kept::Kept;
 use report::{Report, Reports};
+pub use round::round;
+
+/// Images that are looked at at a time. How much each registry is asked at a time is limited besides.
+const LOOKS: usize = 8;
 
 /// How copies are carried out.
 pub struct LocalCopy<'a> {
@@ -28,25 +49,51 @@ pub struct LocalCopy<'a> {
     pub format: Option<ObjectFormat>,
 }
 
+/// What was copied.
+pub struct Ran {
+    reports: Reports,
+    /// The last target that could not be looked at.
+    error: Option<CliError>,
+    /// How many targets there were.
+    number: usize,
+}
+
+impl Ran {
+    /// Reports the end of it all, with what was built.
+    pub fn end(self, built: &[Built]) -> Result<Outcome, CliError> {
+        let outcome = self.reports.end(built)?;
+        match self.error {
+            Some(error) if self.number == 1 => Err(error),
+            Some(_) => Ok(Outcome::NotReady),
+            None => Ok(outcome),
+        }
+    }
+}
+
+/// What the registries of a target answered.
+struct Answered {
+    name: String,
+    /// Nothing of one that is suspended.
+    looked: Result<Option<(Target, Looked)>, CliError>,
+}
+
 impl LocalCopy<'_> {
-    /// Copies what all of these lack. What fails for one does not keep the others.
+    /// Copies what all of these lack, and reports it to its end.
     pub async fn run(&self, targets: Vec<Result<Target, CliError>>) -> Result<Outcome, CliError> {
+        self.copy(targets).await?.end(&[])
+    }
+
+    /// Copies what all of these lack. What fails for one does not keep the others.
+    pub async fn copy(&self, targets: Vec<Result<Target, CliError>>) -> Result<Ran, CliError> {
         let number = targets.len();
-        let read_ahead = (!self.is_dry).then(ReadAhead::default);
         let mut reports = Reports::new(self.ui, self.format);
         let (mut errors, mut planned) = (Vec::new(), Vec::new());
-        for target in targets {
-            let looked = match target {
-                Ok(mut target) => {
-                    target.known.read_ahead.clone_from(&read_ahead);
-                    let name = target.name();
-                    self.plan(target, &mut reports).await.map_err(|error| error.of(&name, number))
-                }
-                Err(error) => Err(error),
-            };
+        let mut looked = pin!(self.look_at(targets));
+        while let Some(Answered { name, looked }) = looked.next().await {
             match looked {
-                Ok(one) => planned.extend(one),
-                Err(error) => errors.push(error),
+                Ok(Some((target, looked))) => planned.push(self.plan(target, looked, &mut reports)?),
+                Ok(None) => {}
+                Err(error) => errors.push(error.of(&name, number)),
             }
         }
         if number > 1 {
@@ -55,51 +102,79 @@ impl LocalCopy<'_> {
             }
         }
         if !self.is_dry {
-            let progress = copies::copy(self.ui, &planned, &mut reports).await?;
+            let mut on_end =
+                |place: usize, copy: &imgop_core::copy::Copy, outcome: Result<Copied, String>| {
+                    reports.ended(place, copy, outcome)
+                };
+            let progress = copies::copy(self.ui, &planned, &mut on_end).await?;
             reports.count(&progress);
         }
-        let outcome = reports.end()?;
-        match errors.pop() {
-            Some(error) if number == 1 => Err(error),
-            Some(_) => Ok(Outcome::NotReady),
-            None => Ok(outcome),
-        }
+        Ok(Ran { reports, error: errors.pop(), number })
     }
 
-    /// Looks at both registries of a target. Returns what is to be copied, unless it is suspended.
-    async fn plan(&self, target: Target, reports: &mut Reports) -> Result<Option<Planned>, CliError> {
+    /// Looks at both registries of each target, several at a time, and returns what they answered in the order of the
+    /// targets. What is missing is read ahead, where it is copied.
+    fn look_at(&self, targets: Vec<Result<Target, CliError>>) -> impl Stream<Item = Answered> {
+        let read_ahead = (!self.is_dry).then(ReadAhead::default);
+        let looks = targets.into_iter().map(move |target| (target, read_ahead.clone()));
+        let looked = stream::iter(looks).map(move |(target, read_ahead)| async move {
+            let mut target = match target {
+                Ok(target) => target,
+                Err(error) => return Answered { name: String::new(), looked: Err(error) },
+            };
+            target.known.read_ahead = read_ahead;
+            let (name, looked) = (target.name(), self.look(&target).await);
+            Answered { name, looked: looked.map(|looked| Some((target, looked?))) }
+        });
+        looked.buffered(LOOKS)
+    }
+
+    /// Looks at both registries of a target, unless it is suspended.
+    async fn look(&self, target: &Target) -> Result<Option<Looked>, CliError> {
         if target.rest == Some(Rest::Suspended) {
             self.ui.note(&format!("{} is suspended", target.name()));
             return Ok(None);
         }
-        let mut looked = Box::pin(look(&target, self.looking)).await?;
+        let mut looked = Box::pin(look(target, self.looking)).await?;
         if let Some(failure) = looked.failure.take() {
             return Err(failure);
         }
         if let Some(nothing) = &looked.no_match {
             self.ui.warned(nothing);
         }
-        let plan = planned(&target, &looked);
+        Ok(Some(looked))
+    }
+
+    /// Plans what is copied of a target, and reports what is not.
+    fn plan(&self, target: Target, looked: Looked, reports: &mut Reports) -> Result<Planned, CliError> {
+        // A new Image has no failures.
+        let plan = planned(&target, &looked.observed, &[], &[], Cooldown::MAX);
         let mut report = Report::new(&target.request);
         reports.add_untouched(&mut report, &plan)?;
         if self.is_dry {
             plan.copies().try_for_each(|copy| reports.would_copy(&mut report, copy))?;
         }
-        let report = reports.keep(report);
-        Ok(Some(Planned { target, looked, plan, report }))
+        reports.keep(report);
+        Ok(Planned { target, looked, plan })
     }
 }
 
-/// Returns the plan that the agent would make for a new Image.
-fn planned(target: &Target, looked: &Looked) -> Plan {
+/// Returns the plan that the agent would make, by what became of copies and what failed before.
+fn planned(
+    target: &Target,
+    observed: &Observed,
+    runs: &[Run],
+    failures: &[TagFailure],
+    cooldown: Cooldown,
+) -> Plan {
     plan(Inputs {
         request: &target.request,
-        observed: &looked.observed,
-        runs: &[],
-        failures: &[],
+        observed,
+        runs,
+        failures,
         unrecorded_failures: 0,
         conflicts: &HashMap::new(),
-        cooldown: Cooldown::MAX,
+        cooldown,
         retry_now: false,
         reset_at: None,
         now: target.known.now,

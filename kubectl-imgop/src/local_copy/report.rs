@@ -1,11 +1,12 @@
 //! What became of each tag: a line for each on stdout as soon as it is known, or one document at the end.
 
-use imgop_copier::{Copied, CopyError, Progress};
+use imgop_copier::{Copied, Progress};
 use imgop_core::copy::{Copy, CopyRequest, Plan, PlannedTag, TagAction};
 use imgop_registry::reference::{Digest, Tag};
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
+use crate::local_build::Built;
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, json, yaml};
 use crate::output::text::{bytes, count};
@@ -21,20 +22,23 @@ struct Document<'a> {
     copies: &'a [Report],
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer: Option<Transfer>,
+    #[serde(skip_serializing_if = "<[Built]>::is_empty")]
+    builds: &'a [Built],
 }
 
 /// What became of the tags of one source and destination.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    source: String,
-    destination: String,
-    tags: Vec<TagResult>,
+    pub source: String,
+    pub destination: String,
+    pub tags: Vec<TagResult>,
 }
 
+/// What became of one tag.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TagResult {
+pub struct TagResult {
     tag: String,
     destination_tag: String,
     result: TagOutcome,
@@ -94,6 +98,22 @@ impl Report {
         Self { source, destination, tags: Vec::new() }
     }
 
+    /// Returns the report of one copy.
+    pub fn of_one(request: &CopyRequest, copy: &Copy, outcome: Result<Copied, String>) -> Self {
+        let mut report = Self::new(request);
+        report.add_ended(copy, outcome);
+        report
+    }
+
+    fn add_ended(&mut self, copy: &Copy, outcome: Result<Copied, String>) {
+        let (result, digest, reason) = match outcome {
+            Ok(Copied::Done(digest)) => (TagOutcome::Copied, Some(digest), None),
+            Ok(Copied::Kept(digest)) => (TagOutcome::Kept, Some(digest), None),
+            Err(why) => (TagOutcome::Failed, None, Some(why)),
+        };
+        self.add(&copy.source_ref.to_string(), &copy.destination_tag, result, digest, reason);
+    }
+
     fn add(
         &mut self,
         source: &str,
@@ -113,10 +133,9 @@ impl Reports {
         Self { ui, format, all: Vec::new(), transfer: None }
     }
 
-    /// Keeps a report. Returns its number.
-    pub fn keep(&mut self, report: Report) -> usize {
+    /// Keeps a report, which gets the next place.
+    pub fn keep(&mut self, report: Report) {
         self.all.push(report);
-        self.all.len() - 1
     }
 
     /// Adds the tags of a plan for which nothing is copied.
@@ -145,36 +164,15 @@ impl Reports {
         self.print_last(report)
     }
 
-    /// Adds a tag whose copy has ended.
+    /// Adds a tag whose copy has ended to the report at this place.
     pub fn ended(
         &mut self,
-        report: usize,
+        place: usize,
         copy: &Copy,
-        outcome: Result<Copied, CopyError>,
+        outcome: Result<Copied, String>,
     ) -> Result<(), CliError> {
-        let (result, digest) = match outcome {
-            Ok(Copied::Done(digest)) => (TagOutcome::Copied, digest),
-            Ok(Copied::Kept(digest)) => (TagOutcome::Kept, digest),
-            Err(error) => return self.failed(report, copy, &error.to_string()),
-        };
-        self.add(report, copy, result, Some(digest), None)
-    }
-
-    /// Adds a tag that could not be copied.
-    pub fn failed(&mut self, report: usize, copy: &Copy, why: &str) -> Result<(), CliError> {
-        self.add(report, copy, TagOutcome::Failed, None, Some(why.to_owned()))
-    }
-
-    fn add(
-        &mut self,
-        report: usize,
-        copy: &Copy,
-        result: TagOutcome,
-        digest: Option<Digest>,
-        reason: Option<String>,
-    ) -> Result<(), CliError> {
-        let Some(report) = self.all.get_mut(report) else { return Ok(()) };
-        report.add(&copy.source_ref.to_string(), &copy.destination_tag, result, digest, reason);
+        let Some(report) = self.all.get_mut(place) else { return Ok(()) };
+        report.add_ended(copy, outcome);
         let (ui, format) = (self.ui, self.format);
         print_last(ui, format, report)
     }
@@ -194,12 +192,16 @@ impl Reports {
     }
 
     /// Prints the document, or a last line for people, and returns how all ended.
-    pub fn end(&self) -> Result<Outcome, CliError> {
-        let document = Document { api_version: API_VERSION, copies: &self.all, transfer: self.transfer };
+    pub fn end(&self, builds: &[Built]) -> Result<Outcome, CliError> {
+        let (copies, transfer) = (&self.all, self.transfer);
+        let document = Document { api_version: API_VERSION, copies, transfer, builds };
         match self.format {
             Some(ObjectFormat::Json) => self.ui.data(&json(&document)?)?,
             Some(ObjectFormat::Yaml) => self.ui.data(&yaml(&document)?)?,
-            Some(ObjectFormat::Name) => {}
+            Some(ObjectFormat::Name) => {
+                builds.iter().flat_map(|built| &built.references).try_for_each(|name| self.ui.data(name))?;
+            }
+            None if self.all.is_empty() => {}
             None => self.sum_up(),
         }
         Ok(if self.number_of(TagOutcome::Failed) > 0 { Outcome::NotReady } else { Outcome::Done })
@@ -226,7 +228,7 @@ impl Reports {
 }
 
 /// Prints the line of the last tag, and why it failed.
-fn print_last(ui: Ui, format: Option<ObjectFormat>, report: &Report) -> Result<(), CliError> {
+pub fn print_last(ui: Ui, format: Option<ObjectFormat>, report: &Report) -> Result<(), CliError> {
     let Some(TagResult { destination_tag, result, reason, .. }) = report.tags.last() else { return Ok(()) };
     let reference = format!("{}:{destination_tag}", report.destination);
     if *result == TagOutcome::Failed {

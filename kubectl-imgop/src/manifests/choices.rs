@@ -78,6 +78,7 @@ impl Choices {
         if let Some(container) = manifest.container() {
             if let Some(image) = &self.image {
                 container["image"] = json!(image);
+                follow_image(container);
             }
             for setting in &self.settings {
                 setting.put_into(container)?;
@@ -89,6 +90,17 @@ impl Choices {
         }
         Ok(manifest)
     }
+}
+
+/// The setting with the image of the Jobs that the agent's own program makes.
+pub(super) const NATIVE_IMAGE: &str = "NATIVE_IMAGE";
+
+/// Lets the Jobs of the agent's own program have the image of the agent.
+pub(super) fn follow_image(container: &mut Value) {
+    let image = container["image"].clone();
+    let variables = container["env"].as_array_mut().into_iter().flatten();
+    let of_jobs = variables.filter(|variable| variable["name"] == NATIVE_IMAGE);
+    of_jobs.for_each(|variable| variable["value"] = image.clone());
 }
 
 /// Says in the label of a Deployment which version its image is. One by digest, or with a tag that is no version, is not

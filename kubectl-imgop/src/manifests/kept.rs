@@ -5,15 +5,16 @@
 
 use serde_json::{Value, json};
 
-use super::choices::{Choices, label};
+use super::choices::{Choices, NATIVE_IMAGE, follow_image, label};
 use super::{Manifest, container};
 
 /// Values that some version has shipped, by the name of the setting: those that a later version replaces. The test below
 /// wants each value of this version in it, so that one that changes is added, and the one before stays.
-const SHIPPED_SETTINGS: [(&str, &[&str]); 3] = [
+const SHIPPED_SETTINGS: [(&str, &[&str]); 4] = [
     ("WATCH_NAMESPACES", &["*"]),
     ("SKOPEO_IMAGE", &["quay.io/skopeo/stable:v1.16.1"]),
     ("BUILDER_IMAGE", &["ghcr.io/imgop/builder:0.1.0"]),
+    (NATIVE_IMAGE, &["ghcr.io/imgop/agent:0.1.0"]),
 ];
 /// The same for the resources of the agent's container.
 const SHIPPED_RESOURCES: [&str; 1] =
@@ -46,7 +47,11 @@ pub fn keep(manifest: &mut Manifest, live: &Value, choices: &Choices) -> Vec<Kep
     if choices.image.is_none() {
         kept.extend(keep_image(container, &running));
     }
-    kept.extend(keep_settings(container, &running, choices));
+    let follows = follows_image(&running, choices);
+    if follows {
+        follow_image(container);
+    }
+    kept.extend(keep_settings(container, &running, choices, follows));
     let resources = &running["resources"];
     let is_shipped = is_shipped(resources);
     if !resources.is_null() && *resources != container["resources"] && !is_shipped {
@@ -55,6 +60,14 @@ pub fn keep(manifest: &mut Manifest, live: &Value, choices: &Choices) -> Vec<Kep
     }
     label(manifest);
     kept
+}
+
+/// Whether the Jobs of the agent's own program have had the agent's image, and shall have it.
+fn follows_image(running: &Value, choices: &Choices) -> bool {
+    let mut variables = running["env"].as_array().into_iter().flatten();
+    let of_jobs = variables.find(|variable| variable["name"] == NATIVE_IMAGE);
+    let is_chosen = choices.settings.iter().any(|chosen| chosen.name == NATIVE_IMAGE);
+    !is_chosen && of_jobs.is_none_or(|variable| variable["value"] == running["image"])
 }
 
 fn is_shipped(resources: &Value) -> bool {
@@ -113,13 +126,14 @@ pub fn is_newer(version: &str, than: &str) -> bool {
     numbers(version) > numbers(than)
 }
 
-fn keep_settings(container: &mut Value, running: &Value, choices: &Choices) -> Vec<Kept> {
+fn keep_settings(container: &mut Value, running: &Value, choices: &Choices, follows: bool) -> Vec<Kept> {
     let live = running["env"].as_array().cloned().unwrap_or_default();
     let Some(variables) = container["env"].as_array_mut() else { return Vec::new() };
     let mut kept = Vec::new();
     for setting in live {
         let name = setting["name"].as_str().unwrap_or_default().to_owned();
-        if choices.settings.iter().any(|chosen| chosen.name == name) {
+        let is_chosen = choices.settings.iter().any(|chosen| chosen.name == name);
+        if is_chosen || follows && name == NATIVE_IMAGE {
             continue;
         }
         let place = variables.iter_mut().find(|variable| variable["name"] == name.as_str());
@@ -251,6 +265,31 @@ mod tests {
         let (kept, manifest) = kept(&changed, &choices);
         assert_eq!(kept, Vec::<String>::new());
         assert_eq!(manifest, agent(&choices).body);
+    }
+
+    #[test]
+    fn jobs_of_the_agents_own_program_have_the_agents_image_unless_they_were_given_another_one() {
+        let of_jobs = |live: &Value, choices: &Choices| {
+            let (_, body) = kept(live, choices);
+            let variables = body.pointer(AGENT).unwrap()["env"].as_array().unwrap().clone();
+            let found = variables.into_iter().find(|variable| variable["name"] == NATIVE_IMAGE);
+            found.unwrap()["value"].as_str().unwrap().to_owned()
+        };
+        let with = |image: &str, of_jobs: Option<&str>| {
+            live(|live| {
+                let container = live.pointer_mut(AGENT).unwrap();
+                container["image"] = json!(image);
+                let variables = container["env"].as_array_mut().unwrap();
+                variables.retain(|variable| variable["name"] != NATIVE_IMAGE);
+                variables.extend(of_jobs.map(|image| json!({ "name": NATIVE_IMAGE, "value": image })));
+            })
+        };
+        let (none, mirror) = (Choices::default(), "r.example.com/agent:dev");
+        assert_eq!(of_jobs(&with(mirror, None), &none), mirror);
+        assert_eq!(of_jobs(&with(mirror, Some(mirror)), &none), mirror);
+        assert_eq!(of_jobs(&with(mirror, Some("r.example.com/other:1")), &none), "r.example.com/other:1");
+        let chosen = Choices { image: Some("r.example.com/agent:next".to_owned()), ..Choices::default() };
+        assert_eq!(of_jobs(&with(mirror, Some(mirror)), &chosen), "r.example.com/agent:next");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+pub use imgop_core::text::bytes;
 use imgop_core::text::is_invisible;
 
 /// Shows control characters, and marks that turn or hide text, as escapes such as `\u{1b}`.
@@ -33,6 +34,11 @@ fn is_dangerous(c: char) -> bool {
     is_invisible(c) && !matches!(c, '\n' | '\t')
 }
 
+/// Returns what stands in a cell for which there is nothing, in kubectl's word.
+pub fn none() -> String {
+    "<none>".to_owned()
+}
+
 /// Returns `1 tag`, `2 tags`.
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
@@ -54,23 +60,6 @@ pub fn shell_word(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// Returns a number of bytes for people: `512 B`, `1.5 KiB`, `164.1 MiB`.
-pub fn bytes(number: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if number < 1024 {
-        return format!("{number} B");
-    }
-    // Tenths, rounded down, so that no unit ever shows 1024.0.
-    let (mut tenths, mut unit) = (u128::from(number) * 10 / 1024, UNITS[0]);
-    for larger in &UNITS[1..] {
-        if tenths < 10_240 {
-            break;
-        }
-        (tenths, unit) = (tenths / 1024, larger);
-    }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 /// Returns the lines of a text that is wrapped to this width. What is to be copied stays whole: words, and commands that
@@ -108,22 +97,6 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_are_shown_in_the_largest_unit() {
-        for (number, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (172_071_321, "164.0 MiB"),
-            (1 << 30, "1.0 GiB"),
-            ((1 << 30) - 1, "1023.9 MiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(bytes(number), text, "{number}");
-        }
-    }
 
     #[test]
     fn terminal_escapes_are_shown_and_never_sent() {

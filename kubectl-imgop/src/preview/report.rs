@@ -7,7 +7,8 @@ use imgop_core::selection::Exclusion;
 use super::cluster_images::Conflicts;
 use super::document::{API_VERSION, Action, ExcludedReport, Report, TagReport};
 use super::targets::{Rest, Target};
-use crate::kinds::image::{creation, narrowing, prune};
+use crate::kinds::endpoint_text::creation;
+use crate::kinds::image::{narrowing, prune};
 
 impl Report {
     /// Returns the preview of what was observed, and of what is planned for it.
@@ -38,7 +39,9 @@ impl Report {
             failure: None,
             narrowing: narrowing(&target.spec),
             prune: prune(&target.spec, target.manifest.as_ref().and_then(|image| image.status.as_ref())),
-            creation: creation(&target.spec).filter(|_| has_destination).unwrap_or_default(),
+            creation: creation(target.spec.destination.create.as_deref())
+                .filter(|_| has_destination)
+                .unwrap_or_default(),
             wording: target.wording,
         }
     }

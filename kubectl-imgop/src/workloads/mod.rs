@@ -10,6 +10,7 @@ pub mod rows;
 pub mod seen;
 
 use imgop_core::api::{Image, WorkloadMirror};
+use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -60,6 +61,7 @@ impl Mirrored {
             children: &self.seen.children,
             found: &[],
             targets: &self.seen.targets,
+            max_tags: MAX_TAGS_PER_IMAGE.into(),
             node_platforms: &self.seen.node_platforms,
             architectures: &self.seen.architectures,
             now: Timestamp::now(),

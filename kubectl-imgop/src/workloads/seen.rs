@@ -6,9 +6,8 @@ use std::fmt::Debug;
 use imgop_core::api::{Image, ImageMirror, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
 use imgop_core::build::ImageReference;
 use imgop_core::inventory::mirror_label;
-use imgop_core::registry_prefix::RegistryPrefix;
 use imgop_core::workloads::{
-    ChildImage, ObservedPod, ObservedWorkload, Usage, UsedImage, Workload, WorkloadRequest,
+    ChildImage, MirrorTarget, ObservedPod, ObservedWorkload, Usage, UsedImage, Workload, WorkloadRequest,
 };
 use imgop_registry::oci::PlatformSelector;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -36,7 +35,7 @@ pub struct Seen {
     /// The same as they are planned from.
     pub children: Vec<ChildImage>,
     /// Where the mirrors that the user sees bring images.
-    pub targets: Vec<RegistryPrefix>,
+    pub targets: Vec<MirrorTarget>,
     /// The platforms of all nodes.
     pub node_platforms: BTreeSet<PlatformSelector>,
     /// The architectures of images: they are the agent's to read.
@@ -209,13 +208,18 @@ impl Reader<'_> {
     }
 
     /// Returns where the mirrors bring images that the user sees: everywhere, or in the namespace of the mirror.
-    async fn targets(&self, namespace: &str) -> Result<Vec<RegistryPrefix>, CliError> {
-        let inventories = self.mirrors::<ImageMirror>(namespace).await?;
-        let mirrors = self.mirrors::<WorkloadMirror>(namespace).await?;
-        let of_inventories = inventories.iter().flat_map(|mirror| &mirror.spec.targets);
-        let of_inventories = of_inventories.map(|target| &target.repository);
-        let of_mirrors = mirrors.iter().map(|mirror| &mirror.spec.destination.repository);
-        Ok(of_inventories.chain(of_mirrors).filter_map(|text| text.parse().ok()).collect())
+    async fn targets(&self, own: &str) -> Result<Vec<MirrorTarget>, CliError> {
+        let inventories = self.mirrors::<ImageMirror>(own).await?;
+        let mirrors = self.mirrors::<WorkloadMirror>(own).await?;
+        let of_inventories = inventories.iter().flat_map(|mirror| {
+            mirror.spec.targets.iter().map(move |target| (mirror.namespace(), &target.repository))
+        });
+        let of_mirrors =
+            mirrors.iter().map(|mirror| (mirror.namespace(), &mirror.spec.destination.repository));
+        let target = |(namespace, text): (Option<String>, &String)| {
+            Some(MirrorTarget { place: text.parse().ok()?, only_of: namespace.filter(|of| of != own) })
+        };
+        Ok(of_inventories.chain(of_mirrors).filter_map(target).collect())
     }
 
     async fn mirrors<K>(&self, namespace: &str) -> Result<Vec<K>, CliError>

@@ -52,7 +52,10 @@ mod preview_platforms;
 mod program;
 mod registry_verbs;
 mod retry;
+mod run_builds;
 mod run_files;
+#[cfg(unix)]
+mod run_watch;
 mod schedules;
 #[cfg(unix)]
 mod terminal;

@@ -1,5 +1,8 @@
 //! `migrate`: what other tools were told, without a cluster.
 
+use serde_json::json;
+
+use crate::fake_cluster::{FakeCluster, not_found};
 use crate::program::Program;
 
 const CONFIG: &str = "\
@@ -137,6 +140,81 @@ fn what_copycat_was_told_in_its_file_and_its_deployment_becomes_a_workload_mirro
     program.file("copycat.env", "# read last\nexport DRY_RUN=false\nMETRICS_ADDR=':9090'\n");
     let run = program.run("migrate copycat copycat.yaml --env copycat.env --into mirror");
     assert!(!run.to_string().contains("hunter2"), "{run}");
+    insta::assert_snapshot!(run);
+}
+
+/// An API server with the Deployment and the ConfigMap of [`COPYCAT`], and with nothing else.
+fn cluster_with_copycat() -> FakeCluster {
+    FakeCluster::start(|request| match request {
+        "GET /apis/apps/v1/namespaces/k8s-copycat/deployments/k8s-copycat" => (
+            200,
+            json!({ "metadata": { "name": "k8s-copycat" }, "spec": { "selector": {}, "template": { "spec": {
+                "volumes": [{ "name": "config", "configMap": { "name": "config" } },
+                    { "name": "secret", "secret": { "secretName": "copycat" } }],
+                "containers": [{ "name": "copycat", "env": [
+                    { "name": "TARGET_USERNAME", "valueFrom": { "secretKeyRef": { "name": "copycat", "key": "user" } } },
+                    { "name": "FORCE_RECONCILE_MINUTES", "valueFrom": { "configMapKeyRef": { "name": "more", "key": "m" } } },
+                ] }] } } } }),
+        ),
+        "GET /api/v1/namespaces/k8s-copycat/configmaps/config" => (
+            200,
+            json!({ "metadata": { "name": "config" },
+                "data": { "config.yaml": "targetKind: docker\ndocker: { registry: registry.example.com }\n" } }),
+        ),
+        "GET /api/v1/namespaces/k8s-copycat/configmaps/more" => {
+            (200, json!({ "metadata": { "name": "more" }, "data": { "m": "90" } }))
+        }
+        _ => not_found("it"),
+    })
+}
+
+#[test]
+fn from_a_deployment_its_config_maps_are_read_and_no_secret() {
+    let cluster = cluster_with_copycat();
+    let run = cluster.program.run("migrate copycat --from k8s-copycat/k8s-copycat");
+    assert_eq!(run.code, 0, "{run}");
+    for line in ["repository: registry.example.com\n", "secretName: copycat-target\n", "frequency: 90m\n"] {
+        assert!(run.stdout.contains(line), "{run}");
+    }
+    assert!(!cluster.requests().iter().any(|line| line.contains("secrets")), "{:?}", cluster.requests());
+    let run = cluster.program.run("migrate image-operator --from x/operator");
+    assert!(run.code != 0 && run.stderr.contains("not found"), "{run}");
+}
+
+#[test]
+fn a_variable_whose_value_stands_in_a_config_map_is_said_and_not_taken_for_one_that_is_not_set() {
+    let reference = "{ name: INCLUDE_NAMESPACES, valueFrom: { configMapKeyRef: { name: c, key: k } } }";
+    let text = COPYCAT.replace("{ name: TARGET_USERNAME, value: robot }", reference);
+    let run = Program::new().stdin(&text).run("migrate copycat -");
+    assert_ne!(run.code, 0, "{run}");
+    assert!(run.stderr.contains("INCLUDE_NAMESPACES cannot be used: its values stand elsewhere"), "{run}");
+}
+
+const OPERATOR: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: image-operator }
+spec:
+  template:
+    spec:
+      containers:
+      - name: operator
+        args: [--leader-elect, "--metrics-bind-address=:8080"]
+        env:
+        - { name: CREDS_DESTINATION_USERNAME, value: robot }
+        - { name: CREDS_DESTINATION_PASSWORD, value: hunter2 }
+        - { name: DESTINATION_DEFAULT_REGISTRY, value: registry.corp }
+        - { name: FEATURE_COPY_ON_THE_FLY, value: "true" }
+        - { name: SKOPEO_VERSION, value: v1.16.1 }
+        - { name: GRAPHQL_API_ENABLED, value: "true" }
+"#;
+
+#[test]
+fn the_settings_of_image_operator_become_what_is_lent_a_mirror_and_settings_of_the_agent() {
+    let program = Program::new();
+    program.file("operator.yaml", OPERATOR);
+    let run = program.run("migrate image-operator operator.yaml");
+    assert!(!run.to_string().contains("hunter2") && !run.to_string().contains("robot"), "{run}");
     insta::assert_snapshot!(run);
 }
 

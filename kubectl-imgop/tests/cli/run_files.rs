@@ -5,15 +5,15 @@ use serde_json::Value;
 
 use crate::program::{Program, Run};
 
-struct Case {
-    source: Background<StoringRegistry>,
-    destination: Background<StoringRegistry>,
-    program: Program,
+pub struct Case {
+    pub source: Background<StoringRegistry>,
+    pub destination: Background<StoringRegistry>,
+    pub program: Program,
 }
 
 impl Case {
     /// `one` and `two` have an image each, which share a layer.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let start = || Background::of(StoringRegistry::start());
         let case = Self { source: start(), destination: start(), program: Program::new() };
         for path in ["one", "two"] {
@@ -29,7 +29,7 @@ impl Case {
         case
     }
 
-    fn image(&self, path: &str, more: &str) -> String {
+    pub fn image(&self, path: &str, more: &str) -> String {
         let (source, destination) = (self.source.address, self.destination.address);
         format!(
             "apiVersion: skopeo.io/v1alpha1\nkind: Image\nmetadata: {{name: {path}}}\nspec:\n  {more}\n  mode: OneShot\n  \
@@ -72,7 +72,7 @@ fn what_fails_for_one_image_does_not_keep_the_others() {
 }
 
 #[test]
-fn a_suspended_image_is_left_out_and_an_image_builder_is_said_not_to_be_built_here() {
+fn a_suspended_image_is_left_out_and_an_image_is_not_built_without_buildah() {
     let case = Case::new();
     let suspended = case.run(&case.image("one", "suspend: true"), "");
     assert_eq!((suspended.code, suspended.stdout.as_str()), (0, ""));
@@ -80,10 +80,14 @@ fn a_suspended_image_is_left_out_and_an_image_builder_is_said_not_to_be_built_he
     let builder = "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {name: app}\nspec: {source: \"FROM scratch\", \
                    architecture: amd64, image: {name: r.example.com/a/app, version: v1}}\n";
     let run = case.run(builder, "");
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+    let said = "ImageBuilder app: buildah and skopeo are not installed";
+    assert!(run.stderr.contains(said) && run.stderr.contains("apt-get install buildah skopeo"), "{run}");
+    let files = builder.replace("source: \"FROM scratch\"", "context: {configMap: {name: files}}");
+    let run = case.run(&files, "");
     assert!(
-        run.code == 1 && run.stderr.contains("ImageBuilder app: images are built in a cluster"),
-        "{}",
-        run.stderr
+        run.code == 1 && run.stderr.contains("spec.context.configMap: ConfigMaps are in a cluster"),
+        "{run}"
     );
 }
 

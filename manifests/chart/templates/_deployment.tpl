@@ -48,6 +48,9 @@
 {{- if and (ne $values.serviceAccount.name "imgop-agent") (not (hasKey $settings "SERVICE_ACCOUNT")) -}}
 {{- $_ := set $settings "SERVICE_ACCOUNT" (printf "%s:%s" .root.Release.Namespace $values.serviceAccount.name) -}}
 {{- end -}}
+{{- if not (hasKey $settings "NATIVE_IMAGE") -}}
+{{- $_ := set $settings "NATIVE_IMAGE" (include "imgop.image" .root) -}}
+{{- end -}}
 {{- $given := dict -}}
 {{- range $values.env -}}
 {{- if hasKey $settings .name }}{{ fail (printf "env and settings both have %s: leave one of them out" .name) }}{{ end -}}

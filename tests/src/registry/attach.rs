@@ -79,14 +79,31 @@ impl Registry {
         entries(&index)
     }
 
-    async fn upload(&self, path: &str, blob: &str) -> anyhow::Result<()> {
+    /// Pushes an image of one layer with these bytes, and says its digest and that of the layer. Only registries that speak
+    /// plain HTTP take this.
+    pub async fn put_image(&self, path: &str, tag: &str, layer: Vec<u8>) -> anyhow::Result<[Digest; 2]> {
+        let (digest, size) = (Digest::of(&layer), layer.len());
+        self.upload(path, "{}").await?;
+        self.upload(path, layer).await?;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": descriptor("application/vnd.oci.image.config.v1+json", "{}"),
+            "layers": [{ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest.as_str(), "size": size }],
+        });
+        let image = self.put_manifest(path, Some(tag), MANIFEST, manifest.to_string()).await?;
+        Ok([image, digest])
+    }
+
+    async fn upload(&self, path: &str, blob: impl Into<Vec<u8>>) -> anyhow::Result<()> {
+        let blob = blob.into();
         ensure!(self.login.is_none(), "{} wants a login", self.address);
         let base = self.url(&format!("{path}/blobs/uploads/"))?;
         let begun = self.http.post(base.clone()).send().await?.error_for_status()?;
         let location = begun.headers().get(LOCATION).context("nowhere to upload to")?;
         let mut target = base.join(location.to_str()?)?;
-        target.query_pairs_mut().append_pair("digest", Digest::of(blob.as_bytes()).as_str());
-        self.http.put(target).body(blob.to_owned()).send().await?.error_for_status()?;
+        target.query_pairs_mut().append_pair("digest", Digest::of(&blob).as_str());
+        self.http.put(target).body(blob).send().await?.error_for_status()?;
         Ok(())
     }
 }

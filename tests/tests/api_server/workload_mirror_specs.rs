@@ -2,11 +2,9 @@
 
 use imgop_core::api::{WorkloadMirror, WorkloadMirrorSpec};
 use imgop_core::workloads::WorkloadRequest;
-use imgop_tests::api_server::ApiServer;
-use imgop_tests::namespace::with_namespace;
-use kube::api::{ApiResource, DynamicObject, PostParams};
-use kube::{Api, Error};
 use serde_json::{Value, json};
+
+use super::spec_answers::answers;
 
 /// A spec with everything in it, of which one thing may be another.
 fn spec(pointer: &str, value: Value) -> Value {
@@ -32,32 +30,11 @@ fn spec(pointer: &str, value: Value) -> Value {
     spec
 }
 
-async fn answers(specs: Vec<Value>) -> anyhow::Result<Vec<Result<(), String>>> {
-    let client = ApiServer::shared().await?.client().await?;
-    let resource = ApiResource::erase::<WorkloadMirror>(&());
-    let mut answers = Vec::new();
-    with_namespace(&client, async |namespace| {
-        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
-        let strict = PostParams { dry_run: true, ..PostParams::default() };
-        for spec in &specs {
-            let object = DynamicObject::new("cluster", &resource).data(json!({ "spec": spec }));
-            answers.push(match api.create(&strict, &object).await {
-                Ok(_) => Ok(()),
-                Err(Error::Api(status)) => Err(status.message),
-                Err(error) => return Err(error.into()),
-            });
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(answers)
-}
-
 #[tokio::test]
 async fn a_spec_with_everything_is_accepted_and_so_is_one_with_a_destination_alone() -> anyhow::Result<()> {
     let specs =
         vec![spec("/nothing", Value::Null), json!({ "destination": { "repository": "registry.corp" } })];
-    for (spec, answer) in specs.iter().zip(answers(specs.clone()).await?) {
+    for (spec, answer) in specs.iter().zip(answers::<WorkloadMirror>(specs.clone()).await?) {
         anyhow::ensure!(answer.is_ok(), "{spec}: {answer:?}");
         let read: WorkloadMirrorSpec = serde_json::from_value(spec.clone())?;
         WorkloadRequest::parse(&read, "ci")?;
@@ -93,7 +70,7 @@ async fn each_mistake_is_refused_with_its_field_and_the_fix() -> anyhow::Result<
         ("/limits/images", json!(0), "spec.limits.images"),
     ];
     let specs = cases.iter().map(|(pointer, value, _)| spec(pointer, value.clone())).collect();
-    for ((pointer, value, says), answer) in cases.iter().zip(answers(specs).await?) {
+    for ((pointer, value, says), answer) in cases.iter().zip(answers::<WorkloadMirror>(specs).await?) {
         let said = answer.err().unwrap_or_default();
         anyhow::ensure!(said.contains(says), "{pointer} {value} should say {says}, and says: {said}");
     }

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context as _;
 use imgop_core::api::conditions::{READY, find, reasons};
 use imgop_core::api::{
-    Image, MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadDestination, WorkloadMirror,
-    WorkloadMirrorSpec, WorkloadMode, WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
+    Image, MirrorSource, Mode, Prune, PrunePolicy, PruneStatus, REQUESTED_AT_ANNOTATION, Tls, TlsMode,
+    UNUSED_SINCE_ANNOTATION, WorkloadDestination, WorkloadMirror, WorkloadMirrorSpec, WorkloadMode,
+    WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
 };
-use imgop_fakes::Catalog;
+use imgop_fakes::{Catalog, CatalogRegistry};
+use imgop_registry::reference::Digest;
 use imgop_tests::agent_process::apply;
 use imgop_tests::audit::{self, used_rights};
 use imgop_tests::wait;
@@ -82,6 +84,35 @@ impl Workloads {
                 "restartCount": 0, "state": state }] } });
         self.pods(namespace).patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await?;
         Ok(())
+    }
+
+    /// Creates an Image that has put two tags which it no longer selects, at a registry that has them, and has it look.
+    async fn has_pruned_image(&self, registry: &CatalogRegistry) -> anyhow::Result<()> {
+        let [from, to] = ["source/app", "mirror/app"].map(|path| format!("{}/{path}", registry.address));
+        let mut image = crate::tenants::image("pruned", &from, &to);
+        (image.spec.mode, image.spec.source.version) = (Mode::Recurrent, "2.0.0".to_owned());
+        let (policy, min_age) = (PrunePolicy::DryRun, Some("1h".to_owned()));
+        image.spec.destination.prune = Some(Box::new(Prune { policy, min_age, keep: None }));
+        self.case.create(NAMESPACE, [image]).await?;
+        self.case.reason(NAMESPACE, "pruned").await?;
+        let since = "2026-01-01T00:00:00Z";
+        let digits = |content: &str| Digest::of(content.as_bytes()).hex()[..12].to_owned();
+        let put = json!({ "destination": to, "made": { "1.0.0": digits("one"), "1.1.0": digits("two") },
+            "unselected": { "1.0.0": since, "1.1.0": since } });
+        let images = self.case.images(NAMESPACE);
+        let status = Patch::Merge(json!({ "status": { "prune": put } }));
+        images.patch_status("pruned", &PatchParams::default(), &status).await?;
+        let request = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: "now" } } });
+        images.patch("pruned", &PatchParams::default(), &Patch::Merge(request)).await?;
+        Ok(())
+    }
+
+    /// Waits until that Image says something of its tags, and returns it.
+    async fn pruned(&self, is_said: impl Fn(&PruneStatus) -> bool) -> anyhow::Result<Image> {
+        let says = |image: &Image| {
+            image.status.as_ref().and_then(|status| status.prune.as_deref()).is_some_and(&is_said)
+        };
+        wait::until(&self.case.images(NAMESPACE), "pruned", "says what is due", DEADLINE, says).await
     }
 
     async fn ends(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
@@ -327,6 +358,34 @@ async fn the_modes_that_make_nothing_make_no_image_and_no_job() -> anyhow::Resul
     Ok(())
 }
 
+/// A registry with an Image's source and destination, which have the same three tags.
+async fn registry_with_old_tags() -> CatalogRegistry {
+    let tags = [("1.0.0", "one"), ("1.1.0", "two"), ("2.0.0", "three")];
+    Catalog::default().with("source/app", &tags).with("mirror/app", &tags).start().await
+}
+
+#[tokio::test]
+async fn a_tag_that_a_pod_uses_is_not_due_and_without_the_right_to_see_pods_none_is() -> anyhow::Result<()> {
+    let registry = registry_with_old_tags().await;
+    let workloads = Workloads::new(false).await?;
+    let _agent = workloads.case.agent(&[]).await?;
+    workloads.pod(OTHER, "web", &[&format!("{}/mirror/app:1.0.0", registry.address)]).await?;
+    workloads.has_pruned_image(&registry).await?;
+    let image = workloads.pruned(|prune| prune.message.is_some()).await?;
+    let status = image.status.context("a status")?;
+    let ready = find(&status.conditions, READY).context("Ready")?.message.clone();
+    anyhow::ensure!(ready.contains("--clusterrole=imgop-agent-workloads"), "{ready}");
+    anyhow::ensure!(status.prune.is_some_and(|prune| prune.due == 0));
+    apply(&workloads.case.server, "workloads.yaml").await?;
+    let images = workloads.case.images(NAMESPACE);
+    let request = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: "again" } } });
+    images.patch("pruned", &PatchParams::default(), &Patch::Merge(request)).await?;
+    let image = workloads.pruned(|prune| prune.message.is_none() && prune.due > 0).await?;
+    let next = image.status.and_then(|status| status.prune).map(|prune| prune.next);
+    assert_eq!(next, Some(vec!["1.1.0".to_owned()]));
+    Ok(())
+}
+
 #[tokio::test]
 async fn no_right_to_see_workloads_is_one_that_nothing_uses() -> anyhow::Result<()> {
     let workloads = Workloads::new(true).await?;
@@ -358,6 +417,8 @@ async fn no_right_to_see_workloads_is_one_that_nothing_uses() -> anyhow::Result<
     wanted.namespaces.include = vec!["team-*".into()];
     wanted.platforms.mode = WorkloadPlatformMode::Nodes;
     workloads.apply(&wanted).await?;
+    let registry = registry_with_old_tags().await;
+    workloads.has_pruned_image(&registry).await?;
     let (granted, log) = (granted("imgop-agent-workloads")?, workloads.case.server.audit_log());
     let unused = || {
         let used = used_rights(&log, AGENT)?;

@@ -2,6 +2,7 @@
 //! `tests/tests/end_to_end`, because the agent belongs to all.
 
 mod builds;
+mod charts;
 mod moments;
 mod own_secrets;
 

@@ -1,4 +1,5 @@
-//! End-to-end tests on a whole Kubernetes: a real agent, real Jobs with Skopeo, real registries.
+//! End-to-end tests on a whole Kubernetes: a real agent, real Jobs with Skopeo (or, with
+//! `IMGOP_TEST_ENGINE=Native`, of the agent's own program), real registries.
 //!
 //! They run side by side, each with a namespace and repositories of its own. What disturbs the
 //! agent is in `tests/tests/disruption`.
@@ -10,6 +11,7 @@ mod copying;
 mod dialog;
 mod doctor;
 mod edits;
+mod engines;
 mod exact_tags;
 mod failures;
 mod image_mirrors;

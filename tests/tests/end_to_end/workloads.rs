@@ -1,16 +1,17 @@
 //! WorkloadMirrors where pods really run.
 
 use imgop_core::api::{
-    Credentials, MirrorSource, Tls, TlsMode, WorkloadDestination, WorkloadMirror, WorkloadMirrorSpec,
-    WorkloadOrigin, WorkloadTrigger,
+    Credentials, MirrorSource, REQUESTED_AT_ANNOTATION, Tls, TlsMode, WorkloadDestination, WorkloadKind,
+    WorkloadMirror, WorkloadMirrorSpec, WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
 };
 use imgop_tests::repository_root;
 use imgop_tests::tenant::{CA_SECRET, DEADLINE, PUSH_SECRET, Tenant, with_tenant};
 use imgop_tests::wait;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
 
 /// What brings images of the source registry below this path of the target registry.
 fn spec(tenant: &Tenant, path: &str) -> WorkloadMirrorSpec {
@@ -102,6 +103,107 @@ async fn the_image_of_a_deployment_that_runs_arrives_at_the_destination() -> any
             Ok((there.as_ref() == Some(&pushed)).then_some(()))
         })
         .await
+    })
+    .await
+}
+
+/// A pod that names an image, on this node or on one that the scheduler takes.
+async fn pod(tenant: &Tenant, name: &str, image: &str, node: Option<&str>) -> anyhow::Result<()> {
+    let security = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    let mut pod = json!({ "metadata": { "name": name }, "spec": {
+        "terminationGracePeriodSeconds": 0,
+        "tolerations": [{ "operator": "Exists" }],
+        "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [{ "name": "app", "image": image, "command": ["sleep", "3600"], "securityContext": security }],
+    } });
+    if let Some(node) = node {
+        pod["spec"]["nodeName"] = node.into();
+    }
+    let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    Ok(())
+}
+
+/// The architectures of the index of a tag, sorted; none where there is no such tag.
+async fn architectures(tenant: &Tenant, path: &str, tag: &str) -> Vec<String> {
+    let Ok(index) = tenant.cluster.target.manifest(path, tag).await else { return Vec::new() };
+    let of = |entry: &Value| entry["platform"]["architecture"].as_str().map(str::to_owned);
+    let mut all: Vec<String> = index["manifests"].as_array().into_iter().flatten().filter_map(of).collect();
+    all.sort();
+    all
+}
+
+async fn has_architectures(tenant: &Tenant, path: &str, tag: &str, wanted: &[&str]) -> anyhow::Result<()> {
+    wait::poll(&format!("{path}:{tag} has {wanted:?}"), DEADLINE, || async {
+        Ok((architectures(tenant, path, tag).await == wanted).then_some(()))
+    })
+    .await
+}
+
+/// Has the mirror look again, and waits until it has.
+async fn look(tenant: &Tenant) -> anyhow::Result<()> {
+    let mirrors: Api<WorkloadMirror> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    let annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: "second" } } });
+    mirrors.patch("all", &PatchParams::default(), &Patch::Merge(annotation)).await?;
+    let has_looked = |mirror: &WorkloadMirror| {
+        let status = mirror.status.as_ref();
+        status.and_then(|status| status.last_handled_requested_at.as_deref()) == Some("second")
+    };
+    wait::until(&mirrors, "all", "has looked again", DEADLINE, has_looked).await.map(drop)
+}
+
+/// Both platforms, one after the other, in both orders: `arm` is a node that there is only by its name.
+async fn both_platforms(tenant: &Tenant, arm: &str) -> anyhow::Result<()> {
+    let (path, source) = (tenant.path("mirror"), &tenant.cluster.source);
+    let mut images = Vec::new();
+    for (name, first) in [("one", None), ("two", Some(arm))] {
+        let app = tenant.path(name);
+        source.fill(&app, &["1.0"], name).await?;
+        let image = format!("{}:1.0", source.repository(&app));
+        pod(tenant, &format!("{name}-first"), &image, first).await?;
+        images.push((name, image, format!("{path}/{app}"), first));
+    }
+    let mut spec = spec(tenant, &path);
+    spec.kinds = vec![WorkloadKind::Pod];
+    spec.platforms.mode = WorkloadPlatformMode::Nodes;
+    mirror(tenant, spec).await?;
+    for (_, _, at, first) in &images {
+        has_architectures(tenant, at, "1.0", if first.is_some() { &["arm64"] } else { &["amd64"] }).await?;
+    }
+    // The pod of the other platform comes, and the first one goes.
+    let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    for (name, image, _, first) in &images {
+        pod(tenant, &format!("{name}-second"), image, if first.is_some() { None } else { Some(arm) }).await?;
+        pods.delete(&format!("{name}-first"), &at_once).await?;
+    }
+    for (_, _, at, _) in &images {
+        has_architectures(tenant, at, "1.0", &["amd64", "arm64"]).await?;
+    }
+    tenant.jobs_ended().await?;
+    let before = tenant.jobs().await?.len();
+    look(tenant).await?;
+    tenant.jobs_ended().await?;
+    assert_eq!(tenant.jobs().await?.len(), before, "a second look copies nothing");
+    for (_, _, at, _) in &images {
+        assert_eq!(architectures(tenant, at, "1.0").await, ["amd64", "arm64"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_nodes_of_two_platforms_run_at_different_times_has_both_whichever_came_first()
+-> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let arm = format!("arm-{}", tenant.namespace);
+        let nodes: Api<Node> = Api::all(tenant.cluster.client.clone());
+        let labels = json!({ "kubernetes.io/os": "linux", "kubernetes.io/arch": "arm64" });
+        let node =
+            json!({ "metadata": { "name": arm, "labels": labels }, "spec": { "unschedulable": true } });
+        nodes.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
+        let result = both_platforms(tenant, &arm).await;
+        nodes.delete(&arm, &DeleteParams::default()).await?;
+        result
     })
     .await
 }

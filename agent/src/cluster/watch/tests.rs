@@ -34,7 +34,7 @@ fn job(name: &str) -> Value {
                 {"apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "name": "argocd", "uid": "owner",
                     "controller": true}],
         },
-        "spec": {"template": {"spec": {"containers": "nobody reads this"}}},
+        "spec": {"template": {"spec": {"containers": "this is not read"}}},
         "status": {"active": 1},
     })
 }

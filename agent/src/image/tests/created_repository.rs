@@ -1,13 +1,12 @@
 //! Repositories of ECR that are created before something is copied there.
 
-use aws_credential_types::Credentials;
-use imgop_core::api::{CreationPolicy, RegistryAccess, RepositoryCreation};
+use imgop_core::api::{CreationPolicy, RepositoryCreation};
 use imgop_fakes::FakeAws;
 use imgop_fakes::aws::EcrRepository;
-use imgop_registry::ecr::EcrSettings;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::registry_access::testing::{fake_aws, lent_ecr};
 
 const REPOSITORY: &str = "222222222222.dkr.ecr.ap-southeast-2.amazonaws.com/mirror/argocd";
 
@@ -22,28 +21,10 @@ impl Ecr {
     async fn lending(aws: &Value, create: RepositoryCreation) -> Self {
         let mut stage = Stage::of_a_synced_image().await;
         stage.is_reconciling(reasons::PROGRESSING);
-        let fake = FakeAws::start(Timestamp::now() + Duration::from_hours(12)).await;
-        let settings = EcrSettings {
-            system_proxy: false,
-            endpoint: Some(fake.address()),
-            chain: Arc::new(|loader| {
-                loader.credentials_provider(Credentials::new(
-                    "AKIASTATIC",
-                    "static-secret",
-                    None,
-                    None,
-                    "test",
-                ))
-            }),
-            ..EcrSettings::of_environment("test", |_| None)
-        };
+        let (fake, settings) = fake_aws().await;
         let agent = Arc::into_inner(fixtures::agent(stage.api.client())).unwrap().at_aws(settings);
         stage.images = Images::new(Arc::new(agent), Objects::new([]));
-        let spec = json!({ "hosts": ["222222222222.dkr.ecr.ap-southeast-2.amazonaws.com"],
-            "repositories": ["mirror/"], "actions": ["Push"], "aws": aws,
-            "namespaceSelector": { "matchLabels": { "team": "a" } } });
-        let lent = RegistryAccess::new("ecr", serde_json::from_value(spec).unwrap());
-        stage.images.agent.policies.show(&[lent]);
+        stage.images.agent.policies.show(&[lent_ecr(aws)]);
         let namespace = json!({ "metadata": { "name": "team-a", "labels": { "team": "a" } } });
         stage.api.hold("/api/v1/namespaces/team-a", namespace);
         let destination = &mut stage.image.spec.destination;
@@ -94,7 +75,7 @@ async fn a_missing_repository_is_created_before_the_first_job_and_an_event_says_
     let result = ecr.pass().await;
     assert_eq!((reason(&result), ecr.jobs()), (reasons::PROGRESSING, 1), "{}", message(&result));
     let made = ecr.aws.repository("mirror/argocd").unwrap();
-    assert_eq!(made.tags.get("imgop.io/managed").map(String::as_str), Some("true"));
+    assert_eq!(made.tags.get("imgop.io/managed").map(String::as_str), Some("team-a"));
     assert_eq!(made.lifecycle.as_deref(), Some(r#"{"rules":[]}"#));
     let note = format!("repository {REPOSITORY} is created with its lifecycle policy");
     assert_eq!(ecr.events(reasons::REPOSITORY_CREATED), [note]);
@@ -140,6 +121,34 @@ async fn a_repository_of_others_keeps_its_policies_which_an_event_says_once_and_
     assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle, None);
     let notes = ecr.events(reasons::REPOSITORY_NOT_ADOPTED);
     assert!(notes.len() == 1 && notes[0].ends_with("set adopt there"), "{notes:?}");
+}
+
+#[tokio::test]
+async fn what_was_created_for_another_namespace_keeps_its_policies_and_to_adopt_it_takes_an_administrator() {
+    let of = |namespace: &str| EcrRepository {
+        tags: [("imgop.io/managed".to_owned(), namespace.to_owned())].into(),
+        ..EcrRepository::default()
+    };
+    let ecr = Ecr::lending(&creating(), create()).await;
+    ecr.aws.hold("mirror/argocd", of("team-b"));
+    ecr.pass().await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle, None, "it could have images deleted");
+    let ecr = Ecr::lending(&creating(), create()).await;
+    ecr.aws.hold("mirror/argocd", of("team-a"));
+    ecr.pass().await;
+    assert!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.is_some());
+
+    let adopting = || RepositoryCreation { adopt: true, ..create() };
+    let ecr = Ecr::lending(&creating(), adopting()).await;
+    ecr.aws.hold("mirror/argocd", of("team-b"));
+    let result = ecr.pass().await;
+    assert_eq!((reason(&result), ecr.jobs()), (reasons::DESTINATION_NOT_ALLOWED, 0));
+    assert!(message(&result).contains("aws.adoptRepositories"), "{}", message(&result));
+    let lending = json!({ "identity": "Agent", "createRepositories": true, "adoptRepositories": true });
+    let ecr = Ecr::lending(&lending, adopting()).await;
+    ecr.aws.hold("mirror/argocd", of("team-b"));
+    ecr.pass().await;
+    assert!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.is_some());
 }
 
 #[tokio::test]

@@ -3,8 +3,15 @@
 use std::collections::BTreeMap;
 
 use imgop_core::api::{Prune, PrunePolicy, PruneStatus};
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
+use serde_json::json;
 
 use super::*;
+use crate::controller::{Object, Stored};
 
 const OLD: [&str; 2] = ["v2.12.8", "v2.12.9"];
 
@@ -66,6 +73,126 @@ async fn what_the_image_put_and_no_longer_selects_is_deleted_by_its_tag_and_each
         .map(|body| body["note"].as_str().unwrap())
         .collect();
     assert!(notes.len() == 2 && notes[0].contains("/target:v2.12.8 is deleted"), "{notes:?}");
+}
+
+/// A pod, or what makes pods, that names an image; `running` is what the node reports.
+fn uses(image: &str, running: &str) -> serde_json::Value {
+    let spec = json!({ "containers": [{ "name": "app", "image": image }] });
+    let mut status = json!({ "phase": "Running" });
+    status["containerStatuses"] = json!([{ "name": "app", "imageID": running }]);
+    let mut object = json!({ "metadata": { "name": "web", "namespace": "team", "uid": "web" },
+        "spec": spec, "status": status });
+    object["spec"]["template"] = json!({ "spec": spec });
+    object["spec"]["jobTemplate"] = json!({ "spec": { "template": { "spec": spec } } });
+    object
+}
+
+#[tokio::test]
+async fn what_a_pod_or_a_workload_that_is_scaled_to_zero_uses_stays() {
+    let destination = with(PrunePolicy::Delete).await.image.spec.destination.name;
+    let digest = Digest::of(content("v2.12.8").as_bytes());
+    let by_tag = format!("{destination}:v2.12.8");
+    let used = [
+        ("pods", by_tag.clone(), String::new()),
+        ("pods", format!("{destination}@{digest}"), String::new()),
+        ("pods", format!("{destination}:v2.12.x"), format!("{destination}@{digest}")),
+        ("deployments", by_tag.clone(), String::new()),
+        ("statefulsets", by_tag.clone(), String::new()),
+        ("daemonsets", by_tag.clone(), String::new()),
+        ("replicasets", by_tag.clone(), String::new()),
+        ("jobs", by_tag.clone(), String::new()),
+        ("cronjobs", by_tag, String::new()),
+    ];
+    for (resource, image, running) in used {
+        let stage = with(PrunePolicy::Delete).await;
+        let own = stage.image.spec.destination.name.clone();
+        let (image, running) = (image.replace(&destination, &own), running.replace(&destination, &own));
+        let mut object = uses(&image, &running);
+        if resource != "pods" {
+            object["spec"]["containers"] = json!([]);
+        }
+        // Jobs of the agent's own are read from the same list.
+        stage.api.change_list(resource, |list| list.push(object));
+        let status = prune(&stage).await;
+        assert_eq!(deleted(&stage), ["DELETE /v2/target/manifests/v2.12.9"], "{resource} {image} {running}");
+        assert_eq!((names(&status.made), status.message), (vec!["v2.11.0", "v2.12.8"], None));
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_pods_that_breaks_off_or_has_one_that_cannot_be_read_deletes_nothing_and_is_said() {
+    let lists: [fn(&Stage); 4] = [
+        |stage| stage.api.fail_with("GET", "/api/v1/pods", 500, "etcdserver: request timed out"),
+        |stage| {
+            // There is another page.
+            let page = json!({ "kind": "PodList", "apiVersion": "v1", "items": [],
+                "metadata": { "resourceVersion": "1", "continue": "next" } });
+            stage.api.hold("/api/v1/pods", page);
+            stage.api.fail_from(2, "GET", "/api/v1/pods", 410, "the continue parameter is too old");
+        },
+        |stage| stage.api.fail_with("GET", "/cronjobs", 503, "not now"),
+        |stage| {
+            let mut unreadable = uses("x:1", "");
+            unreadable["spec"]["containers"] = "none".into();
+            stage.api.change_list("pods", |list| list.push(unreadable));
+        },
+    ];
+    for (n, break_off) in lists.into_iter().enumerate() {
+        for policy in [PrunePolicy::Delete, PrunePolicy::DryRun] {
+            let stage = with(policy).await;
+            break_off(&stage);
+            let result = stage.pass(&mut due_now(), now()).await.unwrap().report.unwrap().status;
+            let status = result.prune.unwrap();
+            assert!(deleted(&stage).is_empty() && status.due == 0 && status.made.len() == 3, "{n}");
+            let message = status.message.unwrap();
+            assert!(message.starts_with("no tag is deleted: cannot "), "{n}: {message}");
+            let ready = find(&result.conditions, READY).unwrap();
+            assert!(ready.message.contains("no tag is deleted (spec.destination.prune)"), "{n}: {ready:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_to_see_what_runs_nothing_is_deleted_and_the_condition_says_what_grants_it() {
+    for resource in ["pods", "cronjobs"] {
+        let stage = with(PrunePolicy::Delete).await;
+        // In the Image's own namespace it may.
+        stage.api.deny("list", resource, "");
+        let result = stage.pass(&mut due_now(), now()).await.unwrap().report.unwrap().status;
+        assert!(deleted(&stage).is_empty());
+        let ready = find(&result.conditions, READY).unwrap();
+        let wanted = format!(
+            "the agent may not list {resource} of the cluster; to allow it: kubectl create clusterrolebinding \
+             imgop-agent-workloads --clusterrole=imgop-agent-workloads"
+        );
+        assert!(ready.message.contains(&wanted), "{}", ready.message);
+        assert!(result.prune.unwrap().message.unwrap().contains(&wanted));
+    }
+}
+
+/// Objects of which one cannot be read.
+fn one_unreadable<K: Object>() -> Objects<K> {
+    let name = |text: &str| Some(text.to_owned());
+    let metadata = ObjectMeta { name: name("other"), namespace: name("b"), ..ObjectMeta::default() };
+    let object: DeserializeGuard<K> =
+        DeserializeGuard(Err(InvalidObject { error: "there is no room for it".into(), metadata }));
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Init);
+    writer.apply_watcher_event(&Event::InitApply(Stored::of(&object)));
+    writer.apply_watcher_event(&Event::InitDone);
+    Objects::new([store])
+}
+
+#[tokio::test]
+async fn an_image_or_a_builder_that_cannot_be_read_may_put_any_tag_and_nothing_is_deleted() {
+    let mut stage = with(PrunePolicy::Delete).await;
+    stage.images = Images::new(stage.images.agent.clone(), one_unreadable());
+    prune(&stage).await;
+    let mut other = with(PrunePolicy::Delete).await;
+    let images = Images::new(other.images.agent.clone(), Objects::new([]));
+    other.images = images.beside(one_unreadable());
+    prune(&other).await;
+    assert!(deleted(&stage).is_empty() && deleted(&other).is_empty());
 }
 
 #[tokio::test]

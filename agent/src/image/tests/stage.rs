@@ -16,8 +16,9 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image::Images;
-use crate::image::job::job;
+use crate::image::job::{JobOf, job};
 use crate::image::memory::Memory;
+use crate::image::native_job::{Reach, Resumed};
 
 /// An agent, and all that it talks to.
 pub struct Stage {
@@ -74,7 +75,17 @@ impl Stage {
         let request = fixtures::request(&self.image);
         let (owner, copies) = (Owner::of(&self.image), std::slice::from_ref(copy));
         let config = &self.images.agent.config;
-        let mut job = job(&owner, &self.image.spec, &request, copies, Order::FirstAlone, config, None);
+        let mut job = job(&JobOf {
+            owner: &owner,
+            spec: &self.image.spec,
+            request: &request,
+            batch: copies,
+            order: Order::FirstAlone,
+            config,
+            lent: None,
+            reach: &<[Reach; 2]>::default(),
+            resumed: &Resumed::default(),
+        });
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
         job.metadata.uid = Some(JOB_UID.to_owned());
         self.show(&job);

@@ -25,6 +25,18 @@ async fn a_mistake_in_the_dockerfile_costs_no_pod_and_no_request() {
 }
 
 #[tokio::test]
+async fn a_template_that_gives_pods_an_identity_costs_no_pod_and_no_request() {
+    let stage = refused(|spec, _| {
+        spec.job_template.labels = [("azure.workload.identity/use".into(), "true".into())].into();
+    })
+    .await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "InvalidSpec");
+    assert!(message.contains("spec.jobTemplate.labels: azure.workload.identity/use"), "{message}");
+    assert!(is_stalled(&stage) && stage.registry.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_tag_or_a_cache_that_another_namespace_alone_may_write_costs_no_pod_and_no_request() {
     for field in ["image", "additionalTags", "cache"] {
         let mut stage = Stage::new(|spec, host| match field {

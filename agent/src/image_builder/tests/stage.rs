@@ -54,6 +54,15 @@ impl Stage {
 
     /// The same, with these settings of the agent.
     pub async fn with_settings(settings: &[&str], edit: impl FnOnce(&mut ImageBuilderSpec, &str)) -> Self {
+        Self::with_agent(settings, |agent| agent, edit).await
+    }
+
+    /// The same, with these settings of the agent, which is changed like this.
+    pub async fn with_agent(
+        settings: &[&str],
+        change: impl FnOnce(Agent) -> Agent,
+        edit: impl FnOnce(&mut ImageBuilderSpec, &str),
+    ) -> Self {
         let (api, registry) = (ApiServer::default(), WritableRegistry::start().await);
         let host = format!("127.0.0.1:{}", registry.address.port());
         let mut builder = fixtures::builder(|spec| {
@@ -67,7 +76,7 @@ impl Stage {
         let plain =
             ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=skopeo:1", "--registry-loopback=true"];
         let config = Config::parse_from(plain.iter().chain(settings));
-        let mut agent = Agent::new(api.client(), config, Metrics::new(), OF_KINDS);
+        let mut agent = change(Agent::new(api.client(), config, Metrics::new(), OF_KINDS));
         agent.started = fixtures::now() - Duration::from_hours(1);
         agent.jobs.are_listed();
         agent.policies.show(&[]);

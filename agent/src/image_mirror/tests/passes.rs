@@ -187,7 +187,7 @@ async fn an_entry_of_more_tags_than_the_agent_copies_of_an_image_becomes_several
 async fn an_image_of_the_mirror_that_the_watch_shows_during_a_pass_has_no_name_of_another() {
     let mut stage = Stage::new(2);
     stage.settle().await;
-    let pass = Pass::new(&stage.mirrors, &stage.mirror, &stage.memory, stage.now);
+    let pass = Pass::new(&stage.mirrors, &stage.mirror, &stage.memory.looks, stage.now);
     let children = pass.children();
     let mirrored = children.mirrored();
     let inventory = Inventory::read(&stage.mirror.spec, &[]).unwrap();
@@ -195,4 +195,16 @@ async fn an_image_of_the_mirror_that_the_watch_shows_during_a_pass_has_no_name_o
     let desired = desired("acme", &stage.mirror.spec, &inventory, &expansion);
     // The other one came after they were looked for.
     assert!(children.occupants(&desired, &mirrored[..1]).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_gives_pods_an_identity_makes_no_image() {
+    let mut stage = Stage::new(2);
+    stage.change(|spec| {
+        spec.job_template.annotations = [("iam.amazonaws.com/role".into(), "admin".into())].into();
+    });
+    assert_eq!(stage.settle().await, 0);
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::INVALID_SPEC);
+    assert!(stalled.message.contains("spec.jobTemplate.annotations: iam.amazonaws.com/role"), "{stalled:?}");
 }

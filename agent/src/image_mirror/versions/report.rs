@@ -11,6 +11,7 @@ use imgop_registry::reference::Digest;
 
 use super::super::Pass;
 use super::{VersionMemory, Versions};
+use crate::children::as_u32;
 
 /// Tags that one update may add in one step: more are a filter that selects too much, as a rule.
 const MAX_ADDED: usize = 100;
@@ -134,7 +135,7 @@ fn named<'n>(names: impl Iterator<Item = &'n str>) -> String {
 fn proposals(all: &BTreeSet<String>) -> Option<MirrorProposals> {
     let list = all.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
     (!all.is_empty()).then(|| MirrorProposals {
-        count: u32::try_from(all.len()).unwrap_or(u32::MAX),
+        count: as_u32(all.len()),
         tags: all.iter().take(MAX_PROPOSALS).cloned().collect(),
         hash: Digest::of(list.as_bytes()).hex().to_owned(),
     })

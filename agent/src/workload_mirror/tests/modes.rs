@@ -1,10 +1,11 @@
 //! What the modes Observe and Plan ask, and that they make nothing.
 
 use imgop_core::api::conditions::READY;
-use imgop_core::api::{MirrorSource, Tls, TlsMode, WorkloadMode};
+use imgop_core::api::{MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode};
 use imgop_fakes::Catalog;
 
 use super::stage::Stage;
+use crate::workload_mirror::Memory;
 use crate::workload_mirror::workloads::testing::pod;
 
 fn plain() -> Tls {
@@ -50,4 +51,29 @@ async fn observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anyt
     let writes: Vec<String> =
         stage.api.requests().into_iter().filter(|line| !line.starts_with("GET ")).collect();
     assert_eq!(writes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused() {
+    let index = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","size":1,"platform":{"os":"linux","architecture":"amd64"}}]}"#;
+    let registry = Catalog::default().with("acme/app", &[("1", index)]).start().await;
+    let source = MirrorSource { registry: registry.address.clone(), tls: plain(), ..MirrorSource::default() };
+    let mut stage = Stage::to("r.example.com/mirror", &[]);
+    stage.change(|spec| {
+        spec.destination.prefix = "$arch".to_owned();
+        spec.sources = vec![source];
+    });
+    stage.workloads.lists_pods(&[pod("team-a", "web", &format!("{}/acme/app:1", registry.address), "")]);
+    assert_eq!(stage.settle().await, 1);
+    let before = stage.copied();
+    assert!(before[0].contains("> r.example.com/mirror/amd64/acme/app 1"), "{before:?}");
+    // Another process knows nothing of it, and the source is not reached.
+    stage.memory = Memory::default();
+    stage.change(|spec| spec.sources = Vec::new());
+    stage.pass(11).await;
+    stage.images.watch(stage.now);
+    stage.pass(11).await;
+    let annotations = stage.images.all()[0].metadata.annotations.clone().unwrap_or_default();
+    assert!(!annotations.contains_key(UNUSED_SINCE_ANNOTATION), "{annotations:?}");
+    assert_eq!(stage.copied(), before);
 }

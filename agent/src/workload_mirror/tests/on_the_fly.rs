@@ -1,12 +1,15 @@
 //! What pods cannot pull from the destination.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{
-    Destination, Image, ImageSpec, MirrorSource, Mode, ON_THE_FLY_LABEL, Overwrite, REQUESTED_AT_ANNOTATION,
-    Source, Tls, TlsMode, WorkloadOrigin, WorkloadTrigger,
+    Credentials, Destination, ExcludedWorkload, Image, ImageSpec, MirrorSource, Mode, ON_THE_FLY_LABEL,
+    Overwrite, REQUESTED_AT_ANNOTATION, Source, Tls, TlsMode, WorkloadKind, WorkloadMirrorSpec,
+    WorkloadOrigin, WorkloadTrigger,
 };
 use imgop_fakes::{Catalog, CatalogRegistry};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::stage::Stage;
 use crate::workload_mirror::workloads::testing::{pod, waiting};
@@ -170,4 +173,44 @@ async fn a_mirror_of_what_runs_has_an_image_look_whose_tag_has_vanished_and_make
     let patch = place.stage.api.bodies("PATCH").pop().unwrap();
     assert!(patch["metadata"]["annotations"][REQUESTED_AT_ANNOTATION].is_string(), "{patch}");
     assert_eq!(place.first.http.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_origin_that_refuses_its_login_is_not_passed_over_for_a_stranger_s_image_of_the_same_name() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(Catalog::default(), has.clone().only_for("Basic another"), has).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    let login = json!({ "auths": { &place.first.address: { "username": "robot", "password": "rotated" } } });
+    let secret = json!({ "metadata": { "name": "login" }, "type": "kubernetes.io/dockerconfigjson",
+        "data": { ".dockerconfigjson": STANDARD.encode(login.to_string()) } });
+    place.stage.api.hold("/api/v1/namespaces/team-a/secrets/login", secret);
+    place.stage.change(|spec| {
+        spec.sources[0].credentials = Some(Credentials { secret_name: "login".to_owned() });
+    });
+    assert_eq!(place.stage.settle().await, 0);
+    assert!(place.first.http.count("HEAD ") > 0, "{:?}", place.first.http.lines());
+    assert_eq!(place.second.http.lines(), Vec::<String>::new());
+    // To whoever does not log in registries say that also of what they do not have.
+    place.stage.change(|spec| spec.sources[0].credentials = None);
+    place.stage.pass(120).await;
+    place.stage.settle().await;
+    assert!(place.second.http.count("HEAD ") > 0);
+}
+
+#[tokio::test]
+async fn what_is_excluded_is_not_copied_for_a_pod_that_cannot_pull_it() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    for edit in [
+        (|spec: &mut WorkloadMirrorSpec| {
+            let kind = Some(WorkloadKind::Pod);
+            spec.exclude.workloads = vec![ExcludedWorkload { kind, namespace: None, name: "web".into() }];
+        }) as fn(&mut WorkloadMirrorSpec),
+        |spec| spec.exclude.images = vec!["*/team/app".into()],
+    ] {
+        let mut place = Place::new(Catalog::default(), has.clone(), Catalog::default()).await;
+        place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+        place.stage.change(edit);
+        assert_eq!(place.stage.settle().await, 0);
+        assert_eq!(place.first.http.lines(), Vec::<String>::new());
+    }
 }

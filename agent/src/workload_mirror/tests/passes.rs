@@ -8,6 +8,7 @@ use imgop_core::api::{
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use crate::workload_mirror::workloads::Workloads;
 use crate::workload_mirror::workloads::testing::{made_by, pod};
 
 pub fn digest(letter: &str) -> String {
@@ -124,6 +125,37 @@ async fn what_nothing_uses_any_more_leaves_after_the_retention_and_a_gap_in_the_
 }
 
 #[tokio::test(start_paused = true)]
+async fn rights_withdrawn_a_cut_watch_and_a_partial_list_make_nothing_unused_and_delete_nothing() {
+    type Interruption = fn(&Workloads);
+    let interruptions: [(&str, Interruption); 3] = [
+        ("rights withdrawn", Workloads::lose_right),
+        ("a cut watch", Workloads::pods_have_failed),
+        ("a partial list", Workloads::begins_to_list_pods),
+    ];
+    for (what, interrupt) in interruptions {
+        let mut stage = Stage::new();
+        stage.change(|spec| spec.retention = "1h".into());
+        let (one, two) =
+            (pod("team-a", "one", "quay.io/acme/app:1", ""), pod("team-a", "two", "quay.io/acme/app:2", ""));
+        stage.workloads.lists_pods(&[one.clone(), two]);
+        stage.settle().await;
+        stage.workloads.lists_pods(&[one]);
+        stage.settle().await;
+        let before = stage.copied();
+        // One tag is unused for longer than it is kept, and the user of the other one is gone as far as is known.
+        stage.workloads.lists_pods(&[]);
+        interrupt(&stage.workloads);
+        stage.pass(7200).await;
+        assert_eq!(stage.settle().await, 0, "{what}: {:?}", stage.copied());
+        assert_eq!(stage.copied(), before, "{what}");
+        let unused = stage.images.all()[0].metadata.annotations.clone().unwrap();
+        let unused = unused.get(UNUSED_SINCE_ANNOTATION).cloned().unwrap();
+        assert!(unused.contains("\"2\"") && !unused.contains("\"1\""), "{what}: {unused}");
+        assert!(!stage.api.requests().iter().any(|line| line.starts_with("DELETE")), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn workloads_that_are_excluded_and_what_mirrors_bring_are_left_alone() {
     let spec = ImageMirrorSpec {
         targets: vec![MirrorTarget { repository: "target.example.com/x".into(), ..MirrorTarget::default() }],
@@ -192,4 +224,17 @@ async fn a_status_of_many_failing_images_is_bounded() {
     assert_eq!(stage.status().failing.len(), 20);
     let bytes = serde_json::to_vec(stage.status()).unwrap().len();
     assert!(bytes < 8 * 1024, "{bytes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_gives_pods_an_identity_makes_no_image() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:1", &digest("a"))]);
+    stage.change(|spec| {
+        spec.job_template.labels = [("aadpodidbinding".into(), "admin".into())].into();
+    });
+    assert_eq!(stage.settle().await, 0);
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::INVALID_SPEC);
+    assert!(stalled.message.contains("spec.jobTemplate.labels: aadpodidbinding"), "{stalled:?}");
 }

@@ -46,6 +46,21 @@ async fn nothing_of_another_namespace_is_seen_until_its_administrator_lets_it_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_namespace_that_never_let_itself_be_seen_keeps_no_image_from_leaving() {
+    let mut stage = selecting(&["*"]);
+    stage.change(|spec| spec.retention = "1m".into());
+    assert_eq!(stage.settle().await, 1);
+    stage.workloads.lists_pods(&[pod("team-b", "other", "quay.io/acme/other:1", "")]);
+    stage.settle().await;
+    stage.pass(120).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    assert_eq!(stage.copied(), Vec::<String>::new());
+    let ready = &stage.condition(READY).message;
+    assert!(ready.contains("1 namespaces") && !ready.contains("no image counts as unused"), "{ready}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pattern_that_fits_no_namespace_selects_none_and_a_new_namespace_counts_at_once() {
     // C2: an include list that fits nothing selected everything.
     let mut stage = selecting(&["prod-*"]);
@@ -107,4 +122,19 @@ async fn without_the_right_to_see_workloads_it_says_what_grants_it() {
     let command =
         "kubectl create clusterrolebinding imgop-agent-workloads --clusterrole=imgop-agent-workloads";
     assert!(stalled.message.contains(command), "{}", stalled.message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_lacks_to_look_up_what_made_a_pod_is_said_with_what_grants_it() {
+    for (verb, resource) in [("get", "replicasets"), ("get", "jobs"), ("create", "subjectaccessreviews")] {
+        let mut stage = selecting(&["team-a", "team-b"]);
+        stage.api.deny(verb, resource, "");
+        stage.pass(11).await;
+        let stalled = stage.condition(STALLED);
+        assert_eq!(stalled.reason, reasons::NAMESPACE_NOT_ENABLED, "{resource}");
+        let said = format!("may not {verb} {resource}");
+        let is_said = stalled.message.contains(&said) && stalled.message.contains("imgop-agent-workloads");
+        assert!(is_said, "{}", stalled.message);
+        assert!(stage.images.writes().is_empty());
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imgop_core::api::WorkloadKind;
 use imgop_core::workloads::{ObservedImage, ObservedOwner, ObservedPod, ObservedWorkload};
 use imgop_registry::reference::Digest;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names::Interner;
 
@@ -81,8 +82,18 @@ impl Groups {
         self.known.intern(Group { is_opted_out: workload.is_opted_out(), uses, ..group })
     }
 
-    /// Returns what is known of an object that cannot be read.
-    pub fn unreadable(&mut self, kind: WorkloadKind, namespace: &str, name: &str) -> Arc<Group> {
+    /// Drops what is of no use any more.
+    pub fn sweep(&mut self) {
+        self.known.sweep();
+        self.controllers.sweep();
+        self.digests.sweep();
+        self.texts.sweep();
+    }
+
+    /// Returns what is known of an object that cannot be read, or of which there is no room to keep more.
+    pub fn unreadable(&mut self, kind: WorkloadKind, metadata: &ObjectMeta) -> Arc<Group> {
+        let [namespace, name] =
+            [&metadata.namespace, &metadata.name].map(|text| text.as_deref().unwrap_or_default());
         let group = self.group(kind, (namespace, name), None);
         self.known.intern(Group { is_unreadable: true, ..group })
     }

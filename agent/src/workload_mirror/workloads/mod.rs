@@ -8,7 +8,6 @@ mod store;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod view;
 mod watches;
 
 use std::collections::{HashMap, HashSet};
@@ -24,7 +23,7 @@ use crate::config::Namespaces;
 pub(crate) use group::Group;
 pub(crate) use store::Members;
 use store::Scope;
-pub(crate) use watches::{Asking, ROLE};
+pub(crate) use watches::Asking;
 
 /// What runs in the cluster. Cloning shares it.
 #[derive(Debug, Clone, Default)]

@@ -23,6 +23,13 @@ impl<T: ?Sized + Eq + Hash> Default for Interner<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Interner<T> {
+    /// Drops the values that are of no use any more.
+    pub fn sweep(&mut self) {
+        self.all.retain(|value| Arc::strong_count(value) > 1);
+        self.all.shrink_to_fit();
+        self.sweep_at = (self.all.len() * 2).max(FIRST_SWEEP);
+    }
+
     /// Returns the one value that is equal to this one.
     pub fn intern<B>(&mut self, value: B) -> Arc<T>
     where
@@ -33,9 +40,7 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
             return known.clone();
         }
         if self.all.len() >= self.sweep_at {
-            self.all.retain(|value| Arc::strong_count(value) > 1);
-            self.all.shrink_to_fit();
-            self.sweep_at = (self.all.len() * 2).max(FIRST_SWEEP);
+            self.sweep();
         }
         let value: Arc<T> = value.into();
         self.all.insert(value.clone());

@@ -14,17 +14,25 @@ use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
 use super::group::{Group, Groups};
-use super::view::View;
+use crate::byte_sums::ByteSums;
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
+use crate::object_room::RoomLimits;
 
 /// A watch that failed so recently may not have shown the latest: it is tried again more often than this.
 const MAX_ERROR_INTERVAL: Duration = Duration::from_secs(75);
+
+/// Images that one object may name: more are no workload's.
+const MAX_USES: usize = 200;
+/// Bytes that an object takes, and each image that it names, about.
+const BYTES_OF_ONE: usize = 160;
 
 /// Pods and workloads.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     groups: Groups,
     watched: HashMap<Scope, Watched>,
+    kept: Kept,
     /// Another one with every change that matters.
     revision: u64,
 }
@@ -35,6 +43,46 @@ pub(crate) struct Scope {
     pub kind: WorkloadKind,
     /// None for all.
     pub namespace: Option<String>,
+}
+
+/// How much is kept. Whoever may create pods or Deployments could fill the agent otherwise.
+#[derive(Debug)]
+struct Kept {
+    limits: RoomLimits,
+    of_namespace: ByteSums<Arc<str>>,
+    all: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let limits = RoomLimits { of_namespace: usize::MAX, of_all: usize::MAX };
+        Self { limits, of_namespace: ByteSums::default(), all: 0 }
+    }
+}
+
+impl Kept {
+    /// Returns whether there is room for what an object uses, in place of what it used before.
+    fn has_room_for(&self, group: &Group, before: Option<&Group>) -> bool {
+        let before = before.map_or(0, weight);
+        let with = |taken: usize| taken.saturating_sub(before) + weight(group);
+        group.uses.len() <= MAX_USES
+            && with(self.of_namespace.of(&group.namespace)) <= self.limits.of_namespace
+            && with(self.all) <= self.limits.of_all
+    }
+
+    fn add(&mut self, group: &Group) {
+        self.of_namespace.add(&group.namespace, weight(group));
+        self.all += weight(group);
+    }
+
+    fn subtract(&mut self, group: &Group) {
+        self.of_namespace.subtract(&group.namespace, weight(group));
+        self.all = self.all.saturating_sub(weight(group));
+    }
+}
+
+fn weight(group: &Group) -> usize {
+    (1 + group.uses.len()) * BYTES_OF_ONE
 }
 
 /// What one watch shows.
@@ -51,14 +99,21 @@ struct Watched {
 
 impl Watched {
     /// Keeps what is read of an object; none of one that uses nothing any more. Returns whether that is another thing.
-    fn show(&mut self, uid: &str, name: &str, read: Option<(Arc<Group>, Option<Arc<str>>, i64)>) -> bool {
-        let Some((group, node, started)) = read else { return self.records.remove(uid).is_some() };
-        let record = Record { group, name: name.into(), node, started };
+    fn show(&mut self, uid: &str, record: Option<Record>, kept: &mut Kept) -> bool {
+        let Some(record) = record else { return self.remove(uid, kept) };
         let is_new = self.records.get(uid) != Some(&record);
         if is_new {
-            self.records.insert(uid.into(), record);
+            kept.add(&record.group);
+            if let Some(before) = self.records.insert(uid.into(), record) {
+                kept.subtract(&before.group);
+            }
         }
         is_new
+    }
+
+    fn remove(&mut self, uid: &str, kept: &mut Kept) -> bool {
+        let removed = self.records.remove(uid);
+        removed.as_ref().inspect(|record| kept.subtract(&record.group)).is_some()
     }
 }
 
@@ -87,6 +142,11 @@ impl Store {
         self.revision
     }
 
+    /// Keeps no more than this from now on.
+    pub fn limit(&mut self, limits: RoomLimits) {
+        self.kept.limits = limits;
+    }
+
     /// Begins to keep what a watch shows.
     pub fn begin(&mut self, scope: &Scope) {
         self.watched.entry(scope.clone()).or_default();
@@ -95,7 +155,9 @@ impl Store {
 
     /// Drops what a watch has shown that has ended.
     pub fn end(&mut self, scope: &Scope) {
-        self.watched.remove(scope);
+        if let Some(watched) = self.watched.remove(scope) {
+            watched.records.values().for_each(|record| self.kept.subtract(&record.group));
+        }
         self.revision += 1;
     }
 
@@ -156,19 +218,31 @@ impl Store {
                 if let Some(listed) = &mut watched.listed {
                     listed.insert(uid.into());
                 }
-                let record = if let Ok(object) = &object.0 {
-                    read(&mut self.groups, object)
-                } else {
-                    let namespace = metadata.namespace.as_deref().unwrap_or_default();
-                    Some((self.groups.unreadable(scope.kind, namespace, name), None, 0))
+                let record = match &object.0 {
+                    Ok(object) => read(&mut self.groups, object),
+                    Err(_) => Some((self.groups.unreadable(scope.kind, metadata), None, 0)),
                 };
-                watched.show(uid, name, record)
+                let before = watched.records.get(uid).map(|record| record.group.clone());
+                let record = record.map(|(group, node, started)| {
+                    let has_room = self.kept.has_room_for(&group, before.as_deref());
+                    let group = if has_room { group } else { self.groups.unreadable(scope.kind, metadata) };
+                    Record { group, name: name.into(), node, started }
+                });
+                watched.show(uid, record, &mut self.kept)
             }
-            Event::Delete(object) => watched.records.remove(uid_of(object.meta())).is_some(),
+            Event::Delete(object) => watched.remove(uid_of(object.meta()), &mut self.kept),
             Event::InitDone => {
                 if let Some(listed) = watched.listed.take() {
-                    watched.records.retain(|uid, _| listed.contains(uid));
+                    let kept = &mut self.kept;
+                    watched.records.retain(|uid, record| {
+                        let is_listed = listed.contains(uid);
+                        if !is_listed {
+                            kept.subtract(&record.group);
+                        }
+                        is_listed
+                    });
                     watched.records.shrink_to_fit();
+                    self.groups.sweep();
                 }
                 watched.is_known = true;
                 true

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::Workloads;
 use super::store::{Scope, Store};
-use super::view::View;
 use super::watches::rights;
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 
 impl Workloads {
@@ -44,8 +44,18 @@ impl Workloads {
     /// The agent may not list pods.
     pub fn lacking_pods() -> Self {
         let workloads = Self::default();
-        workloads.lacks(&scope(WorkloadKind::Pod), Some(rights(WorkloadKind::Pod)[0]));
+        workloads.lose_right();
         workloads
+    }
+
+    /// The right to list pods is withdrawn.
+    pub fn lose_right(&self) {
+        self.lacks(&scope(WorkloadKind::Pod), Some(rights(WorkloadKind::Pod)[0]));
+    }
+
+    /// All pods are listed anew, and nothing of them has come yet.
+    pub fn begins_to_list_pods(&self) {
+        self.0.store.lock().apply_pod(&scope(WorkloadKind::Pod), Event::Init);
     }
 
     /// The watch of pods has failed just now.

@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::time::advance;
 
 use super::store::{Scope, Store};
-use super::view::View;
 use super::watches::{rights, scopes};
+use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 use crate::config::Namespaces;
+use crate::object_room::RoomLimits;
 
 type PodView = View<Pod, ObservedPod>;
 
@@ -144,6 +145,29 @@ async fn a_pod_that_cannot_be_read_is_known_as_one_whose_images_are_not() {
     assert_eq!(&*members[0].group.namespace, "team-a");
     store.apply_pod(&scope, Event::Apply(view(&of)));
     assert!(store.members().iter().all(|one| !one.group.is_unreadable));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_names_thousands_of_images_is_known_as_one_whose_images_are_not_and_so_is_a_full_namespace() {
+    let (mut store, scope) = store();
+    store.limit(RoomLimits { of_namespace: 10 << 20, of_all: 40 << 20 });
+    let naming = |name: &str, count: usize| {
+        let mut of = pod(name, "a:1");
+        let container =
+            |n: usize| json!({ "name": format!("c{n}"), "image": format!("r.example.com/{name}/{n}:1") });
+        of["spec"]["containers"] = (0..count).map(container).collect();
+        of
+    };
+    list(&mut store, &scope, &[naming("huge", 2_500), naming("large", 200)]);
+    let unreadable = |store: &Store| store.members().iter().filter(|one| one.group.is_unreadable).count();
+    assert_eq!((unreadable(&store), store.members().len()), (1, 2));
+    let many: Vec<Value> = (0..400).map(|n| naming(&format!("p{n}"), 200)).collect();
+    list(&mut store, &scope, &many);
+    let kept: usize = store.members().iter().map(|one| 1 + one.group.uses.len()).sum();
+    assert!(kept * 160 <= (10 << 20) + 400 * 160 && unreadable(&store) > 50, "{kept} {}", unreadable(&store));
+    assert!(!store.members().is_empty() && store.is_complete(&scope));
+    list(&mut store, &scope, &many[..10]);
+    assert_eq!(unreadable(&store), 0, "there is room again");
 }
 
 #[test]

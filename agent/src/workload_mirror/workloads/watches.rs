@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Workloads;
 use super::store::Scope;
-use super::view::View;
 use crate::agent::Agent;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::rights::{Right, Role};
+use crate::cluster::view::View;
 use crate::cluster::watch::{Keep, Watch, watch};
 use crate::config::Namespaces;
+use crate::object_room::RoomLimits;
 
 /// How often it is looked at what is to be watched, and whether anything has changed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,10 +38,6 @@ const GATHER_TIME: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 512 * 1024;
 /// Pods that have ended use no image.
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
-
-/// What grants the agent to see workloads.
-pub(crate) const ROLE: Role =
-    Role { binding: "imgop-agent-workloads", cluster_role: "imgop-agent-workloads" };
 
 /// What WorkloadMirrors ask of the watches.
 pub(crate) trait Asking: Send + Sync + 'static {
@@ -58,6 +55,8 @@ pub(super) async fn run(
     asking: impl Asking,
     stop: CancellationToken,
 ) {
+    // What workloads take is bounded as objects are, beside them.
+    workloads.0.store.lock().limit(RoomLimits::of(&agent.config));
     let mut watches = JoinSet::new();
     let mut running: HashMap<Scope, AbortHandle> = HashMap::new();
     let mut told = Told::default();
@@ -136,7 +135,7 @@ pub(super) fn rights(kind: WorkloadKind) -> [Right; 2] {
         WorkloadKind::CronJob => ("batch", "cronjobs"),
         WorkloadKind::Pod => ("", "pods"),
     };
-    ["list", "watch"].map(|verb| Right { verb, group, resource, done_to: None, role: ROLE })
+    ["list", "watch"].map(|verb| Right { verb, group, resource, done_to: None, role: Role::WORKLOADS })
 }
 
 /// Watches once the agent has the right. Without it nothing is asked for that would be refused.

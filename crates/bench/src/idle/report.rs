@@ -183,7 +183,7 @@ pub fn say(text: &str) {
 pub fn print(results: &Results) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let columns = [&results.idle_0, &results.idle_100, &results.idle_1000, &results.resync_10000];
-    let head = "the agent idling with so many Images";
+    let head = "the idle agent, by its Images";
     writeln!(out, "{head:<44} {:>10} {:>10} {:>10} {:>10}", "0", "100", "1,000", "10,000")?;
     let mut row = |name: &str, value: &dyn Fn(&Idle) -> String| {
         let [none, hundred, thousand, all_due] = columns.map(value);

@@ -18,10 +18,40 @@ const AT_ONCE: usize = 16;
 pub const SINGLE: &str = "single100";
 pub const MULTI: &str = "multi20";
 
-/// The repository with 100 images that share two layers; the source alone has it.
+/// The repository with 100 images that share two layers.
 pub const SHARED: &str = "shared100";
 /// Bytes of each of these layers.
 const SHARED_BYTES: usize = 3_200_000;
+
+/// The repository with one image of four large layers, which the source alone has, and its tag.
+pub const BIG: &str = "big4";
+pub const BIG_TAG: &str = "v1";
+
+/// The repository with one image of one large layer, which the source alone has, and its tag.
+pub const HALF: &str = "half";
+pub const HALF_TAG: &str = "v1";
+/// Bytes of that layer.
+pub const HALF_BYTES: u64 = 200_000_000;
+
+/// How much is copied, and how often.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    pub runs: usize,
+    pub shared_tags: usize,
+    pub multi_tags: usize,
+    /// Bytes of each of four layers.
+    pub big_bytes: usize,
+    /// Entries of the long list.
+    pub entries: usize,
+}
+
+impl Scale {
+    /// What figures are made of.
+    pub const FULL: Self =
+        Self { runs: 5, shared_tags: 100, multi_tags: 20, big_bytes: 79_000_000, entries: 1_241 };
+    /// What shows within two minutes that all of it runs, and how many requests it takes.
+    pub const QUICK: Self = Self { runs: 1, big_bytes: 9_000_000, entries: 60, ..Self::FULL };
+}
 
 /// One tag of the long list.
 pub struct Pair {
@@ -30,24 +60,34 @@ pub struct Pair {
     pub tag: String,
 }
 
-/// A list of the shape of rancher/image-mirror's: 1,241 entries with 2,645 tags, from 206 into 242
-/// repositories.
-pub fn long_list() -> Vec<Pair> {
-    let entries = (0..1_241).flat_map(|entry| {
-        let tags = if entry < 2_645 - 2 * 1_241 { 3 } else { 2 };
-        (0..tags).map(move |tag| (entry, tag))
-    });
-    entries
-        .map(|(entry, tag)| Pair {
-            source: format!("upstream/app-{}", entry % 242 % 206),
-            target: format!("mirror/app-{}", entry % 242),
-            tag: format!("v{}.{tag}.0", entry / 242),
-        })
-        .collect()
+impl Pair {
+    /// Returns the last part of the target's path.
+    pub fn target_name(&self) -> &str {
+        self.target.rsplit('/').next().unwrap_or(&self.target)
+    }
 }
 
-/// Fills one registry; `is_source` says which part of the long list it gets.
-pub async fn fill(registry: SocketAddr, is_source: bool) -> anyhow::Result<()> {
+impl Scale {
+    /// A list of the shape of rancher/image-mirror's: 1,241 entries with 2,645 tags, from 206 into 242
+    /// repositories.
+    pub fn long_list(self) -> Vec<Pair> {
+        let more = if self.entries == Self::FULL.entries { 2_645 - 2 * 1_241 } else { 0 };
+        let entries = (0..self.entries).flat_map(|entry| {
+            let tags = if entry < more { 3 } else { 2 };
+            (0..tags).map(move |tag| (entry, tag))
+        });
+        entries
+            .map(|(entry, tag)| Pair {
+                source: format!("upstream/app-{}", entry % 242 % 206),
+                target: format!("mirror/app-{}", entry % 242),
+                tag: format!("v{}.{tag}.0", entry / 242),
+            })
+            .collect()
+    }
+}
+
+/// Fills one registry; `is_source` says which part of the long list it gets, and what the source alone has.
+pub async fn fill(registry: SocketAddr, is_source: bool, scale: Scale) -> anyhow::Result<()> {
     let registries = Registries::new(Settings {
         concurrency_per_registry: AT_ONCE,
         system_proxy: false,
@@ -55,11 +95,14 @@ pub async fn fill(registry: SocketAddr, is_source: bool) -> anyhow::Result<()> {
     });
     let push = Push { registry, registries, client: reqwest::Client::builder().no_proxy().build()? };
     run((0..100).map(|n| push.tag(SINGLE, format!("v1.0.{n}"), &["amd64"]))).await?;
+    push.shared_layers(scale.shared_tags).await?;
     if is_source {
-        push.shared_layers().await?;
+        push.large(BIG, BIG_TAG, &[scale.big_bytes; 4]).await?;
+        push.large(HALF, HALF_TAG, &[usize::try_from(HALF_BYTES)?]).await?;
     }
-    run((0..20).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
-    let places: BTreeSet<(String, String)> = long_list()
+    run((0..scale.multi_tags).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
+    let places: BTreeSet<(String, String)> = scale
+        .long_list()
         .into_iter()
         .map(|pair| (if is_source { pair.source } else { pair.target }, pair.tag))
         .collect();
@@ -99,13 +142,29 @@ impl Push {
         self.manifest(repository, Some(&tag), Manifest::new(media_type, index.to_string().into())).await
     }
 
-    /// 100 tags of one repository: two layers that all of them have, and one of each.
-    async fn shared_layers(&self) -> anyhow::Result<()> {
-        let layers = [1_u8, 2].map(noise);
+    /// An image of layers of these lengths.
+    async fn large(&self, repository: &str, tag: &str, lengths: &[usize]) -> anyhow::Result<()> {
+        let config = image(repository, "amd64").0;
+        self.blob(repository, config.clone()).await?;
+        let mut layers = Vec::new();
+        for (seed, length) in (10_u8..).zip(lengths) {
+            let layer = noise(seed, *length);
+            layers.push(descriptor(&format!("{OCI}.layer.v1.tar+gzip"), &layer));
+            self.blob(repository, layer).await?;
+        }
+        let media_type = format!("{OCI}.manifest.v1+json");
+        let manifest = json!({"schemaVersion": 2, "mediaType": media_type,
+            "config": descriptor(&format!("{OCI}.config.v1+json"), &config), "layers": layers});
+        self.manifest(repository, Some(tag), Manifest::new(media_type, manifest.to_string().into())).await
+    }
+
+    /// Tags of one repository: two layers that all of them have, and one of each.
+    async fn shared_layers(&self, tags: usize) -> anyhow::Result<()> {
+        let layers = [1_u8, 2].map(|seed| noise(seed, SHARED_BYTES));
         for layer in &layers {
             self.blob(SHARED, layer.clone()).await?;
         }
-        run((0..100).map(|n| {
+        run((0..tags).map(|n| {
             let layers = &layers;
             async move {
                 let tag = format!("v1.0.{n}");
@@ -162,14 +221,14 @@ impl Push {
 }
 
 /// Bytes that no registry can shorten.
-fn noise(seed: u8) -> Vec<u8> {
+fn noise(seed: u8, length: usize) -> Vec<u8> {
     let mut state = u64::from(seed);
     let next = |_| {
         // Knuth's linear congruential generator: the same bytes in each run.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     };
-    (0..SHARED_BYTES).map(next).collect()
+    (0..length).map(next).collect()
 }
 
 /// Config, layer and manifest. The layer is not unpacked, so it need be no archive.

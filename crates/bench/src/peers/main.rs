@@ -16,6 +16,7 @@ use imgop_bench::proxy::Proxy;
 use imgop_bench::results;
 use tokio::signal::unix::{SignalKind, signal};
 
+use data::Scale;
 use measures::Bench;
 use programs::Programs;
 
@@ -33,15 +34,18 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [observe, plugin, peers, folder, source, target] = &arguments[..] else {
+    let [part, observe, plugin, peers, folder, source, target] = &arguments[..] else {
         bail!(
-            "usage: imgop-bench-peers OBSERVE PLUGIN PEERS FOLDER SOURCE TARGET; but start it with crates/bench/run-peers"
+            "usage: imgop-bench-peers PART OBSERVE PLUGIN PEERS FOLDER SOURCE TARGET; but start it with \
+             crates/bench/run-peers"
         );
     };
+    let part: Part = part.parse()?;
     let (source, target): (SocketAddr, SocketAddr) = (source.parse()?, target.parse()?);
     let folder = PathBuf::from(folder);
-    report::say("filling both registries (about 9,000 manifests)");
-    tokio::try_join!(data::fill(source, true), data::fill(target, false))
+    report::say("filling both registries");
+    let scale = part.scale();
+    tokio::try_join!(data::fill(source, true, scale), data::fill(target, false, scale))
         .context("filling the registries")?;
     let (source, target) = (Proxy::start("source", source).await?, Proxy::start("target", target).await?);
     let programs = Programs {
@@ -53,10 +57,53 @@ async fn measure() -> anyhow::Result<()> {
         target: target.address.to_string(),
     };
     std::fs::create_dir_all(&programs.scratch)?;
-    let measured = measures::all(&Bench { programs, source, target }).await?;
-    report::print(&measured)?;
+    let bench = Bench { programs, source, target };
+    let mut figures = serde_json::Map::new();
+    if part != Part::NoOps {
+        let measured = first_copies::measure(&bench, scale).await?;
+        report::print_first_copies(&measured)?;
+        figures.extend(report::first_copies(&measured)?);
+    }
+    if matches!(part, Part::All | Part::NoOps) {
+        let measured = measures::all(&bench).await?;
+        report::print(&measured)?;
+        figures.extend(report::figures(&measured)?);
+    }
+    if part == Part::Quick {
+        return Ok(());
+    }
     let file = folder.join("results.json");
-    results::merge(&file, report::figures(&measured)?)?;
+    results::merge(&file, figures)?;
     report::say(&format!("also in {}", file.display()));
     Ok(())
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    NoOps,
+    FirstCopies,
+    /// First copies of little, once: whether all of it runs.
+    Quick,
+}
+
+impl Part {
+    fn scale(self) -> Scale {
+        if self == Self::Quick { Scale::QUICK } else { Scale::FULL }
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        Ok(match text {
+            "all" => Self::All,
+            "no_ops" => Self::NoOps,
+            "first_copies" => Self::FirstCopies,
+            "quick" => Self::Quick,
+            _ => bail!("{text:?} is no part: all, no_ops, first_copies or quick"),
+        })
+    }
 }

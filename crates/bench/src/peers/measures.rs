@@ -1,14 +1,14 @@
-//! M1 to M4: what it costs to find that nothing has changed. M5 and M6: first copies.
+//! M1 to M4: what it costs to find that nothing has changed; and how a program is measured.
 
 use std::ffi::{OsStr, OsString};
 
 use anyhow::ensure;
+use serde_json::Value;
 
-use crate::data::{MULTI, Pair, SHARED, SINGLE, long_list};
-use crate::first_copies;
+use crate::data::{MULTI, Pair, SINGLE, Scale};
 use crate::pages;
 use crate::programs::{Pass, Programs};
-use crate::report::{Figures, Measured, say};
+use crate::report::{Figures, NoOps, say};
 use imgop_bench::proxy::{Counts, Proxy};
 
 /// Each figure is the median of this number of runs.
@@ -27,27 +27,36 @@ pub struct Bench {
     pub target: Proxy,
 }
 
-/// Everything, one after the other.
-pub async fn all(bench: &Bench) -> anyhow::Result<Measured> {
+/// What a destination has after a copy: repositories, and how many tags each.
+#[derive(Debug, Default)]
+pub struct Expected {
+    pub repositories: Vec<(String, usize)>,
+}
+
+impl Expected {
+    /// Returns how many of the tags the registry does not have; its proxy is not asked.
+    pub async fn missing(&self, bench: &Bench) -> anyhow::Result<usize> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut missing = 0;
+        for (repository, tags) in &self.repositories {
+            let url = format!("http://{}/v2/{repository}/tags/list", bench.target.registry);
+            let list: Value = serde_json::from_slice(&client.get(url).send().await?.bytes().await?)?;
+            missing += tags.saturating_sub(list["tags"].as_array().map_or(0, Vec::len));
+        }
+        Ok(missing)
+    }
+}
+
+/// That nothing has changed: all of it, one after the other.
+pub async fn all(bench: &Bench) -> anyhow::Result<NoOps> {
     let m1 = bench.repository("M1", SINGLE, "v1.0.x", 100).await?;
     let m2 = bench.repository("M2", MULTI, "v2.0.x", 20).await?;
-    let m5 = first_copies::measure(bench, "M5", SHARED).await?;
-    let m6 = first_copies::measure(bench, "M6", MULTI).await?;
     let m4 = bench.long_list("M4", true).await?;
     let m4_mutable = bench.long_list("M4 mutable", false).await?;
     let paged = bench.paged_list().await?;
     say("choosing from 100,000 tags");
     let selecting = bench.programs.run(&[bench.programs.observe.as_ref(), "select".as_ref()]).await?;
-    Ok(Measured {
-        m1,
-        m2,
-        m5,
-        m6,
-        m4,
-        m4_mutable,
-        paged,
-        selecting: serde_json::from_str(&selecting.output)?,
-    })
+    Ok(NoOps { m1, m2, m4, m4_mutable, paged, selecting: serde_json::from_str(&selecting.output)? })
 }
 
 impl Bench {
@@ -84,7 +93,7 @@ impl Bench {
 
     /// The long list, one Image or one entry for each tag. crane has nothing that reads a list.
     async fn long_list(&self, name: &str, immutable: bool) -> anyhow::Result<Vec<Figures>> {
-        let list = long_list();
+        let list = Scale::FULL.long_list();
         let file_name = if immutable { "list-immutable" } else { "list-mutable" };
         let pass = Pass { immutable, share_lists_seconds: 10 };
         let job = self.programs.prepare_pass(file_name, &list, pass).await?;
@@ -131,7 +140,7 @@ impl Bench {
     ) -> anyhow::Result<Figures> {
         let all = std::iter::once(program.as_ref()).chain(arguments.iter().copied());
         let command: Vec<OsString> = all.map(OsStr::to_owned).collect();
-        self.measure_each(label, tool, runs, |_| command.clone()).await
+        self.measure_each(label, tool, runs, |_| command.clone(), |_| Expected::default()).await
     }
 
     /// Runs a program so often at each latency, with a command of its own each time.
@@ -141,19 +150,32 @@ impl Bench {
         tool: &'static str,
         runs: usize,
         command: impl Fn(usize) -> Vec<OsString>,
+        expected: impl Fn(usize) -> Expected,
     ) -> anyhow::Result<Figures> {
         say(label);
-        let mut number = 0;
+        let (mut number, mut failures) = (0, 0);
         let (mut requests, mut memory, mut output) = (None, Vec::new(), String::new());
+        let (mut sent, mut read) = (Vec::new(), Vec::new());
         let mut seconds = [0, LATENCY].map(|latency| (latency, Vec::new()));
         for (latency, seconds) in &mut seconds {
             for _ in 0..runs {
                 self.begin(*latency);
                 let command = command(number);
-                number += 1;
                 let arguments: Vec<&OsStr> = command.iter().map(AsRef::as_ref).collect();
-                let run = self.programs.run(&arguments).await?;
+                let expected = expected(number);
+                let run = if expected.repositories.is_empty() {
+                    self.programs.run(&arguments).await?
+                } else {
+                    self.programs.attempt(&arguments).await?
+                };
+                if let Some(error) = &run.error {
+                    say(&format!("  it failed: {}", error.lines().last().unwrap_or_default()));
+                }
                 let counts = self.counts();
+                sent.push(self.target.take_bytes().sent);
+                read.push(self.source.take_bytes().read);
+                failures += expected.missing(self).await?;
+                number += 1;
                 let before = requests.get_or_insert_with(|| counts.clone());
                 if *before != counts {
                     say(&format!("  the requests differ: {before:?} and {counts:?}"));
@@ -170,6 +192,9 @@ impl Bench {
             seconds_0ms: median(at_once, 1000.0),
             seconds_20ms: median(late, 1000.0),
             rss_mb: median(memory, 10.0),
+            sent_bytes: median_count(sent),
+            read_bytes: median_count(read),
+            failures,
             runs,
             output,
         })
@@ -198,10 +223,12 @@ impl Bench {
         Ok(figures)
     }
 
-    fn begin(&self, latency: u64) {
+    /// Counts from here on, with this latency in milliseconds.
+    pub fn begin(&self, latency: u64) {
         for proxy in [&self.source, &self.target] {
             proxy.set_latency(latency);
             proxy.take_counts();
+            proxy.take_bytes();
         }
     }
 
@@ -212,8 +239,20 @@ impl Bench {
     }
 }
 
-fn median(mut numbers: Vec<f64>, precision: f64) -> f64 {
+/// Returns the middle one, with so many parts of one as its precision.
+pub fn median(mut numbers: Vec<f64>, precision: f64) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN);
     (middle * precision).round() / precision
+}
+
+pub fn median_count(mut numbers: Vec<u64>) -> u64 {
+    numbers.sort_unstable();
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+}
+
+/// Returns how many of a hundred a part is, in tenths.
+pub fn percent(part: u64, of: u64) -> f64 {
+    let tenths = part.saturating_mul(1_000) / of.max(1);
+    u32::try_from(tenths).map_or(f64::INFINITY, f64::from) / 10.0
 }

@@ -1,13 +1,13 @@
 //! The programs that are compared, run as they are, with time and memory.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use serde_json::json;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::data::Pair;
 
@@ -32,11 +32,43 @@ pub struct Run {
     /// The most memory that was resident, in MB of 1,000,000 bytes.
     pub rss_mb: f64,
     pub output: String,
+    /// What it said, if it failed.
+    pub error: Option<String>,
 }
 
 impl Programs {
-    /// Runs a program to its end.
+    /// Returns where crane is.
+    pub fn crane(&self) -> PathBuf {
+        self.peers.join("crane")
+    }
+
+    /// Starts a program whose end, time and memory its caller minds. How it ends says nothing: what it has done is seen at
+    /// the destination.
+    pub fn start(&self, command: &[OsString]) -> anyhow::Result<Child> {
+        let (program, arguments) = command.split_first().context("no command")?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("HOME", &self.scratch)
+            .env("DOCKER_CONFIG", &self.scratch)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
+    /// Runs a program that must not fail to its end.
     pub async fn run(&self, arguments: &[&OsStr]) -> anyhow::Result<Run> {
+        let run = self.attempt(arguments).await?;
+        match &run.error {
+            Some(error) => bail!("{arguments:?}: {error}"),
+            None => Ok(run),
+        }
+    }
+
+    /// Runs a program to its end.
+    pub async fn attempt(&self, arguments: &[&OsStr]) -> anyhow::Result<Run> {
         let memory = self.scratch.join("peak");
         let mut command = Command::new("/usr/bin/time");
         // No logins, and no files of the user's home.
@@ -52,10 +84,12 @@ impl Programs {
         let output = command.output().await.context("no /usr/bin/time")?;
         let seconds = began.elapsed().as_secs_f64();
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{arguments:?}: {}", errors.trim_end());
-        let kib: f64 = std::fs::read_to_string(&memory)?.trim().parse()?;
+        let error = (!output.status.success()).then(|| errors.trim_end().to_owned());
+        // Before the figure of a program that fails stands that it did.
+        let written = std::fs::read_to_string(&memory)?;
+        let kib: f64 = written.lines().last().unwrap_or_default().trim().parse()?;
         let output = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Ok(Run { seconds, rss_mb: kib * 1024.0 / 1e6, output })
+        Ok(Run { seconds, rss_mb: kib * 1024.0 / 1e6, output, error })
     }
 
     /// Prepares a pass of imgop over these, which reads what it needs to know from a pass before.

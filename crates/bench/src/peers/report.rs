@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use imgop_bench::proxy::Counts;
 
-/// Everything that was measured.
-pub struct Measured {
+use crate::first_copies::FirstCopies;
+
+/// What it costs to find that nothing has changed.
+pub struct NoOps {
     pub m1: Vec<Figures>,
     pub m2: Vec<Figures>,
-    pub m5: Vec<Figures>,
-    pub m6: Vec<Figures>,
     pub m4: Vec<Figures>,
     pub m4_mutable: Vec<Figures>,
     pub paged: Figures,
@@ -28,6 +28,12 @@ pub struct Figures {
     pub seconds_0ms: f64,
     pub seconds_20ms: f64,
     pub rss_mb: f64,
+    /// Bytes of blobs that the destination was sent.
+    pub sent_bytes: u64,
+    /// Those that were read from the source.
+    pub read_bytes: u64,
+    /// Tags that the destination lacks afterwards, of all runs.
+    pub failures: usize,
     /// At each latency.
     pub runs: usize,
     #[serde(skip)]
@@ -37,6 +43,11 @@ pub struct Figures {
 impl Figures {
     fn requests(&self) -> u64 {
         self.requests_by_kind.values().sum()
+    }
+
+    fn kinds(&self) -> String {
+        let kinds = self.requests_by_kind.iter().map(|(kind, count)| format!("{count} × {kind}"));
+        kinds.collect::<Vec<_>>().join(", ")
     }
 
     fn json(&self) -> anyhow::Result<Value> {
@@ -52,18 +63,8 @@ pub fn say(text: &str) {
 }
 
 /// The figures as they stand in results.json.
-pub fn figures(measured: &Measured) -> anyhow::Result<Map<String, Value>> {
-    let mut all = Map::new();
-    for (name, rows) in measured.rows() {
-        let Some((ours, peers)) = rows.split_first() else { continue };
-        let mut value = ours.json()?;
-        let peers: Map<String, Value> = peers
-            .iter()
-            .map(|peer| Ok((peer.tool.to_owned(), peer.json()?)))
-            .collect::<anyhow::Result<_>>()?;
-        value["peers"] = peers.into();
-        all.insert(name.replace(' ', "_"), value);
-    }
+pub fn figures(measured: &NoOps) -> anyhow::Result<Map<String, Value>> {
+    let mut all = with_peers(measured.rows())?;
     // M3 is the time of M1.
     let m3: Map<String, Value> =
         measured.m1.iter().map(|row| (row.tool.to_owned(), row.seconds_20ms.into())).collect();
@@ -78,21 +79,110 @@ pub fn figures(measured: &Measured) -> anyhow::Result<Map<String, Value>> {
     Ok(all)
 }
 
-impl Measured {
-    fn rows(&self) -> [(&'static str, &[Figures]); 6] {
-        [
-            ("M1", &self.m1),
-            ("M2", &self.m2),
-            ("M5", &self.m5),
-            ("M6", &self.m6),
-            ("M4", &self.m4),
-            ("M4 mutable", &self.m4_mutable),
-        ]
+/// The same of first copies.
+pub fn first_copies(measured: &FirstCopies) -> anyhow::Result<Map<String, Value>> {
+    let rows = measured.rows.iter().map(|(name, rows)| (*name, rows.as_slice()));
+    let mut all = with_peers(rows)?;
+    all.insert("M12".into(), serde_json::to_value(&measured.limited)?);
+    all.insert("M13".into(), serde_json::to_value(&measured.broken)?);
+    Ok(all)
+}
+
+/// The figures of each measure: ours, and within them those of the peers.
+fn with_peers<'a>(
+    measures: impl IntoIterator<Item = (&'static str, &'a [Figures])>,
+) -> anyhow::Result<Map<String, Value>> {
+    let mut all = Map::new();
+    for (name, rows) in measures {
+        let Some((ours, peers)) = rows.split_first() else { continue };
+        let mut value = ours.json()?;
+        let peers: Map<String, Value> = peers
+            .iter()
+            .map(|peer| Ok((peer.tool.to_owned(), peer.json()?)))
+            .collect::<anyhow::Result<_>>()?;
+        value["peers"] = peers.into();
+        all.insert(name.replace(' ', "_"), value);
+    }
+    Ok(all)
+}
+
+impl NoOps {
+    fn rows(&self) -> [(&'static str, &[Figures]); 4] {
+        [("M1", &self.m1), ("M2", &self.m2), ("M4", &self.m4), ("M4 mutable", &self.m4_mutable)]
     }
 }
 
+/// The tables of first copies.
+pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{:<11} {:<8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>5} {:>7}  requests by kind",
+        "first copy",
+        "program",
+        "requests",
+        "MB read",
+        "MB sent",
+        "s, 0 ms",
+        "s, 20 ms",
+        "peak MB",
+        "runs",
+        "lacking"
+    )?;
+    for (name, rows) in &measured.rows {
+        for row in rows {
+            writeln!(
+                out,
+                "{name:<11} {:<8} {:>8} {:>8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5} {:>7}  {}",
+                row.tool,
+                row.requests(),
+                megabytes(row.read_bytes),
+                megabytes(row.sent_bytes),
+                row.seconds_0ms,
+                row.seconds_20ms,
+                row.rss_mb,
+                row.runs,
+                row.failures,
+                row.kinds()
+            )?;
+        }
+    }
+    writeln!(out, "\nM12: a destination that answers four requests at a time, each after 20 ms")?;
+    for row in &measured.limited {
+        writeln!(
+            out,
+            "  {:<8} {:>6} requests, {:>5} refused ({:>4.1} %), {:>7.3} s (ideal: {:.3} s), lacking {}",
+            row.tool,
+            row.requests,
+            row.refused,
+            row.refused_percent,
+            row.seconds,
+            row.ideal_seconds,
+            row.failures
+        )?;
+    }
+    writeln!(out, "\nM13: 200 MB, broken off half-way")?;
+    for row in &measured.broken {
+        writeln!(
+            out,
+            "  {:<8} killed: {:>5.1} % sent again; the source cut: {:>5.1} % read again; lacking {}",
+            row.tool, row.killed_sent_again_percent, row.cut_read_again_percent, row.failures
+        )?;
+    }
+    let legend = [
+        "M5: 100 tags that share two layers. M6: 20 tags of six platforms. M7: M5's within the destination's registry.",
+        "one tag: a small one. four blobs: 316 MB. list: 2,645 tags of 206 repositories into 242 (with --quick fewer).",
+    ];
+    writeln!(out, "\n{}\n", legend.join("\n"))
+}
+
+/// Returns megabytes of a million bytes, in hundredths.
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{:02}", bytes / 1_000_000, bytes % 1_000_000 / 10_000)
+}
+
 /// The table.
-pub fn print(measured: &Measured) -> std::io::Result<()> {
+pub fn print(measured: &NoOps) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -102,8 +192,6 @@ pub fn print(measured: &Measured) -> std::io::Result<()> {
     let paged = std::slice::from_ref(&measured.paged);
     for (name, rows) in measured.rows().into_iter().chain([("10,000 tags", paged)]) {
         for row in rows {
-            let kinds: Vec<String> =
-                row.requests_by_kind.iter().map(|(kind, count)| format!("{count} × {kind}")).collect();
             writeln!(
                 out,
                 "{name:<11} {:<8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5}  {}",
@@ -113,13 +201,12 @@ pub fn print(measured: &Measured) -> std::io::Result<()> {
                 row.seconds_20ms,
                 row.rss_mb,
                 row.runs,
-                kinds.join(", ")
+                row.kinds()
             )?;
         }
     }
     let legend = [
         "M1: 100 tags of one repository that may move (M3 is its time at 20 ms). M2: 20 tags of six platforms.",
-        "M5: the first copy of 100 tags that share two layers. M6: that of the tags of M2.",
         "M4: 2,645 tags in 242 target repositories that never move. M4 mutable: the same, but they may move.",
         "Whole processes; imgop's is a second pass: it knows what the destination answered the first time.",
     ];

@@ -92,6 +92,9 @@ pub const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 /// The key of a CA Secret that holds the certificates.
 pub const CA_KEY: &str = "ca.crt";
 
+/// The name of the one container of a Job whose copies the agent's own program makes.
+pub const NATIVE_CONTAINER: &str = "copy";
+
 /// Returns the name of the container that copies this part of the nth copy of a Job. Most copies have one
 /// part.
 pub fn container_name(index: usize, part: usize) -> String {

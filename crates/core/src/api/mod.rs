@@ -7,6 +7,7 @@
 pub mod conditions;
 mod default_destination;
 mod endpoint;
+mod engine;
 mod exact_list;
 mod image;
 mod image_builder;
@@ -19,6 +20,7 @@ pub(crate) mod repository_creation;
 mod resources;
 mod rules;
 mod schedule;
+mod scheduled;
 mod workload_mirror;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use kube::CustomResourceExt as _;
 
 pub use default_destination::{DefaultDestination, DefaultedDestination};
 pub use endpoint::{Credentials, EndpointRef, Side, Tls, TlsMode};
+pub use engine::Engine;
 pub use image::{
     Counts, Destination, FailureReason, HistoryEntry, Image, ImageSpec, ImageStatus, Mode, Overwrite, Prune,
     PrunePolicy, PruneStatus, Publish, Referrers, Select, Source, TagFailure, WaitingTag,
@@ -53,10 +56,10 @@ pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
     ADOPT_ANNOTATION, BUILD_ANNOTATION, CA_KEY, CANCEL_REQUESTED_AT_ANNOTATION, COPIES_ANNOTATION,
     DOCKER_CONFIG_KEY, FOUND_TAGS_ANNOTATION, JOB_NAME_LABEL, MANAGED_BY, MANAGED_BY_LABEL, MIRROR_LABEL,
-    MIRRORED_SPEC_ANNOTATION, NAME_LABEL, NOT_MIRRORED_ANNOTATION, ON_THE_FLY_LABEL, OWNER_ANNOTATION,
-    OWNER_UID_LABEL, PART_OF_LABEL, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
-    ROUTE_ANNOTATION, SUSPENDED_WITH_ANNOTATION, TEMPLATE_ANNOTATION, UNUSED_SINCE_ANNOTATION,
-    WORKLOAD_MIRROR_LABEL, container_name, prune_release,
+    MIRRORED_SPEC_ANNOTATION, NAME_LABEL, NATIVE_CONTAINER, NOT_MIRRORED_ANNOTATION, ON_THE_FLY_LABEL,
+    OWNER_ANNOTATION, OWNER_UID_LABEL, PART_OF_LABEL, PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION,
+    RESET_ANNOTATION, ROUTE_ANNOTATION, SUSPENDED_WITH_ANNOTATION, TEMPLATE_ANNOTATION,
+    UNUSED_SINCE_ANNOTATION, WORKLOAD_MIRROR_LABEL, container_name, prune_release,
 };
 pub use phase::Phase;
 pub use registry_access::{
@@ -66,6 +69,7 @@ pub use registry_access::{
 pub use repository_creation::{CreationPolicy, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 pub use resources::{Amounts, Resources};
 pub use schedule::{Frequency, FrequencyError, MinAge, MinAgeError, RecurrenceRef, UTC};
+pub use scheduled::{LastPass, Scheduled};
 pub use workload_mirror::{
     DigestUse, ExcludedWorkload, PathRule, UnknownDigest, WorkloadCounts, WorkloadDestination,
     WorkloadDigests, WorkloadExclusions, WorkloadKind, WorkloadLimits, WorkloadMirror, WorkloadMirrorSpec,

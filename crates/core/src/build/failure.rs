@@ -37,6 +37,7 @@ pub enum BuildFailure {
     VerificationFailed,
     DestinationConflict,
     DestinationNotAllowed,
+    RepositoryNotReady,
     #[serde(rename = "RegistryAccessUnknown")]
     AccessUnknown,
 }
@@ -96,6 +97,7 @@ impl BuildFailure {
             Self::VerificationFailed => "VerificationFailed",
             Self::DestinationConflict => "DestinationConflict",
             Self::DestinationNotAllowed => "DestinationNotAllowed",
+            Self::RepositoryNotReady => "RepositoryNotReady",
             Self::AccessUnknown => "RegistryAccessUnknown",
         }
     }
@@ -119,6 +121,7 @@ impl BuildFailure {
             | Self::PushFailed
             | Self::PublishFailed
             | Self::VerificationFailed
+            | Self::RepositoryNotReady
             | Self::AccessUnknown => Retry::Backoff,
             Self::PlatformUnavailable | Self::PodNotStarted | Self::JobRefused => Retry::Slowly,
             Self::SourceUnauthorized

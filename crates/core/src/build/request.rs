@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ImageReference;
 use crate::api::{ConcurrencyPolicy, Format, ImageBuilderSpec, Publish, RebuildOn};
+use crate::creation::Creation;
 use crate::schedule::{Recurrence, RecurrenceFields};
 use crate::spec_error::Problems;
 
@@ -75,6 +76,21 @@ pub struct Destination {
     pub tags: Vec<(Repository, Tag)>,
     /// How tags are written.
     pub publish: Publish,
+    /// The repositories that are created where they are missing.
+    pub create: Option<Box<Creation>>,
+}
+
+impl Destination {
+    /// Returns each repository that something is pushed to.
+    pub fn repositories(&self) -> Vec<&Repository> {
+        let mut all = vec![&self.repository];
+        for (repository, _) in &self.tags {
+            if !all.contains(&repository) {
+                all.push(repository);
+            }
+        }
+        all
+    }
 }
 
 /// Where the image of a build goes, small enough to be remembered.

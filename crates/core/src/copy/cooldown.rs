@@ -19,6 +19,8 @@ pub struct Cooldown(Option<Duration>);
 impl Cooldown {
     /// No cooldown.
     pub const OFF: Self = Self(None);
+    /// The minutes of one that no setting says.
+    pub const DEFAULT_MINUTES: u32 = 60;
     /// The minutes of the longest one.
     pub const MAX_MINUTES: u32 = 7 * 24 * 60;
     /// The longest one.

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! request    a spec, parsed                      naming   which tag each becomes
-//! creation   the repository that is created where it is missing
 //! observe    asks both registries                state    what they answered
 //! plan       what is to be done for each tag     age, outcome, precedence: what it is worked out from
 //! readiness  the conditions that follow
+//! next_sync  when an Image is synced again, and what is remembered until then
 //! prune      tags of the destination that the Image has put and no longer selects
 //! probe, parts, publish, mount, quota, batches   the steps around a Job that need registries only
 //! ```
@@ -17,11 +17,11 @@
 mod age;
 mod batches;
 mod cooldown;
-mod creation;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod mount;
 mod naming;
+mod next_sync;
 mod observe;
 mod outcome;
 mod parts;
@@ -44,15 +44,17 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
-pub use creation::Creation;
 pub use mount::{KnownBlobs, Learned, learn, mount};
 pub use naming::Naming;
-pub use observe::{Answers, ContentCache, Known, Limits, MAX_TAGS_PER_IMAGE, ObserveError, Sides, observe};
+pub use next_sync::{schedule_next, still_waiting, synced_once};
+pub use observe::{
+    AnswersOfBoth, ContentCache, Known, Limits, MAX_TAGS_PER_IMAGE, ObserveError, Sides, observe,
+};
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
 pub use precedence::{OlderImage, TagClaim, conflicts, disputed, holds_claims};
 pub use probe::{Probed, probe};
-pub use prune::{MAX_DELETIONS, MadeTags, PruneInputs, PruneRequest, due, proven};
+pub use prune::{MAX_DELETIONS, MadeTags, PruneInputs, PruneRequest, UsedImage, due, proven};
 pub use publish::{Answered, Publications, made_index, publish};
 pub use quota::{Admission, Deferral, admit, release};
 pub use read_ahead::ReadAhead;

@@ -1,6 +1,6 @@
 //! Probes the destination before Jobs are created: a tag may be there although a list did not name it, and
 //! its content may be there from a Job whose end was not seen. Two requests are cheaper than a pod. What is not
-//! there is looked at once at the source, whether Skopeo can copy it as it is.
+//! there is looked at once at the source, whether Skopeo can copy it as it is, if it is Skopeo that copies.
 
 use futures::StreamExt as _;
 use imgop_registry::reference::{Digest, ManifestRef, Tag};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::parts::parts_of;
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
 use super::{Copy, MadeOf, Outcome, Run};
-use crate::api::Publish;
+use crate::api::{Engine, Publish};
 
 /// What the destination answered.
 #[derive(Debug, Default)]
@@ -37,8 +37,13 @@ struct Answer {
 
 /// Asks the destination for the tags and the contents of these copies until `end`. Fails if it refuses the
 /// credential; any other error leaves its copy to a Job.
-pub async fn probe(route: Route<'_>, copies: Vec<Copy>, end: Instant) -> Result<Probed, RegistryError> {
-    let asked = futures::stream::iter(copies).map(|copy| ask(route, copy));
+pub async fn probe(
+    route: Route<'_>,
+    engine: Engine,
+    copies: Vec<Copy>,
+    end: Instant,
+) -> Result<Probed, RegistryError> {
+    let asked = futures::stream::iter(copies).map(|copy| ask(route, engine, copy));
     let answers: Vec<Answer> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
     let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
     for Answer { copy, tag, content, in_parts } in answers {
@@ -59,7 +64,7 @@ pub async fn probe(route: Route<'_>, copies: Vec<Copy>, end: Instant) -> Result<
     refusals.of_all().map_or(Ok(probed), Err)
 }
 
-async fn ask(route: Route<'_>, copy: Copy) -> Answer {
+async fn ask(route: Route<'_>, engine: Engine, copy: Copy) -> Answer {
     let Route { request, destination, .. } = route;
     let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
     let tag = tag.map(|descriptor| descriptor.map(|descriptor| descriptor.digest));
@@ -70,7 +75,8 @@ async fn ask(route: Route<'_>, copy: Copy) -> Answer {
         _ => Ok(false),
     };
     let is_there = matches!(content, Ok(true)) || matches!(&tag, Ok(Some(shown)) if *shown == copy.digest);
-    let in_parts = if is_there { Ok(None) } else { parts_of(route, &copy).await };
+    let is_as_it_is = is_there || engine == Engine::Native;
+    let in_parts = if is_as_it_is { Ok(None) } else { parts_of(route, &copy).await };
     let in_parts = in_parts.unwrap_or_else(|error| {
         tracing::debug!(%error, "whether a content is copied in parts is not known; Skopeo is to copy it as it is");
         None
@@ -102,12 +108,21 @@ mod tests {
     const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 
     async fn probe_of(registry: &WritableRegistry, publish: Publish, copies: Vec<Copy>) -> Probed {
+        probe_by(Engine::Skopeo, registry, publish, copies).await
+    }
+
+    async fn probe_by(
+        engine: Engine,
+        registry: &WritableRegistry,
+        publish: Publish,
+        copies: Vec<Copy>,
+    ) -> Probed {
         let mut request = request("v2.13.x");
         (request.destination, request.publish) = (registry.repository("app"), publish);
         request.source = registry.repository("source");
         let (source, destination) = (&client(&request.source), &client(&request.destination));
         let route = Route { request: &request, source, destination };
-        probe(route, copies, Instant::now() + Duration::from_mins(1)).await.unwrap()
+        probe(route, engine, copies, Instant::now() + Duration::from_mins(1)).await.unwrap()
     }
 
     #[tokio::test]
@@ -159,7 +174,9 @@ mod tests {
         let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
         let parts = vec![plain, images[1].clone(), images[2].clone()];
         let made_of = MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts };
-        assert_eq!(probed.in_parts, [(copy.destination_tag, made_of)]);
+        assert_eq!(probed.in_parts, [(copy.destination_tag.clone(), made_of)]);
+        let probed = probe_by(Engine::Native, &registry, Publish::Staged, vec![copy]).await;
+        assert_eq!(probed.in_parts, [], "the agent's own program copies it as it is");
     }
 
     #[tokio::test]
@@ -197,7 +214,9 @@ mod tests {
         request.destination = registry.repository("app");
         let destination = &client(&request.destination);
         let route = Route { request: &request, source: destination, destination };
-        let refused = probe(route, vec![copy("v2.13.1", 1)], Instant::now() + Duration::from_mins(1)).await;
+        let refused =
+            probe(route, Engine::Skopeo, vec![copy("v2.13.1", 1)], Instant::now() + Duration::from_mins(1))
+                .await;
         assert!(refused.is_err());
     }
 }

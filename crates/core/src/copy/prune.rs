@@ -11,8 +11,11 @@ use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
+use super::CopyRequest;
+use crate::access::AccessPolicy;
 use crate::api::{MinAge, Prune, PrunePolicy};
-use crate::selection::sort_newest_first;
+use crate::build::ImageReference;
+use crate::selection::{SourceRef, sort_newest_first};
 use crate::time::saturating_add;
 
 /// Digits of a digest that a status keeps.
@@ -52,6 +55,15 @@ impl PruneRequest {
         let keep = written.keep.map_or(0, |keep| usize::try_from(keep).unwrap_or(usize::MAX));
         Ok(Self { policy: written.policy, keep, min_age })
     }
+}
+
+/// An image that a pod or a template of pods names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UsedImage {
+    /// As it is named.
+    pub reference: ImageReference,
+    /// What runs, where a pod reports it.
+    pub running: Option<Digest>,
 }
 
 /// What this Image has put at its destination, as its status has it: tags with the first digits of their contents.
@@ -96,6 +108,33 @@ impl MadeTags {
     pub fn forget(&mut self, is_gone: impl Fn(&Tag) -> bool) {
         self.digits.retain(|tag, _| !is_gone(tag));
         self.unselected.retain(|tag, _| !is_gone(tag));
+    }
+
+    /// Returns which of the tags that are no longer selected something uses: by their names at the destination; by those
+    /// at the source, since nodes may be told to pull from here what is named there; or by what they show, whatever it is
+    /// called.
+    pub fn used<'u>(
+        &self,
+        request: &CopyRequest,
+        policy: &AccessPolicy,
+        all: impl IntoIterator<Item = &'u UsedImage>,
+    ) -> BTreeSet<Tag> {
+        let (mut names, mut contents) = (HashSet::new(), HashSet::new());
+        for UsedImage { reference, running } in all {
+            contents.extend(reference.digest.as_ref().map(digits));
+            contents.extend(running.as_ref().map(digits));
+            let Some(tag) = &reference.tag else { continue };
+            if policy.is_one_repository(&reference.repository, &request.destination) {
+                names.insert(tag.clone());
+            }
+            if policy.is_one_repository(&reference.repository, &request.source) {
+                names.extend(request.naming.apply(&SourceRef::Tag(tag.clone())).ok());
+            }
+        }
+        let is_used = |tag: &&Tag| {
+            names.contains(*tag) || self.digits.get(*tag).is_some_and(|put| contents.contains(put))
+        };
+        self.unselected.keys().filter(is_used).cloned().collect()
     }
 
     /// Returns whether the destination shows what was put under a tag.

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{CopyRequest, Known, first_seen};
-use crate::api::conditions::{RECONCILING, find, reasons};
-use crate::api::{Image, ImageStatus, Mode, Phase, REQUESTED_AT_ANNOTATION};
-use crate::schedule::{Candidate, open_request, open_reset};
+use crate::api::{Image, ImageStatus, Mode};
+use crate::schedule::Candidate;
 use crate::time::clamp_ahead;
 
 impl Known {
@@ -36,22 +35,10 @@ impl Known {
 impl<'a> From<&'a Image> for Candidate<'a> {
     fn from(image: &'a Image) -> Self {
         let status = image.status.as_ref();
-        let handled = status.and_then(|status| status.last_handled_requested_at.as_deref());
-        let reconciling = status.and_then(|status| find(&status.conditions, RECONCILING));
         Self {
-            uid: image.metadata.uid.as_deref().unwrap_or_default(),
-            generation: image.metadata.generation,
-            observed_generation: status.and_then(|status| status.observed_generation),
-            request: open_request(image.metadata.annotations.as_ref(), REQUESTED_AT_ANNOTATION, handled),
-            reset: open_reset(
-                image.metadata.annotations.as_ref(),
-                status.and_then(|status| status.last_handled_reset.as_deref()),
-            ),
-            in_progress: reconciling.is_some_and(|condition| condition.reason == reasons::PROGRESSING),
-            completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
             once: image.spec.mode == Mode::OneShot,
-            last: status.and_then(|status| status.last_sync_time.as_ref()).map(|time| time.0),
             awaited: status.and_then(awaited),
+            ..Self::of(image, status.and_then(|status| status.last_sync_time.as_ref()))
         }
     }
 }

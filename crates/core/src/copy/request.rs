@@ -4,13 +4,13 @@ use imgop_registry::oci::Platforms;
 use imgop_registry::reference::Repository;
 
 use super::Naming;
-use super::creation::{Creation, creation};
 use super::prune::PruneRequest;
 use super::spec_field::{SpecError, SpecField};
 use super::spec_limits::check_limits;
 use crate::api::{
     EndpointRef, ImageSpec, MinAge, MinAgeError, Mode, Overwrite, Publish, Referrers, Select, Side, Source,
 };
+use crate::creation::{Creation, CreationFields, creation};
 use crate::schedule::{Recurrence, RecurrenceFields};
 use crate::selection::{ExactTags, Filter, FilterError, ImmutableTags, Version};
 use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoint};
@@ -75,7 +75,7 @@ impl CopyRequest {
         check_endpoints(spec, &mut problems);
         check_aws(spec, source.as_ref(), destination.as_ref(), &mut problems);
         check_change(source.as_ref(), destination.as_ref(), naming.as_ref(), version.as_ref(), &mut problems);
-        let create = creation(&spec.destination, destination.as_ref(), &mut problems);
+        let create = created(spec, destination.as_ref(), &mut problems);
         let prune = prune(spec, &mut problems);
         // The registry would refuse to replace a tag.
         let keeps_tags = create.as_ref().is_some_and(|create| create.immutable);
@@ -135,6 +135,23 @@ impl CopyRequest {
         }
         text
     }
+}
+
+/// Reads `destination.create`.
+fn created(
+    spec: &ImageSpec,
+    destination: Option<&Repository>,
+    problems: &mut Problems<SpecField>,
+) -> Option<Box<Creation>> {
+    let fields = CreationFields {
+        create: SpecField::Create("destination.create"),
+        lifecycle_policy: SpecField::Create("destination.create.lifecyclePolicy"),
+        access_policy: SpecField::Create("destination.create.accessPolicy"),
+        tags: SpecField::Create("destination.create.tags"),
+        role_arn: SpecField::Create("destination.create.roleArn"),
+    };
+    let endpoint = spec.endpoint(Side::Destination);
+    creation(spec.destination.create.as_deref(), endpoint, destination, fields, problems)
 }
 
 /// Reads which tags are selected: `source.version`, or `source.tags` in its place.

@@ -22,6 +22,7 @@ impl Inventory {
         spec.suspend = mirror.suspend;
         spec.platforms.clone_from(&mirror.platforms);
         spec.referrers = mirror.referrers;
+        spec.engine = mirror.engine;
         spec.job_template.clone_from(&mirror.job_template);
         spec
     }

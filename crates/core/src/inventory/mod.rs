@@ -28,7 +28,6 @@ pub use image_spec::source_endpoint;
 pub(crate) use image_spec::{endpoint_among, mirrored_source};
 pub use naming::{NameError, Names, Template, TemplateError};
 pub use read::{FileEntry, FilePart, Inventory, MAX_ROWS};
-pub(crate) use recorded::MirrorRecord;
 pub use updates::{KeptTags, MirrorUpdateRequest, Reached};
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ mod autoupdate;
 mod copycat;
 mod daily;
 mod image_operator;
+mod image_operator_settings;
+mod lent;
 mod on_the_fly;
 mod seed_frequency;
 
@@ -13,7 +15,8 @@ pub use autoupdate::mirror_update;
 pub use copycat::{CopycatInput, MigratedCopycat, migrate_copycat};
 pub use daily::{Daily, follow_daily};
 pub use image_operator::migrate as migrate_image_operator;
-pub use on_the_fly::{image_operator_values, migrate_on_the_fly};
+pub use image_operator_settings::{MigratedOperator, migrate_operator_settings, operator_chart_changes};
+pub use on_the_fly::image_operator_values;
 
 /// An object as it is applied here.
 #[derive(Debug, Clone, PartialEq)]

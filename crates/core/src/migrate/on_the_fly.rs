@@ -9,17 +9,36 @@ use super::{Change, Migrated, Outcome};
 /// The variables of image-operator that say whether it copies on the fly: that of its code, and that of its README.
 const ENABLED: [&str; 2] = ["FEATURE_COPY_ON_THE_FLY_ENABLED", "FEATURE_COPY_ON_THE_FLY"];
 const NAMESPACES: &str = "FEATURE_COPY_ON_THE_FLY_NAMESPACES_ALLOWED";
-const REGISTRY: &str = "DESTINATION_DEFAULT_REGISTRY";
-const IRSA: &str = "DESTINATION_DEFAULT_AWS_IRSA_USAGE";
-const NO_TLS: &str = "DISABLE_DEST_TLS_VERIFICATION";
+pub(super) const REGISTRY: &str = "DESTINATION_DEFAULT_REGISTRY";
+pub(super) const IRSA: &str = "DESTINATION_DEFAULT_AWS_IRSA_USAGE";
+pub(super) const NO_TLS: &str = "DISABLE_DEST_TLS_VERIFICATION";
 /// Values of its chart with the variables that they become.
-const VALUES: [(&str, &str); 5] = [
+const VALUES: [(&str, &str); 22] = [
     ("/config/features/copyOnTheFly/enabled", ENABLED[0]),
     ("/config/features/copyOnTheFly/namespacesAllowed", NAMESPACES),
+    ("/config/features/dockerHubRateLimit/enabled", "FEATURE_DOCKERHUB_RATE_LIMIT_ENABLED"),
+    ("/config/features/dockerHubRateLimit/frequencySecond", "FEATURE_DOCKERHUB_RATE_LIMIT_FREQUENCY_SECOND"),
     ("/config/destination/defaultRegistry", REGISTRY),
     ("/config/destination/defaultAwsIrsaUsage", IRSA),
     ("/config/destination/disabledTlsCheck", NO_TLS),
+    ("/config/source/disabledTlsCheck", "DISABLE_SRC_TLS_VERIFICATION"),
+    ("/config/credentials/sourceUsername", "CREDS_SOURCE_USERNAME"),
+    ("/config/credentials/sourcePassword", "CREDS_SOURCE_PASSWORD"),
+    ("/config/credentials/destinationUsername", "CREDS_DESTINATION_USERNAME"),
+    ("/config/credentials/destinationPassword", "CREDS_DESTINATION_PASSWORD"),
+    ("/config/api/aws/pageMax", "API_AWS_PAGE_MAX"),
+    ("/config/api/aws/itemsByPage", "API_AWS_PAGE_ITEMS_COUNT"),
+    ("/config/pullJobNamespace", "PULL_JOB_NAMESPACE"),
+    ("/config/skopeo/image", "SKOPEO_IMAGE"),
+    ("/config/skopeo/version", "SKOPEO_VERSION"),
+    ("/config/buildah/image", "BUILDAH_IMAGE"),
+    ("/config/buildah/version", "BUILDAH_VERSION"),
+    ("/config/buildah/dangerUsePrivilegedContainers", "BUILDAH_PRIVILEGED_CONTAINER"),
+    ("/config/buildah/jobNamespace", "BUILDAH_JOB_NAMESPACE"),
+    ("/config/jobDeletionDelaySeconds", "JOB_DELETION_DELAY_SECONDS"),
 ];
+/// What the variables of logins begin with.
+const LOGINS: &str = "CREDS_";
 /// Where the feature itself stands in values, in the charts in which it is true or false.
 const FEATURE: &str = "/config/features/copyOnTheFly";
 
@@ -28,11 +47,16 @@ pub fn image_operator_values(values: &Value) -> Option<BTreeMap<String, String>>
     values.get("config")?.as_object()?;
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
-        Value::Bool(_) => Some(value.to_string()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(all) => Some(all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")),
         _ => None,
     };
-    let of = |path: &str, variable: &str| Some((variable.to_owned(), text(values.pointer(path)?)?));
+    // What is empty is not set; what a password is, is not read.
+    let of = |path: &str, variable: &str| {
+        let value = text(values.pointer(path)?).filter(|value| !value.is_empty())?;
+        let is_login = variable.starts_with(LOGINS);
+        Some((variable.to_owned(), if is_login { String::new() } else { value }))
+    };
     let feature = of(FEATURE, ENABLED[0]);
     Some(VALUES.iter().filter_map(|(path, variable)| of(path, variable)).chain(feature).collect())
 }

@@ -37,7 +37,7 @@ pub fn time_zones() -> impl Iterator<Item = &'static str> {
 
 /// Returns the time zone that a text most likely means: of its city, or with few letters changed.
 fn most_like(text: &str) -> Option<&'static str> {
-    // So many letters may differ.
+    // How many letters may differ.
     let max_distance = (text.len() / 4).min(2);
     let wanted = shorten(text, MAX_SHOWN).to_ascii_lowercase().replace(' ', "_");
     let distance = |name: &'static str| {

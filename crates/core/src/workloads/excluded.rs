@@ -5,6 +5,7 @@ use std::fmt;
 use imgop_registry::credentials::Glob;
 use imgop_registry::reference::Repository;
 
+use super::plan::MirrorTarget;
 use super::usage::ImageUser;
 use crate::api::{ExcludedWorkload, WorkloadExclusions};
 use crate::build::ImageReference;
@@ -126,15 +127,20 @@ impl PartialEq for Exclusions {
 
 impl Eq for Exclusions {}
 
-/// Returns why an image is excluded by where it lies.
-pub(super) fn by_place(
+/// Returns why an image is excluded by where it lies. `users` are all that use it.
+pub(super) fn by_place<'u>(
     repository: &Repository,
+    users: impl Iterator<Item = &'u ImageUser> + Clone,
     own: &RegistryPrefix,
-    targets: &[RegistryPrefix],
+    targets: &[MirrorTarget],
 ) -> Option<Excluded> {
     if own.holds(repository) {
         return Some(Excluded::Destination);
     }
-    let target = targets.iter().find(|target| target.holds(repository))?;
-    Some(Excluded::Target(target.to_string()))
+    let counts = |target: &MirrorTarget| match &target.only_of {
+        Some(namespace) => users.clone().all(|user| user.namespace == *namespace),
+        None => true,
+    };
+    let target = targets.iter().find(|target| target.place.holds(repository) && counts(target))?;
+    Some(Excluded::Target(target.place.to_string()))
 }

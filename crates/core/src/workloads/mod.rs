@@ -31,9 +31,11 @@ pub use observed::{
     ObservedContainer, ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedStatus,
     ObservedTemplate, ObservedWorkload, running_digest,
 };
-pub use origins::{HourlyLimit, Origin, Route, next_try, origins, wants};
+pub use origins::{HourlyLimit, Origin, Route, is_excluded, next_try, origins, wants};
 pub use paths::{PathError, PathMap, Prefix, PrefixError};
-pub use plan::{Finding, FoundOrigin, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan};
+pub use plan::{
+    Finding, FoundOrigin, MirrorTarget, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan,
+};
 pub use request::{PlatformChoice, WorkloadRequest, WorkloadSpecError};
 pub use usage::{ImageUser, Newest, RunningPods, Usage, UsedImage};
 

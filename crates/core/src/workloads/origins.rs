@@ -7,6 +7,7 @@ use imgop_registry::reference::{RegistryHost, Repository};
 use jiff::Timestamp;
 
 use super::request::WorkloadRequest;
+use super::usage::ImageUser;
 use crate::build::ImageReference;
 use crate::registry_prefix::RegistryPrefix;
 use crate::selection::SourceRef;
@@ -55,12 +56,19 @@ pub struct Route {
 /// origin is `from`.
 pub fn wants(request: &WorkloadRequest, reference: &ImageReference) -> bool {
     let repository = &reference.repository;
-    request.destination.holds(repository) || request.origins.iter().any(|rule| rule.from.holds(repository))
+    let is_below = request.destination.holds(repository)
+        || request.origins.iter().any(|rule| rule.from.holds(repository));
+    is_below && request.exclusions.of_image(reference).is_none()
+}
+
+/// Whether a workload is one that is not looked at.
+pub fn is_excluded(request: &WorkloadRequest, user: &ImageUser) -> bool {
+    request.exclusions.excludes_user(user)
 }
 
 /// Returns where an image may come from, in the order in which it is asked for: the source of an Image that goes to its
-/// repository; the part of its path that begins with a registry; then `origins`, the longest `from` first. `routes` are
-/// those of the Images in the namespace of the mirror.
+/// repository; the part of its path that begins with a registry; then the `to` of the longest `from` of `origins`. What is
+/// excluded is no origin. `routes` are those of the Images in the namespace of the mirror.
 pub fn origins(request: &WorkloadRequest, routes: &[Route], reference: &ImageReference) -> Vec<Origin> {
     let Some(what) = asked_for(reference).filter(|_| wants(request, reference)) else { return Vec::new() };
     let place = &reference.repository;
@@ -70,8 +78,10 @@ pub fn origins(request: &WorkloadRequest, routes: &[Route], reference: &ImageRef
     let of_path = of_path.and_then(|rest| rest.parse::<Repository>().ok());
     let mut rules: Vec<(_, &OriginRule)> =
         request.origins.iter().filter_map(|rule| Some((rule.from.fit(place)?, rule))).collect();
-    // Of two that are equally long the first is asked first.
-    rules.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
+    // A shorter one is another's place: what that has under the same name is another image. Of two that are equally long the
+    // first is asked first.
+    let longest = rules.iter().map(|(fit, _)| *fit).max();
+    rules.retain(|(fit, _)| Some(*fit) == longest);
     let of_rules = rules.iter().flat_map(|(_, rule)| {
         let rest = rule.from.rest(place);
         rule.to.iter().filter_map(move |to| to.below(rest?).ok())
@@ -80,7 +90,10 @@ pub fn origins(request: &WorkloadRequest, routes: &[Route], reference: &ImageRef
     for repository in of_images.chain(of_path).chain(of_rules) {
         // What lies at the destination does not come from there.
         let is_new = !found.iter().any(|origin| origin.repository.is_same_place(&repository));
-        if is_new && !repository.is_same_place(place) && !request.destination.holds(&repository) {
+        let as_named = ImageReference { repository: repository.clone(), ..reference.clone() };
+        let is_excluded = request.exclusions.of_image(&as_named).is_some();
+        let is_elsewhere = !repository.is_same_place(place) && !request.destination.holds(&repository);
+        if is_new && is_elsewhere && !is_excluded {
             found.push(Origin { repository, what: what.clone() });
         }
     }

@@ -43,7 +43,9 @@ pub struct Situation<'a> {
     /// What origins have of the images that pods cannot pull.
     pub found: &'a [FoundOrigin],
     /// Where the mirrors in sight bring images, which come from elsewhere.
-    pub targets: &'a [RegistryPrefix],
+    pub targets: &'a [MirrorTarget],
+    /// How many tags an Image may have; no more than its schema says.
+    pub max_tags: usize,
     /// The platforms of all nodes: of an image that no pod runs yet.
     pub node_platforms: &'a BTreeSet<PlatformSelector>,
     /// The architectures of images, where `destination.prefix` has `$arch`: sorted, joined by dashes, "multiarch" if there
@@ -51,6 +53,16 @@ pub struct Situation<'a> {
     pub architectures: &'a BTreeMap<ImageReference, String>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// Where a mirror brings images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorTarget {
+    /// Where.
+    pub place: RegistryPrefix,
+    /// The namespace for whose pods alone that counts; none for all. Whoever may write a mirror must not decide what is
+    /// mirrored of others.
+    pub only_of: Option<String>,
 }
 
 /// An image that a pod cannot pull, and where it is.
@@ -157,6 +169,8 @@ pub enum Finding {
         destination: String,
         /// How many are left out.
         left_out: usize,
+        /// How many an Image has at most.
+        limit: usize,
     },
 }
 
@@ -173,10 +187,10 @@ impl fmt::Display for Finding {
             Self::TooManyImages { found, limit } => {
                 write!(f, "workloads use {found} images, and {limit} are mirrored; raise limits.images")
             }
-            Self::TooManyTags { source, destination, left_out } => write!(
+            Self::TooManyTags { source, destination, left_out, limit } => write!(
                 f,
-                "{left_out} tags of {source} are not mirrored to {destination}, as an Image has {MAX_TAGS} at most; let \
-                 retention be shorter, or exclude some"
+                "{left_out} tags of {source} are not mirrored to {destination}, as an Image has {limit} at most; let \
+                 retention be shorter, exclude some, or have an administrator raise MAX_TAGS_PER_IMAGE of the agent (here up to {MAX_TAGS})"
             ),
         }
     }
@@ -222,7 +236,7 @@ pub fn plan<'a>(request: &WorkloadRequest, situation: &Situation<'a>) -> Plan<'a
     desired.retain(|_, desired| !desired.items.is_empty());
     let mut children: Vec<PlannedChild> = Vec::with_capacity(desired.len());
     for (key, mut desired) in desired {
-        findings.extend(cap(&key, &mut desired));
+        findings.extend(cap(&key, &mut desired, &claims, situation.max_tags.min(MAX_TAGS)));
         let platforms = retention.platforms(&key, &mut desired);
         children.push(child(key, situation.mirror, desired, platforms));
     }
@@ -236,24 +250,25 @@ pub fn plan<'a>(request: &WorkloadRequest, situation: &Situation<'a>) -> Plan<'a
     Plan { children, gone, findings, uses, counts }
 }
 
-/// Takes out tags beyond what an Image can have: those that are unused for longest, then the last by name.
-fn cap(key: &ChildKey, desired: &mut Desired) -> Option<Finding> {
-    let left_out = desired.items.len().checked_sub(MAX_TAGS).filter(|more| *more > 0)?;
-    let mut tags: Vec<(Option<Timestamp>, Tag)> = desired
-        .items
-        .keys()
-        .map(|tag| (desired.unused_since.0.get(tag.as_str()).copied(), tag.clone()))
-        .collect();
+/// Takes out tags beyond what an Image can have: those that nothing is known to use, first those that are unused for longest,
+/// then the last by name.
+fn cap(key: &ChildKey, desired: &mut Desired, claims: &Claims, limit: usize) -> Option<Finding> {
+    let left_out = desired.items.len().checked_sub(limit).filter(|more| *more > 0)?;
+    let is_used = |tag: &Tag| claims.is_used(&(key.destination.clone(), tag.clone()));
+    let since = |tag: &Tag| desired.unused_since.0.get(tag.as_str()).copied();
+    let mut tags: Vec<(bool, Option<Timestamp>, Tag)> =
+        desired.items.keys().map(|tag| (!is_used(tag), since(tag), tag.clone())).collect();
     // Those in use first, then those that are unused for the shortest time.
-    tags.sort_by(|(one, one_tag), (other, other_tag)| {
-        one.is_some().cmp(&other.is_some()).then(other.cmp(one)).then(one_tag.cmp(other_tag))
+    tags.sort_by(|(one_unused, one, one_tag), (other_unused, other, other_tag)| {
+        let by_use = one_unused.cmp(other_unused).then(one.is_some().cmp(&other.is_some()));
+        by_use.then(other.cmp(one)).then(one_tag.cmp(other_tag))
     });
-    for (_, tag) in tags.into_iter().skip(MAX_TAGS) {
+    for (_, _, tag) in tags.into_iter().skip(limit) {
         desired.items.remove(&tag);
         desired.unused_since.0.remove(tag.as_str());
     }
     let (source, destination) = (key.source.to_string(), key.destination.to_string());
-    Some(Finding::TooManyTags { source, destination, left_out })
+    Some(Finding::TooManyTags { source, destination, left_out, limit })
 }
 
 fn child(

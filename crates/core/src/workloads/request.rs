@@ -164,6 +164,7 @@ impl WorkloadRequest {
         image.suspend = self.spec.suspend;
         image.platforms = child.platforms.iter().map(ToString::to_string).collect();
         image.referrers = self.spec.referrers;
+        image.engine = self.spec.engine;
         image.job_template.clone_from(&self.spec.job_template);
         image
     }

@@ -87,6 +87,18 @@ impl<'a> Retention<'a> {
         };
         // Another source has the tag, and this Image its own content no more.
         let is_own = claim.source == key.source;
+        let is_resolved = claim.item.what.digest().is_none()
+            && one.name().is_some_and(|tag| self.request.takes_running(tag));
+        if is_own && !self.situation.is_complete && is_resolved {
+            // Which content runs was known, and may be still: what the source shows by now is not taken for it.
+            let mut resolved = self.key_of(key, &claim.item.what);
+            resolved.variant.is_exception = key.variant.is_exception;
+            if let (Some(tag), Some(of_child)) = (one.name(), desired.get_mut(&resolved)) {
+                of_child.items.remove(tag);
+            }
+            add(desired, key, one, None);
+            return;
+        }
         let Ok(pin) = SourceRef::under_pin_tag(digest.clone()) else { return };
         if is_own && !self.situation.is_complete && claim.item.what.digest().is_some() {
             // Which pod is the newest is not known. What is there stays, and the other has its own name.

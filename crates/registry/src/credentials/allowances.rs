@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::{Fingerprint, TlsKey};
 
 /// What is allowed at one registry beside what the settings of the process allow, or less than that. Cloning shares it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Allowances(Option<Arc<Allowed>>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +20,45 @@ struct Allowed {
     is_foreign: bool,
 }
 
+/// [`Allowances`] as they are handed to another process.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    token_servers: Vec<String>,
+    addresses: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_foreign: bool,
+}
+
+impl From<Allowances> for Written {
+    fn from(allowances: Allowances) -> Self {
+        let addresses = allowances.0.as_deref().map_or(&[][..], |allowed| &allowed.addresses);
+        Self {
+            token_servers: allowances.token_servers().to_vec(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            is_foreign: allowances.is_foreign(),
+        }
+    }
+}
+
+impl TryFrom<Written> for Allowances {
+    type Error = ipnet::AddrParseError;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let addresses = written.addresses.iter().map(|range| range.parse()).collect::<Result<_, _>>()?;
+        if written.is_foreign {
+            return Ok(Self::foreign());
+        }
+        Ok(Self::new(written.token_servers, addresses))
+    }
+}
+
 impl Allowances {
+    /// Returns whether nothing differs from the settings.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Allows these hosts to be sent the registry's credentials for tokens, and the registry and them to be at
     /// these addresses. Hosts are in lower case, with a port, or without one for all ports with TLS.
     pub fn new(token_servers: Vec<String>, addresses: Vec<IpNet>) -> Self {

@@ -8,6 +8,7 @@ mod glob;
 mod registry_entries;
 mod secret_data;
 mod tls;
+mod written;
 
 pub use allowances::Allowances;
 pub(crate) use allowances::ConnectionKey;
@@ -20,6 +21,7 @@ pub use registry_entries::{EntriesError, EntryName, EntryProblem, RegistryEntrie
 pub use secret_data::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 pub use tls::Tls;
 use tls::TlsKey;
+pub use written::docker_config;
 
 /// The credential and the transport security for a registry.
 #[derive(Debug, Clone, Default)]

@@ -23,7 +23,7 @@ const MAX_CHECKED: usize = 10_000;
 pub struct WantedRepository {
     /// The tags that it is created with, in AWS's sense of the word.
     pub tags: BTreeMap<String, String>,
-    /// The key among them that says that we created it.
+    /// The key among them that says that we created it, and by its value for whom.
     pub owner_tag: String,
     /// Whether images are scanned when they are pushed; of one that is created.
     pub scan_on_push: bool,
@@ -44,7 +44,7 @@ pub struct RepositoryCheck {
     pub is_created: bool,
     /// The policies that were set.
     pub set: Vec<RepositoryPolicy>,
-    /// Whether it keeps the policies that it has, because we did not create it.
+    /// Whether it keeps the policies that it has, because we did not create it, or for another.
     pub is_foreign: bool,
 }
 
@@ -117,7 +117,10 @@ impl EcrRepositories {
         }
         let is_ours = match &arn {
             _ if check.is_created || wanted.adopt => true,
-            Some(arn) => calls.has_tag(arn, &wanted.owner_tag).await?,
+            Some(arn) => {
+                let owner = calls.tag(arn, &wanted.owner_tag).await?;
+                owner.is_some() && owner.as_ref() == wanted.tags.get(&wanted.owner_tag)
+            }
             None => false,
         };
         check.is_foreign = !is_ours;

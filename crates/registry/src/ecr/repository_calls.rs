@@ -142,6 +142,8 @@ struct Tags {
 #[serde(rename_all = "PascalCase")]
 struct Tag {
     key: String,
+    #[serde(default)]
+    value: String,
 }
 
 impl RepositoryCalls<'_> {
@@ -172,10 +174,10 @@ impl RepositoryCalls<'_> {
         Ok(unless(created, "RepositoryAlreadyExistsException")?.is_some())
     }
 
-    /// Returns whether the repository has a tag of this key, in AWS's sense of the word.
-    pub(super) async fn has_tag(&self, arn: &str, key: &str) -> Result<bool, EcrRepositoryProblem> {
+    /// Returns the value of the repository's tag of this key, in AWS's sense of the word; none if it has none.
+    pub(super) async fn tag(&self, arn: &str, key: &str) -> Result<Option<String>, EcrRepositoryProblem> {
         let found = self.ask::<Tags>("ListTagsForResource", &json!({ "resourceArn": arn })).await?;
-        Ok(found.tags.iter().any(|tag| tag.key == key))
+        Ok(found.tags.into_iter().find(|tag| tag.key == key).map(|tag| tag.value))
     }
 
     /// Returns a policy of the repository; none if it has none.

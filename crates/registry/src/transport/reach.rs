@@ -102,7 +102,7 @@ impl Channel {
     }
 }
 
-/// Whether this may be the name of a public host, and not of one in a cluster or a house.
+/// Whether this may be the name of a public host, and not of one in a cluster or a home network.
 pub(crate) fn is_public_name(name: &str) -> bool {
     let mut labels = name.trim_end_matches('.').rsplit('.').peekable();
     let is_private = labels.peek().is_some_and(|last| PRIVATE_NAMES.contains(last));

@@ -44,6 +44,7 @@ fn check(args: &CopyArgs) -> Result<(), CliError> {
     let for_an_agent = [
         ("--mode", image.mode.is_some()),
         ("--publish", image.publish.is_some()),
+        ("--engine", image.engine.is_some()),
         ("--force-conflicts", args.submit.force_conflicts),
         ("--dry-run=server", args.submit.dry_run == Some(DryRun::Server)),
     ];

@@ -9,6 +9,7 @@ use crate::cluster::objects::FoundObject;
 use crate::cluster::pod_logs::has_ended;
 use crate::kinds::past_sync::SyncResult;
 use crate::kinds::{JobContainer, KindRef};
+use crate::output::text::count;
 
 /// A pod, and its containers that are printed.
 pub struct Attempt {
@@ -138,11 +139,30 @@ fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
         wanted.works_on.as_ref().is_none_or(|what| container.works_on == *what || container.writes == *what)
     };
     let selected = jobs.iter().filter_map(|job| {
-        let mut containers = kind.containers(job)?;
-        containers.retain(is_selected);
+        let all = kind.containers(job)?;
+        let selected: Vec<String> =
+            all.iter().filter(|it| is_selected(it)).map(|it| it.name.clone()).collect();
+        let mut containers = each_once(all);
+        containers.retain(|container| selected.contains(&container.name));
         (!containers.is_empty()).then(|| (job.clone(), containers))
     });
     selected.collect()
+}
+
+/// Returns each container once. One that works on several things has one log for all of them.
+fn each_once(all: Vec<JobContainer>) -> Vec<JobContainer> {
+    let mut once: Vec<(JobContainer, usize)> = Vec::new();
+    for container in all {
+        match once.iter_mut().find(|(known, _)| known.name == container.name) {
+            Some((_, number)) => *number += 1,
+            None => once.push((container, 1)),
+        }
+    }
+    let named = |(container, number): (JobContainer, usize)| match number {
+        1 => container,
+        _ => JobContainer { works_on: count(number, "tag"), ..container },
+    };
+    once.into_iter().map(named).collect()
 }
 
 #[cfg(test)]
@@ -201,6 +221,21 @@ mod tests {
         };
         assert_eq!(named(None), ["copy-0 1.0", "copy-0-1 1.0", "copy-1 1.1"]);
         assert_eq!(named(Some("1.0")), ["copy-0 1.0", "copy-0-1 1.0"]);
+    }
+
+    #[test]
+    fn the_one_container_of_many_tags_has_one_log_whichever_of_them_is_asked_for() {
+        let mut job = job("j", &["1.2", "1.1"]);
+        let pod = json!({ "template": { "spec": { "containers": [{ "name": "copy" }] } } });
+        job.spec = Some(serde_json::from_value(pod).unwrap());
+        for (tag, expected) in
+            [(None, &["copy 2 tags"][..]), (Some("1.1"), &["copy 2 tags"]), (Some("0.9"), &[])]
+        {
+            let jobs = of(DEFAULT_KIND, std::slice::from_ref(&job), tag);
+            let containers = jobs.into_iter().flat_map(|(_, containers)| containers);
+            let named: Vec<String> = containers.map(|it| format!("{} {}", it.name, it.works_on)).collect();
+            assert_eq!(named, expected, "{tag:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::Args;
 use imgop_core::migrate::{CopycatInput, Outcome as SettingOutcome, migrate_copycat};
 use serde_json::Value;
 
+use super::deployed::DeploymentName;
 use super::environment;
 use crate::cli_error::{CliError, Outcome};
 use crate::commands::mirror::file::InputFile;
@@ -22,11 +23,15 @@ use crate::preview::files::documents;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop migrate copycat config.yaml --env copycat.env > mirror.yaml\n  \
-    kubectl get configmap,deployment -n k8s-copycat -o yaml | kubectl imgop migrate copycat - > mirror.yaml")]
+    kubectl imgop migrate copycat --from k8s-copycat/k8s-copycat > mirror.yaml")]
 pub struct CopycatArgs {
     /// Files to read; - reads stdin
-    #[arg(value_name = "FILE", required_unless_present = "env")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["env", "from"])]
     files: Vec<PathBuf>,
+
+    /// Deployment of copycat in the cluster, whose ConfigMap and environment are read
+    #[arg(long, value_name = "NAMESPACE/DEPLOYMENT")]
+    pub(super) from: Option<DeploymentName>,
 
     /// File with the environment, a line NAME=VALUE each
     #[arg(long, value_name = "FILE")]
@@ -46,8 +51,11 @@ pub struct CopycatArgs {
 }
 
 /// Prints the WorkloadMirror, and says what became of each setting.
-pub fn run(ui: Ui, args: &CopycatArgs) -> Result<Outcome, CliError> {
+pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, CliError> {
     let mut found = Found::default();
+    for document in deployed {
+        found.add(document).map_err(CliError::failed)?;
+    }
     for path in &args.files {
         let file = InputFile::read(path)?;
         let problem = |problem: String| CliError::failed(format!("{}: {problem}", file.name()));
@@ -58,23 +66,23 @@ pub fn run(ui: Ui, args: &CopycatArgs) -> Result<Outcome, CliError> {
     if let Some(path) = &args.env {
         found.env.extend(environment::of_file(&InputFile::read(path)?.text));
     }
-    let Found { file, env } = found;
+    let Found { file, env, mut unread } = found;
+    unread.retain(|name| env.get(name).is_none_or(String::is_empty));
+    let is_unread = super::warn_unread(ui, &unread);
     let (name, namespace) = (args.name.clone(), args.into.clone());
     let migrated = migrate_copycat(&CopycatInput { file, env, name, namespace });
     for change in &migrated.changes {
         ui.warning(&change.to_string());
     }
-    args.output.print(ui, &migrated.object)?;
-    for command in &migrated.commands {
-        ui.hint(&format!("to give the namespace the login, type:\n  {command}"));
+    if migrated.lent.is_empty() {
+        args.output.print(ui, &migrated.object)?;
+    } else {
+        let all: Vec<&Value> = migrated.lent.iter().chain([&migrated.object]).collect();
+        args.output.print(ui, &serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": all }))?;
     }
-    if !migrated.agent.is_empty() {
-        let set: Vec<String> =
-            migrated.agent.iter().map(|(name, value)| format!("--set {name}={value}")).collect();
-        ui.hint(&format!("settings of the agent:\n  kubectl imgop upgrade {}", set.join(" ")));
-    }
+    super::hint(ui, &migrated.commands, &migrated.agent);
     let is_unusable = migrated.changes.iter().any(|change| change.outcome == SettingOutcome::Unusable);
-    Ok(if is_unusable { Outcome::NotReady } else { Outcome::Done })
+    Ok(if is_unusable || is_unread { Outcome::NotReady } else { Outcome::Done })
 }
 
 /// The configuration in files.
@@ -82,6 +90,8 @@ pub fn run(ui: Ui, args: &CopycatArgs) -> Result<Outcome, CliError> {
 struct Found {
     file: Option<Value>,
     env: BTreeMap<String, String>,
+    /// Variables whose values stand elsewhere.
+    unread: Vec<String>,
 }
 
 impl Found {
@@ -124,5 +134,6 @@ impl Found {
             self.env.insert(variable.to_owned(), "true".to_owned());
         }
         self.env.extend(environment::of_container(container));
+        self.unread.extend(environment::unread(container));
     }
 }

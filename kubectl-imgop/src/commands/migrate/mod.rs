@@ -1,14 +1,19 @@
 //! `kubectl imgop migrate`: what other tools were told, as resources of imgop. One verb a tool.
 
 mod copycat;
+mod deployed;
 mod environment;
 mod image_operator;
 mod inventory;
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use imgop_core::formats::Format;
+use serde_json::Value;
 
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
 
 /// Print what another tool was told as resources of this one
@@ -39,14 +44,51 @@ enum Tool {
     ImageOperator(image_operator::ImageOperatorArgs),
 }
 
-/// Runs one of its verbs.
-pub fn run(ui: Ui, args: &MigrateArgs) -> Result<Outcome, CliError> {
+impl MigrateArgs {
+    /// Reads what `--from` names.
+    pub async fn deployed(&self, connection: &ConnectionArgs) -> Result<Vec<Value>, CliError> {
+        let from = match &self.tool {
+            Tool::Copycat(args) => args.from.as_ref(),
+            Tool::ImageOperator(args) => args.from.as_ref(),
+            _ => None,
+        };
+        match from {
+            Some(from) => deployed::deployed(from, connection).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Runs one of its verbs. `deployed` is what `--from` names.
+pub fn run(ui: Ui, args: &MigrateArgs, deployed: &[Value]) -> Result<Outcome, CliError> {
     match &args.tool {
         Tool::Rancher(args) => inventory::rancher(ui, args),
         Tool::Regsync(args) => inventory::run(ui, &args.of, Format::Regsync),
         Tool::SkopeoSync(args) => inventory::run(ui, &args.of, Format::SkopeoSync),
         Tool::Dregsy(args) => inventory::run(ui, &args.of, Format::Dregsy),
-        Tool::Copycat(args) => copycat::run(ui, args),
-        Tool::ImageOperator(args) => image_operator::run(ui, args),
+        Tool::Copycat(args) => copycat::run(ui, args, deployed),
+        Tool::ImageOperator(args) => image_operator::run(ui, args, deployed),
+    }
+}
+
+/// Says which variables could not be read. Returns whether there are any.
+fn warn_unread(ui: Ui, unread: &[String]) -> bool {
+    for name in unread {
+        ui.warning(&format!(
+            "{name} cannot be used: its values stand elsewhere in the cluster; read them with --from NAMESPACE/DEPLOYMENT, or \
+             give them with --env FILE"
+        ));
+    }
+    !unread.is_empty()
+}
+
+/// Says what is to be typed: the commands that create Secrets, and the settings of the agent.
+fn hint(ui: Ui, commands: &[String], agent: &BTreeMap<String, String>) {
+    for command in commands {
+        ui.hint(&format!("to give the login, type:\n  {command}"));
+    }
+    if !agent.is_empty() {
+        let set: Vec<String> = agent.iter().map(|(name, value)| format!("--set {name}={value}")).collect();
+        ui.hint(&format!("settings of the agent:\n  kubectl imgop upgrade {}", set.join(" ")));
     }
 }

@@ -21,7 +21,7 @@ pub mod validate;
 mod verify;
 
 pub use registries::{Mirrored, ReadFrom};
-pub use verify::{VerifiedWith, verified};
+pub use verify::VerificationArgs;
 
 use clap::{Args, Subcommand};
 

@@ -43,7 +43,14 @@ pub struct VerifyArgs {
     #[arg(long, value_enum)]
     format: Option<Format>,
 
-    /// Ask the target for every configuration and layer
+    #[command(flatten)]
+    verification: VerificationArgs,
+}
+
+/// How both sides of Images are compared, and how that is shown.
+#[derive(Debug, Args)]
+pub struct VerificationArgs {
+    /// Ask the destination for every configuration and layer
     #[arg(long)]
     layers: bool,
 
@@ -52,7 +59,7 @@ pub struct VerifyArgs {
     output: ComparisonFormat,
 
     #[command(flatten)]
-    access: OneRepositoryArgs,
+    pub access: OneRepositoryArgs,
 }
 
 /// Verifies an inventory.
@@ -64,33 +71,28 @@ async fn of_file(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Resu
     let now = Timestamp::now();
     let subject = Subject::find(&args.file, args.format, connection).await?;
     subject.warn(ui);
-    let mirrored = Mirrored::read(&subject, &args.access, connection, now).await?;
-    let with = VerifiedWith { access: &args.access, layers: args.layers, now };
-    let comparison = verified(ui, &mirrored, &with).await;
-    comparison.print(ui, args.output)?;
-    comparison.outcome()
+    let mirrored = Mirrored::read(&subject, &args.verification.access, connection, now).await?;
+    args.verification.run(ui, &mirrored, now).await
 }
 
-/// How Images are verified.
-pub struct VerifiedWith<'a> {
-    /// How this machine reaches registries.
-    pub access: &'a OneRepositoryArgs,
-    /// Whether every layer is asked for.
-    pub layers: bool,
-    /// The time.
-    pub now: Timestamp,
-}
+impl VerificationArgs {
+    /// Compares both sides of Images, and prints what is not the same.
+    pub async fn run(&self, ui: Ui, mirrored: &Mirrored, now: Timestamp) -> Result<Outcome, CliError> {
+        let comparison = self.compare(ui, mirrored, now).await;
+        comparison.print(ui, self.output)?;
+        comparison.outcome()
+    }
 
-/// Compares both sides of Images.
-pub async fn verified(ui: Ui, mirrored: &Mirrored, with: &VerifiedWith<'_>) -> Comparison {
-    let depth = if with.layers { Depth::Layers } else { Depth::Manifests };
-    let (now, tls) = (with.now, (with.access.tls(), with.access.tls()));
-    let compared = mirrored.compared(|target| async move {
-        let (sides, context) = sides(&mirrored.registries, &mirrored.sources(ui), target, tls).await?;
-        let verified = verify(&sides, &target.request, mirrored.limits, depth, now).await;
-        verified.map(|verified| rows(&verified)).map_err(|error| explain(&error, &context))
-    });
-    compared.await
+    async fn compare(&self, ui: Ui, mirrored: &Mirrored, now: Timestamp) -> Comparison {
+        let depth = if self.layers { Depth::Layers } else { Depth::Manifests };
+        let tls = (self.access.tls(), self.access.tls());
+        let compared = mirrored.compared(|target| async move {
+            let (sides, context) = sides(&mirrored.registries, &mirrored.sources(ui), target, tls).await?;
+            let verified = verify(&sides, &target.request, mirrored.limits, depth, now).await;
+            verified.map(|verified| rows(&verified)).map_err(|error| explain(&error, &context))
+        });
+        compared.await
+    }
 }
 
 fn rows(verification: &Verification) -> Vec<ComparedTag> {

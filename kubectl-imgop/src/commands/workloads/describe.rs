@@ -1,7 +1,10 @@
 //! `kubectl imgop workloads describe`.
 
+use std::str::FromStr;
+
 use clap::Args;
 use imgop_core::build::ImageReference;
+use imgop_registry::reference::ReferenceError;
 
 use super::MirrorsArgs;
 use crate::cli_error::{CliError, Outcome};
@@ -17,19 +20,49 @@ use crate::workloads::rows::Row;
 pub struct DescribeArgs {
     /// Image as a workload names it: nginx, quay.io/argoproj/argocd:v2.13.1
     #[arg(value_name = "IMAGE")]
-    image: ImageReference,
+    image: NamedImage,
 
     #[command(flatten)]
     mirrors: MirrorsArgs,
+}
+
+/// An image, or all of a repository.
+#[derive(Debug, Clone)]
+struct NamedImage {
+    reference: ImageReference,
+    /// Whether it has a tag or a digest.
+    has_version: bool,
+}
+
+impl FromStr for NamedImage {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let last = text.rsplit('/').next().unwrap_or(text);
+        Ok(Self { reference: text.parse()?, has_version: last.contains([':', '@']) })
+    }
+}
+
+impl NamedImage {
+    fn is_meant(&self, image: &str) -> bool {
+        if self.has_version {
+            return image == self.reference.to_string();
+        }
+        image.parse::<ImageReference>().is_ok_and(|image| image.repository == self.reference.repository)
+    }
+
+    fn text(&self) -> String {
+        if self.has_version { self.reference.to_string() } else { self.reference.repository.to_string() }
+    }
 }
 
 /// Describes a used image.
 pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let cluster = connection.connect().await?;
     let mirrored = args.mirrors.read(ui, &cluster).await?;
-    let name = args.image.to_string();
+    let name = args.image.text();
     let mut rows: Vec<Row> = mirrored.iter().flat_map(|one| one.rows(&one.plan())).collect();
-    rows.retain(|row| row.image == name);
+    rows.retain(|row| args.image.is_meant(&row.image));
     if rows.is_empty() {
         let error = CliError::failed(format!("no workload that you and a WorkloadMirror see uses {name}"));
         return Err(error.hinted("kubectl imgop workloads list shows what they use"));

@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use super::{MirrorsArgs, warn};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
-use crate::commands::mirror::comparison::ComparisonFormat;
-use crate::commands::mirror::{Mirrored, ReadFrom, VerifiedWith, verified};
+use crate::commands::mirror::{Mirrored, ReadFrom, VerificationArgs};
 use crate::output::Ui;
-use crate::registry::one_repository::OneRepositoryArgs;
 
 /// Check that the destination has what workloads use, as the sources have it
 ///
@@ -25,16 +23,8 @@ pub struct VerifyArgs {
     #[command(flatten)]
     mirrors: MirrorsArgs,
 
-    /// Ask the destination for every configuration and layer
-    #[arg(long)]
-    layers: bool,
-
-    /// Output format
-    #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
-    output: ComparisonFormat,
-
     #[command(flatten)]
-    access: OneRepositoryArgs,
+    verification: VerificationArgs,
 }
 
 /// Verifies what workloads use.
@@ -53,9 +43,7 @@ async fn all(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<O
         names.push(mirror.name);
     }
     let from = ReadFrom::Cluster(&cluster);
-    let mirrored = Mirrored::of_images(names.join(", "), images, Vec::new(), &args.access, from, now).await?;
-    let with = VerifiedWith { access: &args.access, layers: args.layers, now };
-    let comparison = verified(ui, &mirrored, &with).await;
-    comparison.print(ui, args.output)?;
-    comparison.outcome()
+    let (names, access) = (names.join(", "), &args.verification.access);
+    let mirrored = Mirrored::of_images(names, images, Vec::new(), access, from, now).await?;
+    args.verification.run(ui, &mirrored, now).await
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::spec_text::{mode, source};
 use crate::kinds::Kind as _;
 use crate::output::age::since;
+use crate::output::text::none;
 
 /// Returns the cells of its columns.
 pub fn cells(image: &Image, now: Timestamp) -> Vec<String> {
@@ -16,7 +17,7 @@ pub fn cells(image: &Image, now: Timestamp) -> Vec<String> {
         source(&image.spec),
         ready,
         reason,
-        status.and_then(|status| status.progress.clone()).unwrap_or_else(|| "<none>".to_owned()),
+        status.and_then(|status| status.progress.clone()).unwrap_or_else(none),
         since(status.and_then(|status| status.last_sync_time.as_ref()), now),
     ]
 }

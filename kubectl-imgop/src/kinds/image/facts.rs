@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::checks::Checks;
 use super::prune_text::prune;
-use super::spec_text::{creation, destination, mode, narrowing, source};
+use super::spec_text::{destination, mode, narrowing, source};
 use crate::kinds::Kind as _;
-use crate::kinds::endpoint_text::{access, in_brackets};
+use crate::kinds::endpoint_text::{access, creation, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
+use crate::output::text::none;
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -31,7 +32,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
     if spec.destination.publish == Publish::Direct {
         of_destination.push("published directly".to_owned());
     }
-    of_destination.extend(creation(spec));
+    of_destination.extend(creation(spec.destination.create.as_deref()));
     let last_sync = status.and_then(|status| status.last_sync_time.as_ref());
     let last_success = status.and_then(|status| status.last_successful_sync_time.as_ref());
     let has_succeeded = last_sync.is_some() && last_sync == last_success;
@@ -45,6 +46,7 @@ pub fn facts(image: &Image, now: Timestamp) -> Vec<(&'static str, String)> {
         ("Immutable", immutable_tags.join(", ")),
         ("Destination", destination(spec) + &in_brackets(&of_destination)),
         ("Prune", prune(spec, status).unwrap_or_default()),
+        ("Engine", spec.engine.map(|engine| engine.to_string()).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Tags", status.and_then(|status| status.counts.as_ref()).map(counts).unwrap_or_default()),
         ("Last change", ago(last_sync, now) + if has_succeeded { ", which succeeded" } else { "" }),
@@ -79,7 +81,7 @@ fn counts(counts: &Counts) -> String {
 pub fn failures(status: &ImageStatus, now: Timestamp) -> Option<Table> {
     let mut table = Table::new(["FAILED-TAG", "REASON", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
     for failure in &status.failures {
-        let next = failure.next_attempt.as_ref().map_or_else(|| "<none>".to_owned(), |time| until(time, now));
+        let next = failure.next_attempt.as_ref().map_or_else(none, |time| until(time, now));
         table.row([
             failure.tag.clone(),
             format!("{:?}", failure.reason),

@@ -9,23 +9,23 @@ mod past_syncs;
 mod prune_text;
 mod spec_text;
 
+use imgop_core::api::Image;
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{Image, Phase, REQUESTED_AT_ANNOTATION};
 use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt as _;
 
 use checks::Checks;
 pub use derived_name::{derive, fingerprint};
 pub use prune_text::prune;
-pub use spec_text::{creation, narrowing};
+pub use spec_text::narrowing;
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::ReconcileState;
 use super::{FailedTags, JobContainer, JobWords, Kind};
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::none;
 
 impl Kind for Image {
     const SHORT_NAMES: &'static [&'static str] = &["simg"];
@@ -44,7 +44,7 @@ impl Kind for Image {
         let checks = Checks::of(self, now);
         let last_sync = self.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
         let last = checks.and_then(|checks| checks.last_cell(now)).unwrap_or_else(|| since(last_sync, now));
-        let next = checks.map_or_else(|| "<none>".to_owned(), |checks| checks.cell(now));
+        let next = checks.map_or_else(none, |checks| checks.cell(now));
         vec![last, next, spec_text::destination(&as_reported(self.clone()).spec)]
     }
 
@@ -68,15 +68,7 @@ impl Kind for Image {
     }
 
     fn state(&self) -> ReconcileState<'_> {
-        let status = self.status.as_ref();
-        ReconcileState {
-            conditions: status.map_or(&[], |status| &status.conditions),
-            observed_generation: status.and_then(|status| status.observed_generation),
-            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
-            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
-            is_suspended: self.spec.suspend,
-            is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
-        }
+        ReconcileState::of(self)
     }
 
     fn containers(job: &Job) -> Option<Vec<JobContainer>> {

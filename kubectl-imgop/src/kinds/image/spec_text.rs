@@ -42,21 +42,6 @@ pub fn destination(spec: &ImageSpec) -> String {
     with_version(&spec.destination.name, spec.destination.version.as_deref().unwrap_or_default())
 }
 
-/// Returns what becomes of a repository that the destination does not have; none where nothing is said of it.
-pub fn creation(spec: &ImageSpec) -> Option<String> {
-    let create = spec.destination.create.as_deref().filter(|create| create.is_wanted())?;
-    let parts = [
-        create.lifecycle_policy.is_some().then_some("a lifecycle policy"),
-        create.access_policy.is_some().then_some("an access policy"),
-        create.scan_on_push.then_some("scans"),
-        create.immutable.then_some("immutable tags"),
-    ];
-    let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    let with = if parts.is_empty() { String::new() } else { format!(" with {}", parts.join(", ")) };
-    let adopt = if create.adopt { ", also where others created it" } else { "" };
-    Some(format!("repository created if missing{with}{adopt}"))
-}
-
 /// Returns a name and a version as users write them.
 fn with_version(name: &str, version: &str) -> String {
     match version {

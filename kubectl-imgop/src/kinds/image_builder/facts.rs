@@ -9,6 +9,7 @@ use super::none;
 use super::spec_text::{
     arguments, cache, context, dockerfile, image, platforms, rebuilds, registries, secrets,
 };
+use crate::kinds::endpoint_text::creation;
 use crate::kinds::job_text::job_template;
 use crate::output::age::{ago, since, until};
 use crate::output::table::Table;
@@ -20,6 +21,7 @@ pub fn facts(builder: &ImageBuilder, now: Timestamp) -> Vec<(&'static str, Strin
     let mut facts = vec![
         ("Image", image(builder)),
         ("More tags", spec.image.additional_tags.join(", ")),
+        ("Repositories", creation(spec.image.create.as_deref()).unwrap_or_default()),
         ("Platforms", platforms(spec)),
         ("Dockerfile", dockerfile(spec)),
         ("Context", context(spec.context.as_ref())),

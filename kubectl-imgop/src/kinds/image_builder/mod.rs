@@ -6,18 +6,18 @@ mod jobs;
 mod spec_text;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::{BuildResult, ImageBuilder, ImageBuilderStatus};
 use imgop_core::build::BuildFailure;
 use imgop_core::default_destination::as_reported;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use kube::ResourceExt as _;
 
 use super::past_sync::{PastLayout, PastSync};
 use super::progress::{QuotedFailure, ReconcileState};
 use super::{JobContainer, JobWords, KeptJobs, Kind};
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::none;
 
 impl Kind for ImageBuilder {
     const SHORT_NAMES: &'static [&'static str] = &["imgb"];
@@ -77,15 +77,7 @@ impl Kind for ImageBuilder {
     }
 
     fn state(&self) -> ReconcileState<'_> {
-        let status = self.status.as_ref();
-        ReconcileState {
-            conditions: status.map_or(&[], |status| &status.conditions),
-            observed_generation: status.and_then(|status| status.observed_generation),
-            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
-            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
-            is_suspended: self.spec.suspend,
-            is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
-        }
+        ReconcileState::of(self)
     }
 
     fn quoted_failure(&self) -> Option<QuotedFailure> {
@@ -118,8 +110,4 @@ fn progress(status: &ImageBuilderStatus) -> Option<String> {
         Some((number, _)) if is_cancelled(status) => Some(format!("{number}/CANCELLED")),
         _ => Some(progress.to_owned()),
     }
-}
-
-fn none() -> String {
-    "<none>".to_owned()
 }

@@ -10,7 +10,7 @@ use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::ago;
 use crate::output::table::Table;
-use crate::output::text::count;
+use crate::output::text::{count, none};
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(mirror: &ImageMirror, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -29,6 +29,7 @@ pub fn facts(mirror: &ImageMirror, now: Timestamp) -> Vec<(&'static str, String)
         ("Min age", spec.min_age.clone().unwrap_or_default()),
         ("Prune", if spec.prune == MirrorPrune::Never { "never".to_owned() } else { String::new() }),
         ("Updates", updates(spec)),
+        ("Engine", spec.engine.map(|engine| engine.to_string()).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Images", status.and_then(|status| status.children).map(images).unwrap_or_default()),
         ("Tags", status.and_then(|status| status.tags).map(tags).unwrap_or_default()),
@@ -114,7 +115,7 @@ pub fn conflicts(conflicts: &[MirrorConflict], number: u32) -> Option<Table> {
 pub fn failing(failing: &[MirrorFailure]) -> Option<Table> {
     let mut table = Table::new(["FAILING-IMAGE", "REASON", "TAG"]);
     for image in failing {
-        let tag = image.tag.clone().unwrap_or_else(|| "<none>".to_owned());
+        let tag = image.tag.clone().unwrap_or_else(none);
         table.row([image.image.clone(), image.reason.clone(), tag]);
     }
     (!failing.is_empty()).then_some(table)

@@ -2,9 +2,8 @@
 
 mod facts;
 
-use imgop_core::api::{ImageMirror, Phase, REQUESTED_AT_ANNOTATION};
+use imgop_core::api::ImageMirror;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 
 pub(super) use facts::{conflicts, failing};
 
@@ -12,6 +11,7 @@ use super::Kind;
 use super::progress::ReconcileState;
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::none;
 
 impl Kind for ImageMirror {
     const SHORT_NAMES: &'static [&'static str] = &["simirror"];
@@ -55,20 +55,8 @@ impl Kind for ImageMirror {
     }
 
     fn state(&self) -> ReconcileState<'_> {
-        let status = self.status.as_ref();
-        ReconcileState {
-            conditions: status.map_or(&[], |status| &status.conditions),
-            observed_generation: status.and_then(|status| status.observed_generation),
-            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
-            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
-            is_suspended: self.spec.suspend,
-            is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
-        }
+        ReconcileState::of(self)
     }
-}
-
-fn none() -> String {
-    "<none>".to_owned()
 }
 
 #[cfg(test)]

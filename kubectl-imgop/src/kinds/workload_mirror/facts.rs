@@ -28,6 +28,7 @@ pub fn facts(mirror: &WorkloadMirror, now: Timestamp) -> Vec<(&'static str, Stri
         ("Overwrite", format!("{:?}", spec.overwrite.policy)),
         ("Retention", spec.retention.clone()),
         ("Min age", spec.min_age.clone().unwrap_or_default()),
+        ("Engine", spec.engine.map(|engine| engine.to_string()).unwrap_or_default()),
         ("Jobs", job_template(&spec.job_template)),
         ("Workloads", status.and_then(|status| status.counts).map(workloads).unwrap_or_default()),
         ("Tags", status.and_then(|status| status.counts).map(tags).unwrap_or_default()),

@@ -2,15 +2,15 @@
 
 mod facts;
 
-use imgop_core::api::{Phase, REQUESTED_AT_ANNOTATION, WorkloadMirror};
+use imgop_core::api::WorkloadMirror;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 
 use super::Kind;
 use super::image_mirror::{conflicts, failing};
 use super::progress::ReconcileState;
 use crate::output::age::since;
 use crate::output::table::Table;
+use crate::output::text::none;
 
 impl Kind for WorkloadMirror {
     const SHORT_NAMES: &'static [&'static str] = &["swm"];
@@ -49,20 +49,8 @@ impl Kind for WorkloadMirror {
     }
 
     fn state(&self) -> ReconcileState<'_> {
-        let status = self.status.as_ref();
-        ReconcileState {
-            conditions: status.map_or(&[], |status| &status.conditions),
-            observed_generation: status.and_then(|status| status.observed_generation),
-            requested: self.annotations().get(REQUESTED_AT_ANNOTATION).map(String::as_str),
-            handled: status.and_then(|status| status.last_handled_requested_at.as_deref()),
-            is_suspended: self.spec.suspend,
-            is_completed: status.is_some_and(|status| status.phase == Some(Phase::Completed)),
-        }
+        ReconcileState::of(self)
     }
-}
-
-fn none() -> String {
-    "<none>".to_owned()
 }
 
 #[cfg(test)]

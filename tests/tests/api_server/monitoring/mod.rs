@@ -61,6 +61,32 @@ fn the_alerts_are_rules_that_fire_in_the_bad_case_and_are_quiet_in_a_healthy_one
 }
 
 #[test]
+fn the_rules_for_the_label_of_copycats_readme_count_each_registry_once() -> anyhow::Result<()> {
+    let page = imgop_documents::Page::read("docs/monitoring.md");
+    let is_rules = |text: &str| text.contains("record: k8s_copycat_registry_");
+    let rules = page.blocks().into_iter().find(|block| is_rules(&block.text)).context("no rules")?.text;
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("rules.yaml"), rules)?;
+    let metrics = ["pull_success", "pull_error", "push_success", "push_error"];
+    let metrics = metrics.map(|name| format!("k8s_copycat_registry_{name}_total"));
+    let series = |name: &String| {
+        let of = |registry: &str, pod: &str, count: u32| json!({ "series": format!("{name}{{registry=\"{registry}\", pod=\"{pod}\"}}"), "values": format!("{count}x5") });
+        [of("quay.io", "a", 3), of("quay.io", "b", 2), of("docker.io", "b", 1)]
+    };
+    let expected = |name: &String| {
+        let sample = |image: &str, value: u32| json!({ "labels": format!("{name}{{image=\"{image}\"}}"), "value": value });
+        json!({ "expr": format!("{name}{{image!=\"\"}}"), "eval_time": "3m",
+            "exp_samples": [sample("quay.io", 5), sample("docker.io", 1)] })
+    };
+    let all: Vec<Value> = metrics.iter().flat_map(series).collect();
+    let tests = json!({ "rule_files": ["rules.yaml"], "tests": [{ "interval": "1m", "input_series": all,
+        "promql_expr_test": metrics.iter().map(expected).collect::<Vec<_>>() }] });
+    let file = folder.path().join("test.yaml");
+    fs::write(&file, tests.to_string())?;
+    promtool(&["test", "rules"], &file)
+}
+
+#[test]
 fn each_alert_fires_in_some_case_and_has_a_place_in_the_documents() -> anyhow::Result<()> {
     let cases: Value = serde_saphyr::from_str(&fs::read_to_string(here("alerts_test.yaml"))?)?;
     let cases = cases["tests"].as_array().context("no tests")?;

@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, EndpointRef, Side, Tls, is_default};
+use super::engine::Engine;
 use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 use crate::selection::few_of;
 
 mod destination;
@@ -131,6 +132,11 @@ pub struct ImageSpec {
     #[serde(default)]
     pub destination: Destination,
 
+    /// Which program copies: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
+    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+
     /// What its Jobs have besides: where they run, with which priority, for how long, and what each of their
     /// containers may use.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -151,14 +157,9 @@ impl ImageSpec {
             referrers: Referrers::default(),
             source,
             destination,
+            engine: None,
             job_template: JobTemplateSpec::default(),
         }
-    }
-
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 
     /// Returns how one side is reached.

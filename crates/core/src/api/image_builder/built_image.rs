@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 use crate::api::endpoint::is_default;
+use crate::api::repository_creation::{RepositoryCreation, creation_without_credentials};
 use crate::api::rules as shared_rules;
 use crate::api::{Credentials, EndpointRef, Publish, Tls};
 
 /// The image that is built, and where it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = creation_without_credentials("image"))]
 pub struct BuiltImage {
     /// The repository, without a tag: registry.example.com/team/app. Without a registry it is below the default
     /// destination of the namespace where an administrator has set one (write docker.io/… for Docker Hub).
@@ -47,6 +49,10 @@ pub struct BuiltImage {
     /// How the connection to this registry is secured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+
+    /// Whether a repository is created that the registry does not have: that of name, and those of additionalTags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Box<RepositoryCreation>>,
 
     /// How a tag is written: Staged (the default) pushes the content by digest and sets the tag last. Direct
     /// is taken and has no effect: what is built is always pushed by digest.

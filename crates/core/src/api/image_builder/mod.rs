@@ -9,7 +9,7 @@ use super::endpoint::is_default;
 use super::job_template::JobTemplateSpec;
 use super::resources::Resources;
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 
 mod built_image;
 mod cache;
@@ -238,12 +238,6 @@ impl ImageBuilderSpec {
             failed_builds_history_limit: default_failed_limit(),
             ..Self::default()
         }
-    }
-
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
     }
 }
 

@@ -6,10 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Credentials, Tls, is_default};
+use super::engine::Engine;
 use super::job_template::JobTemplateSpec;
 use super::repository_creation::{RepositoryCreation, creation_without_credentials};
 use super::rules as shared_rules;
-use super::schedule::{Frequency, RecurrenceRef};
+use super::schedule::Frequency;
 use super::{Overwrite, Publish, Referrers};
 
 mod chart_updates;
@@ -164,17 +165,14 @@ pub struct ImageMirrorSpec {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub updates: Vec<MirrorUpdate>,
 
+    /// Which program copies its Images: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
+    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+
     /// What the Jobs of its Images have besides, and those that render charts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub job_template: JobTemplateSpec,
-}
-
-impl ImageMirrorSpec {
-    /// Returns the fields that say when.
-    pub fn recurrence(&self) -> RecurrenceRef<'_> {
-        let Self { frequency, schedule, time_zone, .. } = self;
-        RecurrenceRef { frequency, schedule: schedule.as_deref(), time_zone: time_zone.as_deref() }
-    }
 }
 
 /// A mirror without entries that leaves everything else at its default.
@@ -197,6 +195,7 @@ impl Default for ImageMirrorSpec {
             suspend: false,
             prune: MirrorPrune::default(),
             updates: Vec::new(),
+            engine: None,
             job_template: JobTemplateSpec::default(),
         }
     }

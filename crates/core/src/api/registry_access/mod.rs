@@ -88,7 +88,8 @@ pub struct RegistryAccessSpec {
     pub namespace_selector: Option<NamespaceSelector>,
 
     /// Name of a Secret in the agent's namespace, of type kubernetes.io/dockerconfigjson or
-    /// kubernetes.io/basic-auth (username and password). It is lent to what names no credentials of its own.
+    /// kubernetes.io/basic-auth (username and password). It is lent to copies that name no credentials of their own, and
+    /// to no build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = rules::secret_name("secretName"))]
     #[schemars(length(max = 253))]
@@ -177,6 +178,11 @@ pub struct SharedAws {
     /// Whether the namespaces may have repositories created with it (destination.create), among those of this object.
     #[serde(default, skip_serializing_if = "is_default")]
     pub create_repositories: bool,
+
+    /// Whether they may have the policies of repositories changed that were not created for them (create.adopt). Whoever
+    /// writes a lifecycle policy can have images deleted, and whoever writes an access policy can have them read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub adopt_repositories: bool,
 
     /// The roles that it may assume for that, by their ARNs. Without one, it creates repositories as itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

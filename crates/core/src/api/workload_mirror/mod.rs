@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::is_default;
+use super::engine::Engine;
 use super::job_template::JobTemplateSpec;
 use super::rules as shared_rules;
 use super::schedule::{Frequency, RecurrenceRef};
@@ -154,6 +155,11 @@ pub struct WorkloadMirrorSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: WorkloadLimits,
 
+    /// Which program copies its Images: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
+    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+
     /// What the Jobs of its Images have besides.
     #[serde(default, skip_serializing_if = "is_default")]
     pub job_template: JobTemplateSpec,
@@ -180,6 +186,7 @@ impl WorkloadMirrorSpec {
             sources: Vec::new(),
             origins: Vec::new(),
             limits: WorkloadLimits::default(),
+            engine: None,
             job_template: JobTemplateSpec::default(),
         }
     }

@@ -47,6 +47,11 @@ pub struct WorkloadMirrorStatus {
     #[serde(default, deserialize_with = "exact_list", skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<MirrorFailure>,
 
+    /// The namespaces whose workloads were seen, by the first digits of a hash of their names, 300 at most. What is used in one
+    /// that does not let itself be seen any more does not count as unused.
+    #[serde(default, deserialize_with = "exact_list", skip_serializing_if = "Vec::is_empty")]
+    pub seen_namespaces: Vec<String>,
+
     /// When Images were last changed, or tags copied by them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sync_time: Option<Time>,

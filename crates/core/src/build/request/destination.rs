@@ -8,6 +8,7 @@ use imgop_registry::reference::{Repository, Tag};
 use super::{Destination, Timestamp};
 use crate::api::{Architecture, BuiltImage, Format, ImageBuilderSpec};
 use crate::build::spec_checks::label;
+use crate::creation::{CreationFields, creation};
 use crate::spec_error::{EndpointFields, Problems, aws_credentials, check_endpoint};
 
 /// Reads `architecture` or `platforms`.
@@ -49,6 +50,14 @@ pub(super) fn read(image: &BuiltImage, problems: &mut Problems<String>) -> Optio
         let result = aws_credentials(repository.as_ref(), image.credentials.as_ref());
         problems.keep("image.useAwsIRSA", result);
     }
+    let fields = CreationFields {
+        create: "image.create".to_owned(),
+        lifecycle_policy: "image.create.lifecyclePolicy".to_owned(),
+        access_policy: "image.create.accessPolicy".to_owned(),
+        tags: "image.create.tags".to_owned(),
+        role_arn: "image.create.roleArn".to_owned(),
+    };
+    let create = creation(image.create.as_deref(), image.endpoint(), repository.as_ref(), fields, problems);
     for (name, value) in &image.labels {
         problems.keep("image.labels", label(name, value).map_err(|problem| format!("{name:?}: {problem}")));
     }
@@ -65,7 +74,7 @@ pub(super) fn read(image: &BuiltImage, problems: &mut Problems<String>) -> Optio
         let tag = problems.keep(format!("image.additionalTags[{i}]"), tag);
         tags.extend(tag.filter(|tag| !tags.contains(tag)));
     }
-    Some(Destination { repository, tags, publish: image.publish })
+    Some(Destination { repository, tags, publish: image.publish, create })
 }
 
 /// Reads a tag, or a repository with a tag or without.

@@ -7,11 +7,13 @@
 //! The three containers of a pod run one after the other. Nothing that is secret is in an argument or in a report:
 //! credentials are files of Secrets, at the places that [`place`] names.
 
+mod of_request;
 mod step_arguments;
 mod step_input;
 mod step_report;
 
-pub use step_arguments::{MAX_STEP_INPUT_BYTES, StepInputError};
+pub use of_request::{PartInputs, TlsOfHosts, tls_of_hosts};
+pub use step_arguments::MAX_STEP_INPUT_BYTES;
 pub use step_input::{
     ConfigMapSource, ContextImage, DEFAULT_LOG_BYTES, GitSource, LayerCache, StepContext, StepInput,
     files_digest,

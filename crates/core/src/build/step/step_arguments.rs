@@ -1,49 +1,27 @@
 //! A document in the arguments of a container.
 
 use super::StepInput;
+use crate::commands::document::{DocumentError, from_arguments, to_arguments};
 
 /// Bytes of a document: it stands in the Job once for each container, and Jobs are read up to a limit.
 pub const MAX_STEP_INPUT_BYTES: usize = 128 << 10;
-/// Bytes of one argument; Linux takes 128 KiB (`MAX_ARG_STRLEN`).
-const MAX_PART_BYTES: usize = 96 << 10;
-
-/// Why arguments are no document.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the arguments are no document that this version reads: {problem}; agent and Job image must be of one version"
-)]
-pub struct StepInputError {
-    problem: String,
-}
 
 impl StepInput {
-    /// Returns it as arguments of a container, each short enough for Linux. They hold no `$`: Kubernetes replaces
-    /// `$(NAME)` and `$$` in arguments.
-    pub fn to_arguments(&self) -> Result<Vec<String>, StepInputError> {
-        let text =
-            serde_json::to_string(self).map_err(|error| StepInputError { problem: error.to_string() })?;
-        // In JSON a dollar sign stands only within texts.
-        Ok(split(&text.replace('$', "\\u0024")))
+    /// Returns it as arguments of a container.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn to_arguments(&self) -> Result<Vec<String>, DocumentError> {
+        to_arguments(self)
     }
 
     /// Reads what [`Self::to_arguments`] returned.
-    pub fn from_arguments(arguments: &[String]) -> Result<Self, StepInputError> {
-        serde_json::from_str(&arguments.concat())
-            .map_err(|error| StepInputError { problem: error.to_string() })
+    ///
+    /// # Errors
+    /// If it is another document.
+    pub fn from_arguments(arguments: &[String]) -> Result<Self, DocumentError> {
+        from_arguments(arguments)
     }
-}
-
-/// Splits a text between characters.
-fn split(text: &str) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = (0..=rest.len().min(MAX_PART_BYTES)).rev().find(|at| rest.is_char_boundary(*at));
-        let (part, behind) = rest.split_at(end.unwrap_or(rest.len()));
-        parts.push(part.to_owned());
-        rest = behind;
-    }
-    parts
 }
 
 #[cfg(test)]
@@ -56,6 +34,7 @@ mod tests {
     use crate::api::{Format, TlsMode};
     use crate::build::step::{GitSource, LayerCache, StepContext};
     use crate::build::{DockerfilePlace, Timestamp};
+    use crate::commands::document::MAX_PART_BYTES;
     use imgop_registry::reference::Digest;
 
     fn input() -> StepInput {

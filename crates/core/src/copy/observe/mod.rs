@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use imgop_registry::reference::{Digest, ReferenceError, Tag};
 use imgop_registry::{Reason, RegistryError, RepositoryClient, SharedTags, Unreachable};
 
-pub use self::answers::Answers;
+pub use self::answers::AnswersOfBoth;
 pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{List, Selected, selected};

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::copy::fixtures::now;
+use crate::copy::fixtures::{now, request as parsed};
 
 fn tag(text: &str) -> Tag {
     text.parse().unwrap()
@@ -68,6 +68,23 @@ fn a_tag_stays_that_is_selected_or_only_here_or_gone_or_in_use_or_not_long_unsel
     assert_eq!(left(|lists, _| lists[2] = tags(&["1.1"])), ["1.1"], "gone");
     assert_eq!(left(|_, in_use| in_use.extend([tag("1.0")])), ["1.1"], "used, or another object's");
     assert!(due_of(&made(&["1.0"], 0), 0, |_, _| ()).is_empty(), "a moment ago");
+}
+
+#[test]
+fn what_runs_keeps_its_tag_by_its_name_here_or_at_the_source_and_by_its_content_under_any_name() {
+    let made = made(&["1.0", "1.1", "1.2", "1.3"], 2);
+    let used = |reference: &str, running: Option<&str>| {
+        let all = [UsedImage { reference: reference.parse().unwrap(), running: running.map(content) }];
+        let tags = made.used(&parsed("1.x"), &AccessPolicy::default(), &all);
+        tags.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(used("registry.example.com/mirror:1.0", None), ["1.0"]);
+    assert_eq!(used("quay.io/a/b:1.1", None), ["1.1"], "nodes may be told to pull it from here");
+    assert_eq!(used(&format!("registry.example.com/mirror@{}", content("1.2")), None), ["1.2"]);
+    assert_eq!(used("registry.example.com/mirror:latest", Some("1.3")), ["1.3"], "the tag has moved on");
+    assert_eq!(used("proxy.example.com/anything:x", Some("1.3")), ["1.3"], "a rewriter names it otherwise");
+    assert!(used("registry.example.com/mirror2:1.0", None).is_empty());
+    assert!(used("registry.example.com/mirror:2.0", Some("2.0")).is_empty());
 }
 
 #[test]

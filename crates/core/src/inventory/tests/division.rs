@@ -133,3 +133,13 @@ fn one_more_tag_changes_one_part_of_many_and_the_first_part_keeps_its_name() {
     reversed.entries[0].tags.reverse();
     assert_eq!(children(&reversed), before);
 }
+
+#[test]
+fn the_rows_of_the_largest_inventory_are_merged_where_all_are_of_one_source() {
+    let mut mirror = many_tags(MAX_ROWS / 2);
+    mirror.entries.extend(mirror.entries.clone());
+    let all = children(&mirror);
+    assert_eq!(all.iter().map(|child| child.selected.len()).sum::<usize>(), MAX_ROWS / 2);
+    let tags: BTreeSet<_> = all.iter().flat_map(|child| &child.selected).map(Selected::text).collect();
+    assert_eq!(tags.len(), MAX_ROWS / 2);
+}

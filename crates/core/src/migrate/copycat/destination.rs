@@ -80,7 +80,7 @@ fn ecr(settings: &Settings<'_>, made: &mut Made, destination: &mut Map<String, V
     made.kept("ecr.createRepo", "the RegistryAccess has to say aws.createRepositories: true");
     if let Some(policy) = policy {
         create.insert("lifecyclePolicy".to_owned(), policy.into());
-        made.kept("ecr.lifecyclePolicy", "repositories that imgop has created get it too when it changes; with adopt: true also those that copycat has");
+        made.kept("ecr.lifecyclePolicy", "repositories that imgop has created get it too when it changes; with adopt: true also those that copycat has, if the RegistryAccess says aws.adoptRepositories");
     }
     if let Some(role) = role {
         create.insert("roleArn".to_owned(), role.into());

@@ -36,6 +36,8 @@ pub struct CopycatInput {
 pub struct MigratedCopycat {
     /// The `WorkloadMirror`.
     pub object: Value,
+    /// What an administrator lends: each RegistryAccess that it needs.
+    pub lent: Vec<Value>,
     /// Settings of the agent, by the names of their variables.
     pub agent: BTreeMap<String, String>,
     /// Commands that create the Secrets that the resource names.
@@ -48,6 +50,7 @@ pub struct MigratedCopycat {
 #[derive(Debug, Default)]
 struct Made {
     spec: Map<String, Value>,
+    lent: Vec<Value>,
     agent: BTreeMap<String, String>,
     commands: Vec<String>,
     changes: Vec<Change>,
@@ -61,7 +64,7 @@ pub fn migrate_copycat(input: &CopycatInput) -> MigratedCopycat {
     workloads::workloads(&settings, &mut made);
     workloads::contents(&settings, &mut made);
     workloads::mode(&settings, &mut made);
-    credentials::sources(&settings, &mut made);
+    credentials::sources(&settings, input.namespace.as_deref(), &mut made);
     agent(&settings, &mut made);
     settings.report_unknown(&mut made.changes);
     check(input, &mut made);
@@ -71,7 +74,8 @@ pub fn migrate_copycat(input: &CopycatInput) -> MigratedCopycat {
     }
     let object = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror", "metadata": metadata,
         "spec": made.spec });
-    MigratedCopycat { object, agent: made.agent, commands: made.commands, changes: made.changes }
+    let Made { lent, agent, commands, changes, .. } = made;
+    MigratedCopycat { object, lent, agent, commands, changes }
 }
 
 /// Says what the agent would refuse.
@@ -138,6 +142,8 @@ fn agent(settings: &Settings<'_>, made: &mut Made) {
             made.not_carried(name, "requests are tried again with growing pauses, and a copy that fails after 10 s, 20 s and so on");
         }
     }
+    // Its metrics name registries, and it has no setting for that.
+    made.agent.insert("METRICS_NAME_REGISTRIES".to_owned(), "true".to_owned());
     if let Some(level) = settings.text("logLevel", made) {
         made.agent.insert("RUST_LOG".to_owned(), level.to_lowercase());
     }

@@ -37,7 +37,13 @@ fn every_setting_of_the_file_is_carried_or_it_is_said_why_not() {
     let migrated = migrate(Some(whole()), &[("GHCR_TOKEN", "")]);
     insta::assert_json_snapshot!(migrated.object["spec"]);
     insta::assert_snapshot!("copycat_changes", said(&migrated));
-    insta::assert_snapshot!(migrated.commands.join("\n"), @"kubectl create secret docker-registry copycat-ghcr-io --docker-server=ghcr.io --docker-username=USER --docker-password=PASSWORD");
+    insta::assert_snapshot!(migrated.commands.join("\n"), @"
+    kubectl create secret docker-registry copycat-ghcr-io --docker-server=ghcr.io --docker-username=USER --docker-password=PASSWORD
+    kubectl create secret generic copycat-corp-example -n imgop-system --type=kubernetes.io/basic-auth --from-file=username=FILE --from-file=password=FILE
+    ");
+    let access = &migrated.lent[0]["spec"];
+    assert_eq!((&access["hosts"], &access["actions"]), (&json!(["*.corp.example"]), &json!(["Pull"])));
+    serde_json::from_value::<crate::api::RegistryAccessSpec>(access.clone()).unwrap();
     assert_eq!(migrated.agent["FAILURE_COOLDOWN_MINUTES"], "30");
     assert!(!format!("{migrated:?}").contains("hunter2"), "no credential is repeated");
 }
@@ -77,7 +83,13 @@ fn every_variable_is_read_and_goes_before_the_file() {
     assert!(spec.get("digests").is_none());
     let agent: Vec<(&str, &str)> =
         migrated.agent.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(agent, [("FAILURE_COOLDOWN_MINUTES", "0"), ("LISTEN", "0.0.0.0:9090"), ("RUST_LOG", "debug")]);
+    let wanted = [
+        ("FAILURE_COOLDOWN_MINUTES", "0"),
+        ("LISTEN", "0.0.0.0:9090"),
+        ("METRICS_NAME_REGISTRIES", "true"),
+        ("RUST_LOG", "debug"),
+    ];
+    assert_eq!(agent, wanted);
     let said = said(&migrated);
     for words in [
         "requestTimeout not carried: 5m",

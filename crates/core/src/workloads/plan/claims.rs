@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::placing::{Pair, Placed};
 use super::{Desired, Finding, NotMirrored, Outcome, Situation, is_whole};
 use crate::selection::SourceRef;
-use crate::workloads::child::{ChildKey, Variant};
+use crate::time::saturating_add;
+use crate::workloads::child::{ChildImage, ChildKey, Variant};
 use crate::workloads::digests::{Item, Items, items};
 use crate::workloads::request::WorkloadRequest;
 
@@ -31,6 +32,8 @@ pub(in crate::workloads) struct Claims {
     pub waiting: BTreeSet<Place>,
     /// Tags that pods pull from the destination itself.
     pub pulled: BTreeSet<Place>,
+    /// Tags that an Image keeps whose source is not known to be used now, and that source.
+    kept: BTreeMap<Place, Repository>,
 }
 
 impl Claims {
@@ -48,7 +51,13 @@ impl Claims {
             claims.waiting.extend(waiting);
         }
         for (place, sources) in sources {
-            let Some(kept) = contest(situation, &place, &sources, &mut placed.findings) else { continue };
+            let unused = retained(request, situation, &place, &sources);
+            let all: Vec<&Repository> = sources.iter().copied().chain(unused).collect();
+            let Some(kept) = contest(situation, &place, &all, &mut placed.findings) else { continue };
+            if Some(kept) == unused {
+                claims.kept.insert(place, kept.clone());
+                continue;
+            }
             let pair = Pair { source: kept.clone(), destination: place.0.clone() };
             let item = of_pairs.get(&pair).and_then(|items| items.items.get(&place.1));
             if let Some(item) = item.cloned() {
@@ -77,11 +86,12 @@ impl Claims {
                     mirrored.push((pair.destination.clone(), what.clone()));
                 }
                 Some(claim) => {
-                    let (destination, kept) =
-                        (format!("{}:{tag}", pair.destination), format!("{}:{tag}", claim.source));
-                    contested = Some(NotMirrored::Contested { destination, kept });
+                    contested = Some(contested_by(&(pair.destination.clone(), tag.clone()), &claim.source));
                 }
-                None => {}
+                None => {
+                    let place = (pair.destination.clone(), tag.clone());
+                    contested = self.kept.get(&place).map(|kept| contested_by(&place, kept)).or(contested);
+                }
             }
         }
         match (mirrored.is_empty(), contested) {
@@ -89,6 +99,11 @@ impl Claims {
             (true, Some(contested)) => Outcome::NotMirrored(contested),
             (true, None) => Outcome::NotMirrored(NotMirrored::WaitingForDigest),
         }
+    }
+
+    /// Returns whether something is known to use a tag.
+    pub(super) fn is_used(&self, place: &Place) -> bool {
+        self.held.contains_key(place) || self.waiting.contains(place) || self.pulled.contains(place)
     }
 
     /// Adds what origins have of the images that pods cannot pull.
@@ -118,6 +133,28 @@ impl Claims {
         }
         desired
     }
+}
+
+fn contested_by((destination, tag): &Place, kept: &Repository) -> NotMirrored {
+    let (destination, kept) = (format!("{destination}:{tag}"), format!("{kept}:{tag}"));
+    NotMirrored::Contested { destination, kept }
+}
+
+/// Returns the source of an Image that has a tag which none of these sources is, and that keeps it: what is not known to be
+/// used stays for the retention, and is not overwritten with what another source has.
+fn retained<'a>(
+    request: &WorkloadRequest,
+    situation: &Situation<'a>,
+    (destination, tag): &Place,
+    sources: &[&Repository],
+) -> Option<&'a Repository> {
+    let has = |child: &&ChildImage| child.destination == *destination && child.named(tag).is_some();
+    let others = situation.children.iter().filter(has).filter(|child| !sources.contains(&&child.source));
+    let stays = others.filter(|child| {
+        let since = child.unused_since.0.get(tag.as_str()).map_or(situation.now, |since| *since);
+        !situation.is_complete || saturating_add(since.min(situation.now), request.retention) > situation.now
+    });
+    stays.min_by_key(|child| child.created).map(|child| &child.source)
 }
 
 /// Returns which of these sources has a tag: the one that has had it for longest.

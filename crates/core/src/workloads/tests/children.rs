@@ -166,3 +166,19 @@ fn a_thousand_pods_of_one_image_are_one_image() {
     let pods = used[0].users.values().next().unwrap();
     assert_eq!((pods.count, pods.newest.as_ref().unwrap().pod.as_str()), (1000, "web-999"));
 }
+
+#[test]
+fn beyond_the_tags_of_an_image_what_runs_stays_before_what_nothing_is_known_to_use() {
+    let mut stage = Stage::new();
+    stage.max_tags = 2;
+    stage.names("nginx:1");
+    stage.names("nginx:2");
+    stage.act();
+    stage.usage = Usage::default();
+    stage.names("nginx:9");
+    stage.is_complete = false;
+    assert!(stage.copies().iter().any(|copy| copy.contains(" 9 -> ")), "{:?}", stage.copies());
+    assert_eq!(stage.copies().len(), 2);
+    let said = stage.plan(|plan| plan.findings.iter().map(ToString::to_string).collect::<String>());
+    assert!(said.contains("an Image has 2 at most") && said.contains("MAX_TAGS_PER_IMAGE"), "{said}");
+}

@@ -129,7 +129,7 @@ fn a_workload_that_opts_out_is_not_mirrored() {
 #[test]
 fn the_destination_and_all_targets_of_mirrors_are_excluded_always() {
     let mut stage = Stage::new();
-    stage.targets = vec!["other.corp/mirror".parse().unwrap()];
+    stage.targets = vec![MirrorTarget { place: "other.corp/mirror".parse().unwrap(), only_of: None }];
     for image in ["registry.corp:5000/mirror/a:1", "other.corp/mirror/b:1", "registry.corp:5000/mirrors/c:1"]
     {
         stage.names(image);
@@ -139,6 +139,23 @@ fn the_destination_and_all_targets_of_mirrors_are_excluded_always() {
     assert_eq!(outcomes[0], "other.corp/mirror/b:1: it is at other.corp/mirror, where a mirror brings it");
     assert_eq!(outcomes[1], "registry.corp:5000/mirror/a:1: it is at the destination");
     assert_eq!(stage.plan(|plan| plan.counts.excluded), 2);
+}
+
+#[test]
+fn the_target_of_a_mirror_of_another_namespace_excludes_what_runs_there_alone() {
+    let mut stage = Stage::new();
+    let of_team_b = MirrorTarget { place: "docker.io".parse().unwrap(), only_of: Some("team-b".to_owned()) };
+    stage.targets = vec![of_team_b];
+    let in_namespace = |namespace: &str| ImageUser { namespace: namespace.to_owned(), ..user("Pod", "web") };
+    stage.named_by("nginx:1", in_namespace("team-a"));
+    stage.named_by("redis:1", in_namespace("team-b"));
+    stage.named_by("both:1", in_namespace("team-a"));
+    stage.named_by("both:1", in_namespace("team-b"));
+    let copies = stage.copies().join(" ");
+    assert!(
+        copies.contains("/nginx 1") && copies.contains("/both 1") && !copies.contains("redis"),
+        "{copies}"
+    );
 }
 
 #[test]

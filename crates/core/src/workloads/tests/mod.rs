@@ -19,7 +19,6 @@ use jiff::Timestamp;
 use super::*;
 use crate::api::{Image, ImageSpec, UNUSED_SINCE_ANNOTATION, WorkloadDestination, WorkloadMirrorSpec};
 use crate::build::ImageReference;
-use crate::registry_prefix::RegistryPrefix;
 use crate::selection::SourceRef;
 
 /// The name of the mirror, and of its namespace.
@@ -35,7 +34,8 @@ struct Stage {
     usage: Usage,
     children: Vec<ChildImage>,
     found: Vec<FoundOrigin>,
-    targets: Vec<RegistryPrefix>,
+    targets: Vec<MirrorTarget>,
+    max_tags: usize,
     nodes: BTreeSet<PlatformSelector>,
     architectures: BTreeMap<ImageReference, String>,
     is_complete: bool,
@@ -54,6 +54,7 @@ impl Stage {
             children: Vec::new(),
             found: Vec::new(),
             targets: Vec::new(),
+            max_tags: 1000,
             nodes: BTreeSet::new(),
             architectures: BTreeMap::new(),
             is_complete: true,
@@ -96,6 +97,7 @@ impl Stage {
             children: &self.children,
             found: &self.found,
             targets: &self.targets,
+            max_tags: self.max_tags,
             node_platforms: &self.nodes,
             architectures: &self.architectures,
             now: time(self.now),

@@ -23,14 +23,24 @@ fn asked(stage: &Stage, routes: &[Route], image: &str) -> Vec<String> {
 #[test]
 fn the_longest_from_is_asked_first_and_its_to_in_their_order() {
     let stage = stage(&[
-        ("registry.corp:5000", &["docker.io"]),
+        ("registry.corp:5000", &["ghcr.io"]),
         ("registry.corp:5000/team", &["quay.io/team", "docker.io/team"]),
     ]);
+    // What ghcr.io has under this name is not asked for: it is another one's.
     assert_eq!(
         asked(&stage, &[], "registry.corp:5000/team/app:v1_2"),
         ["quay.io/team/app v1_2", "docker.io/team/app v1_2"]
     );
-    assert_eq!(asked(&stage, &[], "registry.corp:5000/teams/app:1"), ["docker.io/teams/app 1"]);
+    assert_eq!(asked(&stage, &[], "registry.corp:5000/teams/app:1"), ["ghcr.io/teams/app 1"]);
+}
+
+#[test]
+fn what_is_excluded_is_copied_on_the_fly_neither_by_its_name_nor_by_that_of_its_origin() {
+    let mut stage = stage(&[("registry.corp:5000", &["docker.io", "quay.io"])]);
+    stage.spec.exclude.registries = vec!["docker.io".to_owned()];
+    stage.spec.exclude.images = vec!["registry.corp:5000/secret/*".to_owned()];
+    assert_eq!(asked(&stage, &[], "registry.corp:5000/team/app:1"), ["quay.io/team/app 1"]);
+    assert!(asked(&stage, &[], "registry.corp:5000/secret/app:1").is_empty());
 }
 
 #[test]

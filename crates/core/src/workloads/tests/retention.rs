@@ -150,3 +150,40 @@ fn nothing_changes_while_nothing_happens() {
         assert_eq!(stage.children, before);
     }
 }
+
+#[test]
+fn a_tag_stays_its_images_while_its_user_is_not_seen_and_for_the_retention_whoever_else_would_have_it() {
+    let mut stage = Stage::new();
+    stage.names("docker.io/acme/app:1");
+    stage.act();
+    let kept = "docker.io/acme/app 1 -> registry.corp:5000/mirror/acme/app:1";
+    stage.usage = Usage::default();
+    stage.names("quay.io/acme/app:1");
+    (stage.is_complete, stage.now) = (false, stage.now + 30 * DAY);
+    stage.act();
+    assert_eq!(stage.copies(), [kept]);
+    assert!(stage.outcomes()[0].contains("docker.io/acme/app:1 has registry.corp:5000/mirror/acme/app:1"));
+    stage.is_complete = true;
+    stage.act();
+    stage.now += 7 * DAY - 1;
+    stage.act();
+    assert_eq!(stage.copies(), [kept], "what was pulled by this tag is not overwritten yet");
+    stage.now += 1;
+    stage.act();
+    assert_eq!(stage.copies(), ["quay.io/acme/app 1 -> registry.corp:5000/mirror/acme/app:1"]);
+}
+
+#[test]
+fn a_list_that_is_not_complete_resolves_no_tag_whose_running_content_was_known() {
+    let mut stage = Stage::with(|spec| {
+        spec.digests.taken = crate::api::DigestUse::Running;
+        spec.digests.if_unknown = crate::api::UnknownDigest::Resolve;
+    });
+    stage.runs("nginx:1", Some(&content("A")), "web-1", 1, "linux/amd64");
+    stage.act();
+    stage.usage = Usage::default();
+    stage.names("nginx:1");
+    stage.is_complete = false;
+    let pinned = "docker.io/library/nginx 1@sha256:A -> registry.corp:5000/mirror/library/nginx:1";
+    assert_eq!(stage.copies(), [pinned]);
+}

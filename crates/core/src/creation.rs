@@ -1,4 +1,4 @@
-//! What a repository of the destination is to be that is created where it is missing.
+//! What a repository is to be that is created where it is missing, for every kind that pushes.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,16 @@ use imgop_registry::reference::{EcrHost, Repository};
 use regex::Regex;
 use serde_json::Value;
 
-use super::spec_field::SpecField;
 use crate::api::repository_creation::{
     MAX_POLICY_LENGTHS, MAX_REPOSITORY_TAG_LENGTH, MAX_REPOSITORY_TAGS, ROLE_ARN,
 };
-use crate::api::{Destination, MANAGED_REPOSITORY_TAG, RepositoryCreation};
+use crate::api::{EndpointRef, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 use crate::spec_error::Problems;
 
 /// A repository that is created where it is missing, and whose policies are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Creation {
-    /// Its tags, in AWS's sense of the word; [`MANAGED_REPOSITORY_TAG`] is one of them.
+    /// Its tags, in AWS's sense of the word, beside [`MANAGED_REPOSITORY_TAG`].
     pub tags: BTreeMap<String, String>,
     /// Whether images are scanned when they are pushed.
     pub scan_on_push: bool,
@@ -32,28 +31,44 @@ pub struct Creation {
     pub role_arn: Option<String>,
 }
 
-/// Reads `destination.create`, and reports what is wrong with it. None where nothing is created.
-pub(super) fn creation(
-    written: &Destination,
-    destination: Option<&Repository>,
-    problems: &mut Problems<SpecField>,
+/// The fields of `create` that can be wrong.
+pub(crate) struct CreationFields<F> {
+    /// `create`
+    pub(crate) create: F,
+    /// `create.lifecyclePolicy`
+    pub(crate) lifecycle_policy: F,
+    /// `create.accessPolicy`
+    pub(crate) access_policy: F,
+    /// `create.tags`
+    pub(crate) tags: F,
+    /// `create.roleArn`
+    pub(crate) role_arn: F,
+}
+
+/// Reads `create`, and reports what is wrong with it. None where nothing is created. `endpoint` is how the spec reaches
+/// the repository.
+pub(crate) fn creation<F>(
+    written: Option<&RepositoryCreation>,
+    endpoint: EndpointRef<'_>,
+    repository: Option<&Repository>,
+    fields: CreationFields<F>,
+    problems: &mut Problems<F>,
 ) -> Option<Box<Creation>> {
-    let create = written.create.as_deref().filter(|create| create.is_wanted())?;
-    if let Some(message) = refused_place(written, destination) {
-        problems.report(SpecField::Create("destination.create"), message);
+    let create = written.filter(|create| create.is_wanted())?;
+    if let Some(message) = refused_place(endpoint, repository) {
+        problems.report(fields.create, message);
     }
     let [lifecycle, access] = MAX_POLICY_LENGTHS;
-    let lifecycle_policy = create.lifecycle_policy.as_deref().and_then(|text| {
-        problems.keep(SpecField::Create("destination.create.lifecyclePolicy"), policy(text, lifecycle))
-    });
-    let access_policy = create.access_policy.as_deref().and_then(|text| {
-        problems.keep(SpecField::Create("destination.create.accessPolicy"), policy(text, access))
-    });
-    problems.keep(SpecField::Create("destination.create.tags"), check_tags(create));
-    problems.keep(SpecField::Create("destination.create.roleArn"), check_role(create));
-    let managed = (MANAGED_REPOSITORY_TAG.to_owned(), "true".to_owned());
+    let lifecycle_policy = create.lifecycle_policy.as_deref();
+    let lifecycle_policy =
+        lifecycle_policy.and_then(|text| problems.keep(fields.lifecycle_policy, policy(text, lifecycle)));
+    let access_policy = create.access_policy.as_deref();
+    let access_policy =
+        access_policy.and_then(|text| problems.keep(fields.access_policy, policy(text, access)));
+    problems.keep(fields.tags, check_tags(create));
+    problems.keep(fields.role_arn, check_role(create));
     Some(Box::new(Creation {
-        tags: create.tags.clone().into_iter().chain([managed]).collect(),
+        tags: create.tags.clone(),
         scan_on_push: create.scan_on_push,
         immutable: create.immutable,
         lifecycle_policy,
@@ -64,13 +79,13 @@ pub(super) fn creation(
 }
 
 /// Returns why nothing can be created there.
-fn refused_place(written: &Destination, destination: Option<&Repository>) -> Option<&'static str> {
-    if written.credentials.is_some() || !written.use_aws_irsa {
+fn refused_place(endpoint: EndpointRef<'_>, repository: Option<&Repository>) -> Option<&'static str> {
+    if endpoint.credentials.is_some() || !endpoint.use_aws_irsa {
         return Some(
             "it needs the AWS identity (useAwsIRSA) in place of credentials; set it, or leave create out",
         );
     }
-    match EcrHost::of(destination?.host()) {
+    match EcrHost::of(repository?.host()) {
         Some(ecr) if ecr.is_public() => {
             Some("repositories of ECR Public are not created; create it there by hand, and leave create out")
         }
@@ -126,7 +141,8 @@ fn check_role(create: &RepositoryCreation) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::api::{Credentials, ImageSpec};
+    use crate::api::{BuiltImage, Credentials, Destination, ImageBuilderSpec, ImageSpec};
+    use crate::build::BuildRequest;
     use crate::copy::CopyRequest;
     use crate::copy::fixtures::spec;
 
@@ -174,6 +190,35 @@ mod tests {
     }
 
     #[test]
+    fn a_build_asks_for_the_same_and_is_refused_the_same_with_its_own_fields() {
+        let parsed = |name: &str, edit: fn(&mut RepositoryCreation)| {
+            let mut create = RepositoryCreation { policy: CreationPolicy::IfMissing, ..Default::default() };
+            edit(&mut create);
+            let image = BuiltImage {
+                use_aws_irsa: true,
+                create: Some(Box::new(create)),
+                ..BuiltImage::new(name, "1.0")
+            };
+            let spec = ImageBuilderSpec {
+                platforms: vec!["linux/amd64".into()],
+                source: Some("FROM scratch".into()),
+                ..ImageBuilderSpec::new(image)
+            };
+            BuildRequest::parse(&spec)
+        };
+        let created = parsed(ECR, |create| create.scan_on_push = true).unwrap().destination.create.unwrap();
+        assert!(created.scan_on_push && !created.adopt);
+        let said = [
+            parsed("public.ecr.aws/alias/app", |_| ()).unwrap_err(),
+            parsed(ECR, |create| create.lifecycle_policy = Some("[]".into())).unwrap_err(),
+        ];
+        insta::assert_snapshot!(said.map(|error| error.to_string()).join("\n"), @"
+        spec.image.create: repositories of ECR Public are not created; create it there by hand, and leave create out
+        spec.image.create.lifecyclePolicy: it must be a policy as JSON, which is an object
+        ");
+    }
+
+    #[test]
     fn a_policy_that_is_no_json_and_tags_that_aws_does_not_take_are_reported_with_their_fields() {
         let tags = |key: &str| [(key.to_owned(), String::new())].into();
         let said = [
@@ -195,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_has_the_tag_that_says_who_created_it_and_immutable_tags_are_kept() {
+    fn what_is_created_has_its_tags_and_policies_and_immutable_tags_are_kept() {
         let spec = with(|create, _| {
             (create.immutable, create.lifecycle_policy) = (true, Some(" {\"rules\": []}".into()));
             create.tags = [("team".to_owned(), "a".to_owned())].into();
         });
         let request = CopyRequest::parse(&spec).unwrap();
         let create = request.create.unwrap();
-        assert_eq!(create.tags.keys().collect::<Vec<_>>(), ["imgop.io/managed", "team"]);
+        assert_eq!(create.tags.keys().collect::<Vec<_>>(), ["team"]);
         assert_eq!(create.lifecycle_policy, Some(serde_json::json!({ "rules": [] })));
         assert_eq!(request.overwrite, Overwrite::IfMissing);
     }

@@ -1,4 +1,4 @@
-//! An object of Kubernetes, of which only what core reads of it ever stands in memory.
+//! An object of which only a part ever stands in memory.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -9,19 +9,16 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::decode::{OnlyMetadata, decoding_error};
+
 /// An object of kind `K`, read as a `T`.
 #[derive(Debug)]
-pub(super) struct View<K, T> {
+pub struct View<K, T> {
     /// What the watch needs of it.
     metadata: ObjectMeta,
+    /// What is read of it.
     pub object: T,
     kind: PhantomData<fn() -> K>,
-}
-
-#[derive(Deserialize)]
-struct OnlyMetadata {
-    #[serde(default)]
-    metadata: ObjectMeta,
 }
 
 // Derived, it would ask the kind for the same.
@@ -35,7 +32,8 @@ impl<'de, K, T: DeserializeOwned> Deserialize<'de> for View<K, T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let json = <&RawValue>::deserialize(from)?.get();
         let OnlyMetadata { metadata } = serde_json::from_str(json).map_err(D::Error::custom)?;
-        let object = serde_json::from_str(json).map_err(D::Error::custom)?;
+        let object = serde_json::from_str(json);
+        let object = object.map_err(|_| D::Error::custom(decoding_error::<T>(json.as_bytes())))?;
         Ok(Self { metadata, object, kind: PhantomData })
     }
 }

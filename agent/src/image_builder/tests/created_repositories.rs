@@ -1,0 +1,61 @@
+//! Repositories of ECR that are created before something is built for them.
+
+use imgop_core::api::{CreationPolicy, RepositoryCreation};
+use imgop_fakes::FakeAws;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::registry_access::testing::{ECR, fake_aws, lent_ecr};
+
+/// A pass over an ImageBuilder whose namespace is lent an identity that may do this at AWS.
+async fn built(aws: &Value, source: &str) -> (Stage, FakeAws) {
+    let (fake, settings) = fake_aws().await;
+    fake.deny("PutLifecyclePolicy", Some("AccessDeniedException"));
+    let edit = |spec: &mut imgop_core::api::ImageBuilderSpec, _: &str| {
+        let image = &mut spec.image;
+        (image.name, image.tls, image.use_aws_irsa) = (format!("{ECR}/mirror/app"), None, true);
+        image.additional_tags = vec![format!("{ECR}/mirror/other:1")];
+        let policy = CreationPolicy::IfMissing;
+        let lifecycle_policy = Some(r#"{"rules":[]}"#.to_owned());
+        image.create = Some(Box::new(RepositoryCreation { policy, lifecycle_policy, ..Default::default() }));
+        spec.source = Some(source.to_owned());
+    };
+    let mut stage = Stage::with_agent(&[], |agent| agent.at_aws(settings), edit).await;
+    stage.builders.agent.policies.show(&[lent_ecr(aws)]);
+    let namespace = json!({ "metadata": { "name": "team-a", "labels": { "team": "a" } } });
+    stage.api.hold("/api/v1/namespaces/team-a", namespace);
+    stage.pass().await;
+    (stage, fake)
+}
+
+fn creating() -> Value {
+    json!({ "identity": "Agent", "createRepositories": true })
+}
+
+#[tokio::test]
+async fn a_missing_repository_is_created_before_the_build_begins_which_waits_until_it_is_as_it_should_be() {
+    // Without its policy nothing is pushed there, and nothing is asked of the registry.
+    let (stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    let made = aws.repository("mirror/app").unwrap();
+    assert_eq!(made.tags.get("imgop.io/managed").map(String::as_str), Some("team-a"));
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "RepositoryNotReady", "{message}");
+    assert!(message.contains("ecr:PutLifecyclePolicy") && stage.jobs().is_empty(), "{message}");
+}
+
+#[tokio::test]
+async fn nothing_is_created_for_what_cannot_be_built_or_where_no_administrator_lets_the_namespace() {
+    let (stage, aws) = built(&creating(), "FROM scratch\nRUNN x\n").await;
+    assert_eq!(stage.ready().0, "DockerfileInvalid");
+    assert!(aws.repository("mirror/app").is_none());
+
+    let (stage, aws) = built(&json!({ "identity": "Agent" }), "FROM scratch\nLABEL a=b\n").await;
+    let (reason, message) = stage.ready();
+    assert_eq!(reason, "DestinationNotAllowed", "{message}");
+    assert!(message.starts_with("spec.image.create: "), "{message}");
+    assert!(
+        message.contains("aws.createRepositories") && aws.repository("mirror/app").is_none(),
+        "{message}"
+    );
+    assert!(stage.jobs().is_empty());
+}

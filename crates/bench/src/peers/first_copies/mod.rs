@@ -1,0 +1,119 @@
+//! First copies: `copy --local` and `run` beside regsync, crane and skopeo. Each run gets a repository that is not there
+//! yet, and what the destination has afterwards is counted.
+
+mod broken;
+mod limited;
+mod tools;
+
+use serde::Serialize;
+
+use crate::data::{BIG, BIG_TAG, MULTI, Pair, SHARED, SINGLE, Scale};
+use crate::measures::{Bench, Expected};
+use crate::report::Figures;
+use broken::Broken;
+use limited::Limited;
+use tools::{Copies, Tool};
+
+/// Everything that was measured of first copies.
+#[derive(Serialize)]
+pub struct FirstCopies {
+    /// By measure, in the order of the tools.
+    #[serde(skip)]
+    pub rows: Vec<(&'static str, Vec<Figures>)>,
+    pub limited: Vec<Limited>,
+    pub broken: Vec<Broken>,
+}
+
+/// Measures all of them.
+pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies> {
+    let shared = scale.shared_tags;
+    let mut rows = vec![
+        ("M5", repository(bench, "M5", &bench.programs.source, SHARED, shared, scale.runs).await?),
+        ("M6", repository(bench, "M6", &bench.programs.source, MULTI, scale.multi_tags, scale.runs).await?),
+        // From one repository of the destination's registry to another.
+        ("M7", repository(bench, "M7", &bench.programs.target, SHARED, shared, scale.runs).await?),
+        ("one tag", one_tag(bench, "one tag", SINGLE, "v1.0.0", scale.runs).await?),
+        ("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale.runs).await?),
+    ];
+    rows.push(("list", list(bench, scale).await?));
+    let limited = limited::measure(bench, shared, scale.runs).await?;
+    let broken = broken::measure(bench).await?;
+    Ok(FirstCopies { rows, limited, broken })
+}
+
+/// Copies all tags of a repository with each program.
+async fn repository(
+    bench: &Bench,
+    name: &'static str,
+    host: &str,
+    repository: &str,
+    tags: usize,
+    runs: usize,
+) -> anyhow::Result<Vec<Figures>> {
+    let mut rows = Vec::new();
+    for tool in Tool::ALL {
+        let copies = |run| Copies::of_repository(bench, name, tool, run, (host, repository));
+        rows.push(copied(bench, name, tool, runs, &copies, tags).await?);
+    }
+    Ok(rows)
+}
+
+async fn one_tag(
+    bench: &Bench,
+    name: &'static str,
+    repository: &str,
+    tag: &str,
+    runs: usize,
+) -> anyhow::Result<Vec<Figures>> {
+    let mut rows = Vec::new();
+    for tool in Tool::ALL {
+        let copies = |run| Copies::of_tag(bench, name, tool, run, (repository, tag));
+        rows.push(copied(bench, name, tool, runs, &copies, 1).await?);
+    }
+    Ok(rows)
+}
+
+async fn copied(
+    bench: &Bench,
+    name: &str,
+    tool: Tool,
+    runs: usize,
+    copies: &dyn Fn(usize) -> anyhow::Result<Copies>,
+    tags: usize,
+) -> anyhow::Result<Figures> {
+    let copies: Vec<Copies> = (0..2 * runs).map(copies).collect::<anyhow::Result<_>>()?;
+    let label = format!("{name}: {}", tool.described());
+    let command = |run: usize| copies.get(run).map(|copies| copies.command.clone()).unwrap_or_default();
+    let expected = |run: usize| {
+        let repository = copies.get(run).map(|copies| copies.repository.clone()).unwrap_or_default();
+        Expected { repositories: vec![(repository, tags)] }
+    };
+    bench.measure_each(&label, tool.name(), runs, command, expected).await
+}
+
+/// A list of the shape of rancher's. Neither crane nor skopeo has something that reads one with other names at the
+/// destination.
+async fn list(bench: &Bench, scale: Scale) -> anyhow::Result<Vec<Figures>> {
+    let pairs = scale.long_list();
+    let mut rows = Vec::new();
+    for tool in [Tool::Imgop, Tool::Regsync] {
+        let below = |run: usize| format!("first/list/{}-{run}", tool.name());
+        let commands: Vec<_> = (0..2 * scale.runs)
+            .map(|run| tools::list(bench, tool, run, &below(run), &pairs))
+            .collect::<anyhow::Result<_>>()?;
+        let command = |run: usize| commands.get(run).cloned().unwrap_or_default();
+        let expected = |run: usize| Expected { repositories: by_target(&pairs, &below(run)) };
+        let label = format!("list: {}", tool.described());
+        rows.push(bench.measure_each(&label, tool.name(), scale.runs, command, expected).await?);
+    }
+    Ok(rows)
+}
+
+/// Returns each target repository with the number of its tags.
+fn by_target(pairs: &[Pair], below: &str) -> Vec<(String, usize)> {
+    let mut tags = std::collections::BTreeMap::new();
+    for pair in pairs {
+        *tags.entry(format!("{below}/{}", pair.target_name())).or_insert(0) += 1;
+    }
+    tags.into_iter().collect()
+}

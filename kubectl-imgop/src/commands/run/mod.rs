@@ -1,0 +1,168 @@
+//! `kubectl imgop run`.
+
+mod files;
+mod watch;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use imgop_core::api::ImageBuilder;
+use imgop_core::copy::Limits;
+use imgop_registry::Registries;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::cli_error::{CliError, Kind, Outcome};
+use crate::cluster::AnsweringCluster;
+use crate::local_build::{Built, LocalBuild};
+use crate::local_copy::LocalCopy;
+use crate::output::Ui;
+use crate::output::documents::ObjectFormat;
+use crate::preview::inspect::Looking;
+use crate::preview::sides::Purpose;
+use crate::registry::credentials::LocalCredentials;
+use crate::registry::local_access::{AccessSources, LocalAccessArgs};
+use crate::registry::one_repository::OneRepositoryArgs;
+use crate::registry::registries;
+use files::Item;
+
+/// Copy and build what the resources of a file say, on this machine and without a cluster
+///
+/// The Images and ImageMirrors of the file are looked at once, whatever their modes and schedules, and whatever their
+/// destinations lack is copied by this process: the versions, platforms, referrers and rules are those of the agent. A
+/// suspended one is left out. Logins are those of this machine; Secrets that a spec names are not read. Of all of them
+/// together each layer is read once.
+///
+/// Then its ImageBuilders are built once, by Buildah of this machine, by the steps of a build in a cluster; with --dry-run
+/// it is said what would keep a build from beginning.
+///
+/// With --watch it goes on by their modes, frequencies and schedules until Ctrl-C or SIGTERM, as an agent does, and reads
+/// the files again when they change. What fails is tried again after pauses that grow.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    What is missing of an inventory, then copy it:\n    \
+    kubectl imgop run -f mirror.yaml --dry-run\n    \
+    kubectl imgop run -f mirror.yaml\n  \
+    Keep it so:\n    \
+    kubectl imgop run -f mirror.yaml --watch\n\n\
+    Exit codes: 0 done, or --watch was ended; 1 a tag or an Image failed, 2 wrong usage.")]
+pub struct RunArgs {
+    /// File with Images, ImageMirrors and ImageBuilders as YAML or JSON, or a folder of such files; - reads stdin
+    #[arg(short = 'f', long = "file", visible_alias = "filename", value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Only say what would be copied and built
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Go on by the schedules of the Images until Ctrl-C or SIGTERM; -o json prints a line for each event
+    #[arg(short, long, conflicts_with = "dry_run")]
+    watch: bool,
+
+    /// How many tags a pattern may match
+    #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().max_tags)]
+    max_tags: usize,
+
+    /// Output format
+    #[arg(short, long, value_enum)]
+    output: Option<ObjectFormat>,
+
+    #[command(flatten)]
+    access: OneRepositoryArgs,
+}
+
+/// Copies what the objects of files lack.
+pub async fn run(ui: Ui, args: &RunArgs) -> Result<Outcome, CliError> {
+    if args.watch {
+        return watch::run(ui, args, &Timestamp::now).await;
+    }
+    let (mut targets, mut builders) = (Vec::new(), Vec::new());
+    for item in files::items(&args.files, Timestamp::now()).await? {
+        match item {
+            Ok(Item::Copy(target)) => targets.push(Ok(*target)),
+            Ok(Item::Build(builder)) => builders.push(builder),
+            Err(why) => targets.push(Err(CliError::from(why))),
+        }
+    }
+    let machine = Machine::new(args, registries(false)?)?;
+    let sources = machine.sources(ui);
+    // A base may be what is copied here.
+    let copied = Box::pin(machine.local_copy(ui, args, &sources).copy(targets)).await?;
+    let (tls, registries) = (args.access.tls(), &machine.registries);
+    // A document is alone on stdout.
+    let aside = if args.output.is_some() { ui.aside() } else { ui };
+    let local = LocalBuild { ui: aside, registries, sources: &sources, tls };
+    let (outcome, built) = Box::pin(builds(&local, &builders, args)).await?;
+    copied.end(&built).map(|copied| copied.and(outcome))
+}
+
+/// Builds these, or only says what a build would be. What fails for one does not keep the others.
+async fn builds(
+    local: &LocalBuild<'_>,
+    builders: &[Box<ImageBuilder>],
+    args: &RunArgs,
+) -> Result<(Outcome, Vec<Built>), CliError> {
+    let (mut outcome, mut all) = (Outcome::Done, Vec::new());
+    for builder in builders {
+        let name = builder.name_any();
+        if builder.spec.suspend {
+            local.ui.note(&format!("{name} is suspended"));
+            continue;
+        }
+        if args.dry_run {
+            outcome = outcome.and(local.preview(builder).await?);
+            continue;
+        }
+        match local.run(builder, Timestamp::now()).await {
+            Ok(built) => {
+                if args.output.is_none() {
+                    let lines = built.references.iter().map(|reference| format!("{reference} built\n"));
+                    local.ui.data(&lines.collect::<String>())?;
+                }
+                all.push(built);
+            }
+            Err(error) if matches!(error.kind, Kind::Cancelled | Kind::Terminated) => return Err(error),
+            Err(error) => {
+                local.ui.error(&error);
+                outcome = Outcome::NotReady;
+                let reason = Some(error.message);
+                all.push(Built { name, references: Vec::new(), digest: None, reason });
+            }
+        }
+    }
+    Ok((outcome, all))
+}
+
+/// How this machine reaches registries.
+struct Machine {
+    cluster: AnsweringCluster,
+    local: LocalCredentials,
+    flags: LocalAccessArgs,
+    registries: Registries,
+}
+
+impl Machine {
+    fn new(args: &RunArgs, registries: Registries) -> Result<Self, CliError> {
+        Ok(Self {
+            cluster: AnsweringCluster::new(Err("run asks no cluster".to_owned())),
+            local: args.access.credentials()?,
+            flags: args.access.of_both_sides(),
+            registries,
+        })
+    }
+
+    fn sources(&self, ui: Ui) -> AccessSources<'_> {
+        AccessSources { ui, cluster: &self.cluster, local: &self.local, flags: &self.flags }
+    }
+
+    fn local_copy<'a>(&'a self, ui: Ui, args: &RunArgs, sources: &'a AccessSources<'a>) -> LocalCopy<'a> {
+        let looking = Looking {
+            registries: &self.registries,
+            sources,
+            tls: (args.access.tls(), args.access.tls()),
+            limits: Limits { max_tags: args.max_tags, ..Limits::default() },
+            purpose: if args.dry_run { Purpose::Look } else { Purpose::Push },
+        };
+        LocalCopy { ui, looking, is_dry: args.dry_run, format: args.output }
+    }
+}
