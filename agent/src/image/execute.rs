@@ -200,10 +200,10 @@ impl Pass<'_> {
         batches.retain(|(_, batch)| !batch.is_empty());
         let is_first = batches.len() == 1 && state.runs.is_empty() && state.failures.is_empty();
         let resumed = Resumed {
-            uploads: std::mem::take(&mut state.uploads),
+            uploads: if state.is_any_running() { Vec::new() } else { std::mem::take(&mut state.uploads) },
             is_new: state.observed.destination_is_new && is_first && mounted == 0,
         };
-        let begun = self.create_jobs(access, state.request, batches, granted.places, &resumed).await;
+        let begun = self.create_jobs(access, state.request, batches, granted.places, resumed).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -250,7 +250,7 @@ impl Pass<'_> {
         request: &CopyRequest,
         batches: Vec<(Order, Vec<Copy>)>,
         places: Vec<Place>,
-        resumed: &Resumed,
+        mut resumed: Resumed,
     ) -> Begun {
         let (agent, owner) = (self.agent(), &self.owner);
         let mut begun = Begun { copies: Vec::new(), error: None };
@@ -269,6 +269,8 @@ impl Pass<'_> {
         let reach = self.reach(access, request);
         for ((order, batch), place) in batches.into_iter().zip(places) {
             let lent = access.lent.as_ref();
+            // Two that go on with one upload would spoil it: the first has all of them.
+            let resumed = std::mem::take(&mut resumed);
             let job = job(&JobOf {
                 owner,
                 spec: &self.image.spec,
@@ -278,7 +280,7 @@ impl Pass<'_> {
                 config: &agent.config,
                 lent,
                 reach: &reach,
-                resumed,
+                resumed: &resumed,
             });
             let created = match lent {
                 None => agent.jobs.create(owner, &job, place).await,
