@@ -11,7 +11,7 @@ use imgop_core::copy::{
     mount, release,
 };
 use imgop_core::time::saturating_add;
-use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Repository, Tag};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
@@ -259,12 +259,11 @@ impl Pass<'_> {
         }
         let sides = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
         // What is lent is in no Secret of the Image's namespace.
-        for (side, repository) in sides.into_iter().filter(|_| access.lent.is_none()) {
-            let (resolver, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = resolver.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
-                begun.error = Some(error.into());
-                return begun;
-            }
+        if access.lent.is_none()
+            && let Err(error) = self.ensure_job_secrets(sides).await
+        {
+            begun.error = Some(error.into());
+            return begun;
         }
         let reach = self.reach(access, request);
         for ((order, batch), place) in batches.into_iter().zip(places) {
@@ -305,6 +304,15 @@ impl Pass<'_> {
             }
         }
         begun
+    }
+
+    /// Writes the Secrets that Jobs mount besides those that the spec names.
+    async fn ensure_job_secrets(&self, sides: [(Side, &Repository); 2]) -> Result<(), JobSecretError> {
+        for (side, repository) in sides {
+            let (resolver, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
+            resolver.ensure_job_secret(&self.owner, side.as_str(), repository, endpoint).await?;
+        }
+        Ok(())
     }
 
     async fn report_job(&self, job: &Job, batch: &[Copy]) {
