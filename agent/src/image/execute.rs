@@ -11,7 +11,7 @@ use imgop_core::copy::{
     mount, release,
 };
 use imgop_core::time::saturating_add;
-use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Repository, Tag};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
@@ -200,10 +200,10 @@ impl Pass<'_> {
         batches.retain(|(_, batch)| !batch.is_empty());
         let is_first = batches.len() == 1 && state.runs.is_empty() && state.failures.is_empty();
         let resumed = Resumed {
-            uploads: std::mem::take(&mut state.uploads),
+            uploads: if state.is_any_running() { Vec::new() } else { std::mem::take(&mut state.uploads) },
             is_new: state.observed.destination_is_new && is_first && mounted == 0,
         };
-        let begun = self.create_jobs(access, state.request, batches, granted.places, &resumed).await;
+        let begun = self.create_jobs(access, state.request, batches, granted.places, resumed).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -250,7 +250,7 @@ impl Pass<'_> {
         request: &CopyRequest,
         batches: Vec<(Order, Vec<Copy>)>,
         places: Vec<Place>,
-        resumed: &Resumed,
+        mut resumed: Resumed,
     ) -> Begun {
         let (agent, owner) = (self.agent(), &self.owner);
         let mut begun = Begun { copies: Vec::new(), error: None };
@@ -259,16 +259,17 @@ impl Pass<'_> {
         }
         let sides = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
         // What is lent is in no Secret of the Image's namespace.
-        for (side, repository) in sides.into_iter().filter(|_| access.lent.is_none()) {
-            let (resolver, endpoint) = (agent.registry_access(), self.image.spec.endpoint(side));
-            if let Err(error) = resolver.ensure_job_secret(owner, side.as_str(), repository, endpoint).await {
-                begun.error = Some(error.into());
-                return begun;
-            }
+        if access.lent.is_none()
+            && let Err(error) = self.ensure_job_secrets(sides).await
+        {
+            begun.error = Some(error.into());
+            return begun;
         }
         let reach = self.reach(access, request);
         for ((order, batch), place) in batches.into_iter().zip(places) {
             let lent = access.lent.as_ref();
+            // Two that go on with one upload would spoil it: the first has all of them.
+            let resumed = std::mem::take(&mut resumed);
             let job = job(&JobOf {
                 owner,
                 spec: &self.image.spec,
@@ -278,7 +279,7 @@ impl Pass<'_> {
                 config: &agent.config,
                 lent,
                 reach: &reach,
-                resumed,
+                resumed: &resumed,
             });
             let created = match lent {
                 None => agent.jobs.create(owner, &job, place).await,
@@ -303,6 +304,15 @@ impl Pass<'_> {
             }
         }
         begun
+    }
+
+    /// Writes the Secrets that Jobs mount besides those that the spec names.
+    async fn ensure_job_secrets(&self, sides: [(Side, &Repository); 2]) -> Result<(), JobSecretError> {
+        for (side, repository) in sides {
+            let (resolver, endpoint) = (self.agent().registry_access(), self.image.spec.endpoint(side));
+            resolver.ensure_job_secret(&self.owner, side.as_str(), repository, endpoint).await?;
+        }
+        Ok(())
     }
 
     async fn report_job(&self, job: &Job, batch: &[Copy]) {
