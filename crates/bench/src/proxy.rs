@@ -188,22 +188,19 @@ impl Shared {
         let body = if is_head {
             Body::empty()
         } else {
-            Body::from_stream(self.counted(answer.bytes_stream(), is_blob, in_flight))
+            Body::from_stream(Self::counted(answer.bytes_stream(), is_blob, in_flight))
         };
         Ok(response.body(body)?)
     }
 
     /// Counts what is read, and breaks off where that is wanted. The request ends with its answer.
     fn counted<S: Stream<Item = reqwest::Result<Bytes>> + Send + 'static>(
-        self: &Arc<Self>,
         pieces: S,
         is_blob: bool,
         in_flight: InFlight,
     ) -> impl Stream<Item = anyhow::Result<Bytes>> + Send + use<S> {
-        let shared = self.clone();
         pieces.map(move |piece| {
-            let _in_flight = &in_flight;
-            let piece = piece?;
+            let (shared, piece) = (&in_flight.0, piece?);
             if is_blob {
                 let read = shared.read.fetch_add(piece.len() as u64, Ordering::Relaxed) + piece.len() as u64;
                 let cut = shared.cut.load(Ordering::Relaxed);

@@ -18,8 +18,17 @@ const AT_ONCE: usize = 16;
 pub const SINGLE: &str = "single100";
 pub const MULTI: &str = "multi20";
 
+// First copies are of repositories that the source alone has: crane mounts from one of the same name.
+
 /// The repository with 100 images that share two layers.
 pub const SHARED: &str = "shared100";
+/// The repository with 20 images of six platforms.
+pub const FIRST_MULTI: &str = "first20";
+/// The repository with a small image, and its tag.
+pub const ONE: &str = "one";
+pub const ONE_TAG: &str = "v1.0.0";
+/// The same as [`SHARED`], which the destination's registry alone has.
+pub const WITHIN: &str = "within100";
 /// Bytes of each of these layers.
 const SHARED_BYTES: usize = 3_200_000;
 
@@ -95,10 +104,13 @@ pub async fn fill(registry: SocketAddr, is_source: bool, scale: Scale) -> anyhow
     });
     let push = Push { registry, registries, client: reqwest::Client::builder().no_proxy().build()? };
     run((0..100).map(|n| push.tag(SINGLE, format!("v1.0.{n}"), &["amd64"]))).await?;
-    push.shared_layers(scale.shared_tags).await?;
+    push.shared_layers(if is_source { SHARED } else { WITHIN }, scale.shared_tags).await?;
     if is_source {
         push.large(BIG, BIG_TAG, &[scale.big_bytes; 4]).await?;
         push.large(HALF, HALF_TAG, &[usize::try_from(HALF_BYTES)?]).await?;
+        push.tag(ONE, ONE_TAG.to_owned(), &["amd64"]).await?;
+        run((0..scale.multi_tags).map(|n| push.tag(FIRST_MULTI, format!("v2.0.{n}"), &ARCHITECTURES)))
+            .await?;
     }
     run((0..scale.multi_tags).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
     let places: BTreeSet<(String, String)> = scale
@@ -159,18 +171,18 @@ impl Push {
     }
 
     /// Tags of one repository: two layers that all of them have, and one of each.
-    async fn shared_layers(&self, tags: usize) -> anyhow::Result<()> {
+    async fn shared_layers(&self, repository: &str, tags: usize) -> anyhow::Result<()> {
         let layers = [1_u8, 2].map(|seed| noise(seed, SHARED_BYTES));
         for layer in &layers {
-            self.blob(SHARED, layer.clone()).await?;
+            self.blob(repository, layer.clone()).await?;
         }
         run((0..tags).map(|n| {
             let layers = &layers;
             async move {
                 let tag = format!("v1.0.{n}");
                 let (config, own, _) = image(&tag, "amd64");
-                self.blob(SHARED, config.clone()).await?;
-                self.blob(SHARED, own.clone()).await?;
+                self.blob(repository, config.clone()).await?;
+                self.blob(repository, own.clone()).await?;
                 let described: Vec<Value> = layers
                     .iter()
                     .chain([&own])
@@ -180,7 +192,7 @@ impl Push {
                 let manifest = json!({"schemaVersion": 2, "mediaType": media_type,
                     "config": descriptor(&format!("{OCI}.config.v1+json"), &config), "layers": described});
                 let manifest = Manifest::new(media_type, manifest.to_string().into());
-                self.manifest(SHARED, Some(&tag), manifest).await
+                self.manifest(repository, Some(&tag), manifest).await
             }
         }))
         .await

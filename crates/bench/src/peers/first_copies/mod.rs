@@ -7,7 +7,7 @@ mod tools;
 
 use serde::Serialize;
 
-use crate::data::{BIG, BIG_TAG, MULTI, Pair, SHARED, SINGLE, Scale};
+use crate::data::{BIG, BIG_TAG, FIRST_MULTI, ONE, ONE_TAG, Pair, SHARED, Scale, WITHIN};
 use crate::measures::{Bench, Expected};
 use crate::report::Figures;
 use broken::Broken;
@@ -29,10 +29,14 @@ pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies>
     let shared = scale.shared_tags;
     let mut rows = vec![
         ("M5", repository(bench, "M5", &bench.programs.source, SHARED, shared, scale.runs).await?),
-        ("M6", repository(bench, "M6", &bench.programs.source, MULTI, scale.multi_tags, scale.runs).await?),
+        (
+            "M6",
+            repository(bench, "M6", &bench.programs.source, FIRST_MULTI, scale.multi_tags, scale.runs)
+                .await?,
+        ),
         // From one repository of the destination's registry to another.
-        ("M7", repository(bench, "M7", &bench.programs.target, SHARED, shared, scale.runs).await?),
-        ("one tag", one_tag(bench, "one tag", SINGLE, "v1.0.0", scale.runs).await?),
+        ("M7", repository(bench, "M7", &bench.programs.target, WITHIN, shared, scale.runs).await?),
+        ("one tag", one_tag(bench, "one tag", ONE, ONE_TAG, scale.runs).await?),
         ("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale.runs).await?),
     ];
     rows.push(("list", list(bench, scale).await?));
