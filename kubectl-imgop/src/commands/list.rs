@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::SortPath;
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::agent::warn_where_none_leads;
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::watch::{Known, follow};
 use crate::cluster::watch_faults::Watched;
@@ -116,6 +117,9 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
         print_documents(ui, args, &listed)?;
         0
     };
+    if args.columns().wide && !objects.is_empty() {
+        warn_where_none_leads(ui, &cluster).await;
+    }
     if args.watch {
         let drawn = Drawn::new(&kinds, &objects, printed);
         try_join_all(kinds.iter().map(|kind| watch(ui, args, &cluster, *kind, &drawn))).await?;
