@@ -60,9 +60,9 @@ impl Kept {
         &self.key
     }
 
-    /// Returns whether a file still says the same of it.
+    /// Returns whether files still say the same of it, and of what has its destination too.
     pub fn is_same(&self, target: &Target) -> bool {
-        self.key == target.name() && self.target.spec == target.spec
+        self.key == target.name() && self.target.spec == target.spec && self.target.before == target.before
     }
 
     /// Returns whether it is looked at now.

@@ -19,8 +19,12 @@ use std::pin::pin;
 
 use futures::{Stream, StreamExt as _, stream};
 use imgop_copier::Copied;
-use imgop_core::api::TagFailure;
-use imgop_core::copy::{Cooldown, Inputs, Observed, Plan, ReadAhead, Run, plan};
+use imgop_core::access::AccessPolicy;
+use imgop_core::api::{Image, TagFailure};
+use imgop_core::copy::{Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan};
+use imgop_registry::oci::subject_of;
+use imgop_registry::reference::Tag;
+use kube::ResourceExt as _;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::local_build::Built;
@@ -167,16 +171,52 @@ fn planned(
     failures: &[TagFailure],
     cooldown: Cooldown,
 ) -> Plan {
-    plan(Inputs {
-        request: &target.request,
-        observed,
-        runs,
-        failures,
-        unrecorded_failures: 0,
-        conflicts: &HashMap::new(),
-        cooldown,
-        retry_now: false,
-        reset_at: None,
-        now: target.known.now,
-    })
+    let plan_with = |conflicts: &HashMap<Tag, String>| {
+        plan(Inputs {
+            request: &target.request,
+            observed,
+            runs,
+            failures,
+            unrecorded_failures: 0,
+            conflicts,
+            cooldown,
+            retry_now: false,
+            reset_at: None,
+            now: target.known.now,
+        })
+    };
+    let plan = plan_with(&HashMap::new());
+    match conflicts(target, &plan) {
+        conflicts if conflicts.is_empty() => plan,
+        conflicts => plan_with(&conflicts),
+    }
+}
+
+/// Returns which tags of a plan belong to what stands before it, with the message for people.
+fn conflicts(target: &Target, plan: &Plan) -> HashMap<Tag, String> {
+    let policy = AccessPolicy::default();
+    let before = OlderImage::all(&last(target), &target.request.destination, target.before.iter(), &policy);
+    let conflict = |copy: &Copy| {
+        let tag = &copy.destination_tag;
+        // A tag that is named after a content says itself what it has.
+        let is_theirs = |other: &&OlderImage<'_>| {
+            other.conflicts_with(&target.request, tag, &policy) && subject_of(tag).is_none()
+        };
+        let OlderImage { image, request } = before.iter().find(is_theirs)?;
+        let message = format!(
+            "{}:{tag} belongs to {}, which stands before it and copies from {}; give one of them another destination",
+            target.request.destination,
+            image.name_any(),
+            request.source
+        );
+        Some((tag.clone(), message))
+    };
+    plan.copies().filter_map(conflict).collect()
+}
+
+/// Returns the Image of a target as one that stands behind all others.
+fn last(target: &Target) -> Image {
+    let mut image = Image::new(&target.name(), target.spec.clone());
+    image.metadata.uid = Some("behind all others".to_owned());
+    image
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use imgop_core::api::{FOUND_TAGS_ANNOTATION, Image, ImageMirror, ImageMirrorSpec, MIRROR_LABEL};
 use imgop_core::formats;
 use imgop_core::inventory::{
-    Child, FilePart, Inventory, InventoryError, KeptTags, MirrorUpdateRequest, mirror_label,
+    Child, Conflict, FilePart, Inventory, InventoryError, KeptTags, MirrorUpdateRequest, mirror_label,
 };
 use imgop_registry::reference::Tag;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -23,8 +23,17 @@ pub struct FoundTags {
     tags: Vec<Tag>,
 }
 
-/// Returns the Images that a mirror becomes. The cluster is asked for the files that it names.
-pub async fn images(mirror: &ImageMirror, cluster: Result<&Cluster, String>) -> Result<Vec<Image>, CliError> {
+/// What a mirror becomes.
+#[derive(Debug)]
+pub struct Mirrored {
+    /// Its Images.
+    pub images: Vec<Image>,
+    /// Tags that two sources would become, which no Image copies: one message for each.
+    pub conflicts: Vec<CliError>,
+}
+
+/// Returns what a mirror becomes. The cluster is asked for the files that it names.
+pub async fn images(mirror: &ImageMirror, cluster: Result<&Cluster, String>) -> Result<Mirrored, CliError> {
     let (name, spec) = (mirror.name_any(), &mirror.spec);
     let failed = |why: String| CliError::failed(format!("ImageMirror {name}: {why}"));
     let parts = if spec.from.is_empty() {
@@ -46,7 +55,14 @@ pub async fn images(mirror: &ImageMirror, cluster: Result<&Cluster, String>) -> 
         image.metadata.namespace.clone_from(&mirror.metadata.namespace);
         image
     };
-    Ok(expansion.children.iter().map(image).collect())
+    let conflict = |Conflict { destination, sources }: &Conflict| {
+        let sources = sources.join(" and ");
+        failed(format!(
+            "{destination} would be {sources}, so none of them is copied; give one another targetName or tag"
+        ))
+    };
+    let conflicts = expansion.conflicts.iter().map(conflict).collect();
+    Ok(Mirrored { images: expansion.children.iter().map(image).collect(), conflicts })
 }
 
 /// Adds to an inventory what version sources have added to it before, as the agent does.

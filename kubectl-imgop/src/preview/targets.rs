@@ -58,6 +58,8 @@ pub struct Target {
     pub retries_now: bool,
     /// Why nothing is copied, whatever the registries have.
     pub rest: Option<Rest>,
+    /// Images with the same destination that stand before it in its files: a tag belongs to the first that selects it.
+    pub before: Vec<Image>,
     /// Whether there is a destination to compare with.
     pub has_destination: bool,
     /// Whether its problems are explained by flags or by fields.
@@ -94,6 +96,7 @@ impl Target {
             failures: Vec::new(),
             retries_now: false,
             rest,
+            before: Vec::new(),
             has_destination,
             wording: Wording::Flags,
             is_of_cluster: false,
@@ -115,6 +118,7 @@ impl Target {
             failures: failures(&image),
             retries_now: due.is_some_and(Due::is_asked_for),
             rest,
+            before: Vec::new(),
             request,
             spec: image.spec.clone(),
             image: Some(ImageName::of(&image)),

@@ -72,6 +72,42 @@ fn what_fails_for_one_image_does_not_keep_the_others() {
 }
 
 #[test]
+fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_other() {
+    let case = Case::new();
+    let second = case.image("two", "").replace("mirror/two", "mirror/one");
+    let run = case.run(&[case.image("one", ""), second.clone()].concat(), "");
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let said = format!("{}{}", run.stdout, run.stderr);
+    assert!(said.contains("mirror/one:1.0 belongs to one, which stands before it"), "{said}");
+    let digest = |path: &str| case.source.manifests(path)["1.0"].clone();
+    assert_eq!(case.destination.manifests("mirror/one")["1.0"], digest("one"));
+    // Alone it has the tag.
+    assert_eq!(case.run(&second, "").code, 0);
+    assert_eq!(case.destination.manifests("mirror/one")["1.0"], digest("two"));
+}
+
+#[test]
+fn a_tag_of_two_sources_of_an_inventory_is_copied_of_none_and_said() {
+    let case = Case::new();
+    let (source, destination) = (case.source.address, case.destination.address);
+    let run = case.run(
+        &format!(
+            "apiVersion: skopeo.io/v1alpha1\nkind: ImageMirror\nmetadata: {{name: acme}}\nspec:\n  targets: [{{repository: \
+             \"{destination}/mirror\", default: true}}]\n  entries:\n  - {{source: \"{source}/one\", tags: [\"1.0\"], targetName: x}}\n  \
+             - {{source: \"{source}/two\", tags: [\"1.0\"], targetName: x}}\n"
+        ),
+        "",
+    );
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("mirror/x:1.0 would be ") && run.stderr.contains("/two:1.0"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(case.destination.count("P"), 0);
+}
+
+#[test]
 fn a_suspended_image_is_left_out_and_an_image_is_not_built_without_buildah() {
     let case = Case::new();
     let suspended = case.run(&case.image("one", "suspend: true"), "");

@@ -15,7 +15,7 @@ use crate::kinds::{Erased, ObjectRef, TypedName, read};
 use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::files::{Manifest, manifests};
-use crate::preview::inventory;
+use crate::preview::inventory::{self, Mirrored};
 use crate::preview::targets::{ImageName, Target, applied};
 use crate::workloads;
 
@@ -64,7 +64,7 @@ pub(super) async fn requested(
                 }
                 Ok(Manifest::Mirror(mirror)) => {
                     let cluster = cluster.as_ref().map_err(String::clone);
-                    targets.extend(subjects(inventory::images(&mirror, cluster).await));
+                    targets.extend(mirrored(inventory::images(&mirror, cluster).await));
                 }
                 Ok(Manifest::Workloads(mirror)) => {
                     let cluster = cluster.as_ref().map_err(String::clone);
@@ -113,13 +113,23 @@ async fn named(
     }
     if found.kind == Erased::<ImageMirror>::REF {
         let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(subjects(inventory::images(&mirror, Ok(cluster)).await));
+        return Ok(mirrored(inventory::images(&mirror, Ok(cluster)).await));
     }
     if found.kind == Erased::<WorkloadMirror>::REF {
         let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
         return Ok(subjects(workloads::images(&mirror, Ok(cluster)).await));
     }
     Ok(vec![Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))])
+}
+
+/// Returns the Images of an ImageMirror, and which tags none of them copies.
+fn mirrored(mirrored: Result<Mirrored, CliError>) -> Vec<Result<Subject, CliError>> {
+    match mirrored {
+        Ok(Mirrored { images, conflicts }) => {
+            subjects(Ok(images)).into_iter().chain(conflicts.into_iter().map(Err)).collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
 }
 
 /// Returns the Images that a mirror becomes, or why they are not known.

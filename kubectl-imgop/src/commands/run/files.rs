@@ -1,16 +1,18 @@
 //! What the files of `run` say, and whether they have changed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use imgop_core::api::{Image, ImageBuilder, ImageMirror};
+use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::preview::files::{Manifest, manifests};
-use crate::preview::inventory;
+use crate::preview::inventory::{self, Mirrored};
 use crate::preview::targets::Target;
 
 /// What of a file is run.
@@ -91,7 +93,23 @@ pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Resu
             Err(error) => items.push(Err(NotRun::Broken(error))),
         }
     }
+    note_order(&mut items);
     Ok(items)
+}
+
+/// Notes for each Image which others with its destination stand before it. In a cluster the oldest has a tag; here it is
+/// the first.
+fn note_order(items: &mut [Result<Item, NotRun>]) {
+    let mut before: HashMap<Repository, Vec<Image>> = HashMap::new();
+    for (place, item) in items.iter_mut().enumerate() {
+        if let Ok(Item::Copy(target)) = item {
+            let known = before.entry(target.request.destination.clone()).or_default();
+            target.before.clone_from(known);
+            let mut image = Image::new(&target.name(), target.spec.clone());
+            image.metadata.uid = Some(format!("{place:08}"));
+            known.push(image);
+        }
+    }
 }
 
 /// Returns what an Image copies, as a new one: what a cluster records of it counts nothing here.
@@ -104,7 +122,10 @@ fn target(mut image: Image, now: Timestamp) -> Result<Target, NotRun> {
 
 async fn mirrored(mirror: &ImageMirror, now: Timestamp) -> Vec<Result<Target, NotRun>> {
     match inventory::images(mirror, Err("run asks none".to_owned())).await {
-        Ok(images) => images.into_iter().map(|image| target(image, now)).collect(),
+        Ok(Mirrored { images, conflicts }) => {
+            let conflicts = conflicts.into_iter().map(|error| Err(NotRun::Broken(error)));
+            images.into_iter().map(|image| target(image, now)).chain(conflicts).collect()
+        }
         Err(error) => vec![Err(NotRun::Broken(error))],
     }
 }
