@@ -39,9 +39,9 @@ pub struct Copier {
     pub(crate) arrivals: Flights<(Account, Digest), ()>,
     pub(crate) puts: Flights<Place, Result<(), CopyError>>,
     pub(crate) turns: Semaphore,
-    ends: AtomicBool,
     /// The right to hold the manifests of a content that has many of them.
     pub(crate) large_contents: Semaphore,
+    ends: AtomicBool,
 }
 
 /// A content, and all targets of the items that have it, each with its place in the lists.

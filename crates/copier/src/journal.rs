@@ -95,7 +95,7 @@ impl Journal {
 
     /// Whether a later process finds what is remembered.
     pub(crate) fn is_kept(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.watcher.is_some()
     }
 
     /// Returns where the upload of a blob is, if one broke off.
