@@ -110,7 +110,7 @@ pub(crate) fn next_status<S: MirrorStatus>(
     let Some(observed) = observed else { return new };
     new.observe(observed, now);
     let has_changed = has_written || new.synced() > synced;
-    note_times(new.frame(), has_changed, was_ready, now);
+    note_times(&mut new.frame(), has_changed, was_ready, now);
     let is_too_long = |status: &S| serde_json::to_vec(status).is_ok_and(|json| json.len() > S::MAX_BYTES);
     // References may be long.
     while is_too_long(&new) && new.leave_out_one() {}
@@ -125,7 +125,7 @@ fn replace<T>(value: &mut Option<T>, new: Option<T>) {
 }
 
 /// Notes when Images were changed, and when all of them were ready after that.
-fn note_times(frame: Frame<'_>, has_changed: bool, was_ready: bool, now: Timestamp) {
+fn note_times(frame: &mut Frame<'_>, has_changed: bool, was_ready: bool, now: Timestamp) {
     let now = Some(Time(now));
     let is_news = has_changed && *frame.last_sync_time != now || !was_ready;
     if has_changed {

@@ -186,17 +186,14 @@ impl CopyJob {
             .and_then(|text| serde_json::from_str::<Vec<CopyRecord>>(text).ok())
             .unwrap_or_default();
         let copies: Vec<(usize, Copy)> = copies.iter().filter_map(CopyRecord::read).enumerate().collect();
-        let (runs, durations, uploads) = match report.has_container(NATIVE_CONTAINER) {
-            true => {
-                let results = NativeResults::of(report.container(NATIVE_CONTAINER));
-                let durations = vec![None; copies.len()];
-                (native_runs(copies, &results), durations, results.uploads())
-            }
-            false => {
-                let durations = copies.iter().map(|(index, copy)| duration(report, *index, copy)).collect();
-                let runs = copies.into_iter().map(|(index, copy)| run(report, index, copy)).collect();
-                (runs, durations, Vec::new())
-            }
+        let (runs, durations, uploads) = if report.has_container(NATIVE_CONTAINER) {
+            let results = NativeResults::of(report.container(NATIVE_CONTAINER));
+            let durations = vec![None; copies.len()];
+            (native_runs(copies, &results), durations, results.uploads())
+        } else {
+            let durations = copies.iter().map(|(index, copy)| duration(report, *index, copy)).collect();
+            let runs = copies.into_iter().map(|(index, copy)| run(report, index, copy)).collect();
+            (runs, durations, Vec::new())
         };
         Self {
             name: report.name.clone(),

@@ -82,7 +82,7 @@ pub struct Images {
     /// Which repositories hold which blobs.
     blobs: KnownBlobs,
     /// What pods and workloads use, where that keeps tags.
-    used_images: UsedImages,
+    in_use: UsedImages,
 }
 
 impl Images {
@@ -93,8 +93,8 @@ impl Images {
         let counters = CopyCounters::new(&agent.metrics, &agent.config.metrics, &images);
         let conflicts = Conflicts::new(images);
         let claims = BuilderClaims::new(Objects::new([]));
-        let (blobs, used_images) = (KnownBlobs::default(), UsedImages::default());
-        Self { agent, conflicts, claims, counters, blobs, used_images }
+        let (blobs, in_use) = (KnownBlobs::default(), UsedImages::default());
+        Self { agent, conflicts, claims, counters, blobs, in_use }
     }
 
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.

@@ -110,7 +110,7 @@ impl Pass<'_> {
         };
         let mut due = due_of(made, &in_use);
         if !due.is_empty() {
-            let used = self.images.used_images.all(self.agent()).await?;
+            let used = self.images.in_use.all(self.agent()).await?;
             in_use.extend(made.used(request, &self.agent().policies.latest(), used.iter()));
             due = due_of(made, &in_use);
         }

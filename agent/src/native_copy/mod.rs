@@ -119,7 +119,7 @@ struct Work<'a> {
 impl Work<'_> {
     async fn run(&self, source: SourceId, destination: DestinationId, stop: CancellationToken) -> Ended {
         let items: Vec<Item> =
-            self.input.items.iter().map(|item| self.item(item, source, destination)).collect();
+            self.input.items.iter().map(|item| to_copy(item, source, destination)).collect();
         let mut on_end = |item: usize, _target: usize, outcome| self.ended(item, outcome);
         let mut copying = pin!(self.copier.run(&items, &mut on_end));
         let is_stopped = tokio::select! {
@@ -138,12 +138,6 @@ impl Work<'_> {
             "the time was over: spec.jobTemplate.activeDeadlineSeconds, or JOB_DEADLINE_SECONDS of the agent";
         self.reporter.failed_rest(u32::try_from(self.input.items.len()).unwrap_or(u32::MAX), why);
         self.end()
-    }
-
-    fn item(&self, item: &CopyItem, source: SourceId, destination: DestinationId) -> Item {
-        // The agent has compared before: what the tag shows is replaced.
-        let target = Target { destination, tag: item.tag.clone(), keeps_existing: false };
-        Item { source, root: Root::Digest(item.digest.clone()), targets: vec![target] }
     }
 
     fn ended(&self, item: usize, outcome: Result<Copied, CopyError>) {
@@ -192,16 +186,22 @@ impl Work<'_> {
             bytes(progress.sent_bytes())
         );
         if progress.resumed_bytes() > 0 {
-            text += &format!(", {} resumed", bytes(progress.resumed_bytes()));
+            text.extend([", ", &bytes(progress.resumed_bytes()), " resumed"]);
         }
         if progress.mounted_blobs() > 0 {
-            text += &format!(", {} layers mounted", progress.mounted_blobs());
+            text.extend([", ", &progress.mounted_blobs().to_string(), " layers mounted"]);
         }
         if failed > 0 {
-            text += &format!("; {failed} failed");
+            text.extend(["; ", &failed.to_string(), " failed"]);
         }
         text
     }
+}
+
+fn to_copy(item: &CopyItem, source: SourceId, destination: DestinationId) -> Item {
+    // The agent has compared before: what the tag shows is replaced.
+    let target = Target { destination, tag: item.tag.clone(), keeps_existing: false };
+    Item { source, root: Root::Digest(item.digest.clone()), targets: vec![target] }
 }
 
 fn items(number: usize) -> String {

@@ -54,9 +54,10 @@ impl fmt::Display for Numbers {
             while let Some(next) = rest.next_if_eq(&(last + 1)) {
                 last = next;
             }
-            match last == first {
-                true => write!(f, "{separator}{first}")?,
-                false => write!(f, "{separator}{first}-{last}")?,
+            if last == first {
+                write!(f, "{separator}{first}")?;
+            } else {
+                write!(f, "{separator}{first}-{last}")?;
             }
             separator = ",";
         }

@@ -51,13 +51,12 @@ impl CopyReport {
 
     /// Adds an item that failed.
     pub fn fail(&mut self, item: u32, message: &str) {
-        match self.failed.iter_mut().find(|failed| failed.message == message) {
-            Some(failed) => failed.items.insert(item),
-            None => {
-                let mut items = Numbers::default();
-                items.insert(item);
-                self.failed.push(FailedItems { items, message: message.to_owned() });
-            }
+        if let Some(failed) = self.failed.iter_mut().find(|failed| failed.message == message) {
+            failed.items.insert(item);
+        } else {
+            let mut items = Numbers::default();
+            items.insert(item);
+            self.failed.push(FailedItems { items, message: message.to_owned() });
         }
     }
 
@@ -120,7 +119,9 @@ impl CopyReport {
         let (first, others) = self.failed.split_at(kept.min(self.failed.len()));
         let mut failed = first.to_vec();
         let mut items = Numbers::default();
-        others.iter().for_each(|other| items.extend(&other.items));
+        for other in others {
+            items.extend(&other.items);
+        }
         if !items.is_empty() {
             failed.push(FailedItems { items, message: OMITTED.to_owned() });
         }

@@ -49,7 +49,9 @@ impl Reporter {
         self.change(|report| {
             let is_open = |item: &u32| !report.done.contains(*item) && report.failure(*item).is_none();
             let open: Vec<u32> = (0..items).filter(is_open).collect();
-            open.into_iter().for_each(|item| report.fail(item, why));
+            for item in open {
+                report.fail(item, why);
+            }
         });
     }
 

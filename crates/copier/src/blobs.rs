@@ -70,7 +70,9 @@ impl Copier {
             if !duties.is_empty() {
                 let arrivals = self.arrivals(&duties).await;
                 ended.extend(self.move_blob(source, blob, duties, doubts).await);
-                arrivals.into_iter().for_each(|arrival| arrival.land(()));
+                for arrival in arrivals {
+                    arrival.land(());
+                }
             }
             for (to, waiting) in others {
                 match waiting.outcome().await {

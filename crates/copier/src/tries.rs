@@ -57,7 +57,7 @@ mod tests {
     /// How many tries one error allows.
     fn tries(error: &CopyError) -> u32 {
         let (mut tries, options) = (Tries::default(), Options::default());
-        (1..).find(|_| tries.wait_after(error, &options).is_none()).unwrap()
+        (1..=100).find(|_| tries.wait_after(error, &options).is_none()).unwrap()
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Folder {
         })?;
         let folder = Self(folder);
         for below in [place::WORK, place::PREPARED, place::SECRETS, "/tmp"] {
-            folder.make(&folder.at(below))?;
+            make(&folder.at(below))?;
         }
         Ok(folder)
     }
@@ -186,16 +186,11 @@ impl Folder {
         self.path().join(place.trim_start_matches('/'))
     }
 
-    fn make(&self, folder: &Path) -> Result<(), CliError> {
-        fs::create_dir_all(folder)
-            .map_err(|error| CliError::failed(format!("cannot make {}: {error}", folder.display())))
-    }
-
     /// Writes a file for this user's eyes only.
     fn write(&self, place: &str, bytes: &[u8]) -> Result<(), CliError> {
         let file = self.at(place);
         if let Some(folder) = file.parent() {
-            self.make(folder)?;
+            make(folder)?;
         }
         let mut options = fs::OpenOptions::new();
         let written = options.write(true).create(true).truncate(true).mode(0o600).open(&file);
@@ -214,4 +209,9 @@ impl Drop for Folder {
             let _ = remove.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
+}
+
+fn make(folder: &Path) -> Result<(), CliError> {
+    fs::create_dir_all(folder)
+        .map_err(|error| CliError::failed(format!("cannot make {}: {error}", folder.display())))
 }

@@ -8,7 +8,7 @@ use crate::fake_cluster::{FakeCluster, list, refused};
 const LEASE: &str = "GET /apis/coordination.k8s.io/v1/namespaces/imgop-system/leases/imgop-agent";
 
 /// A cluster with one Image and an agent's Deployment, whose Lease was renewed then.
-fn cluster(renewed: String) -> FakeCluster {
+fn cluster(renewed: &str) -> FakeCluster {
     let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
         "metadata": { "name": "argocd", "namespace": "ci", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z" },
         "spec": { "mode": "OneShot", "source": { "name": "quay.io/a/b", "version": "1" },
@@ -38,7 +38,7 @@ const SILENT: &str = "warning: nothing is checked or done: no agent leads: one r
 
 #[test]
 fn where_checks_are_shown_an_agent_that_is_silent_is_said_to_make_none() {
-    let silent = cluster("2026-01-01T12:00:00.000000Z".to_owned());
+    let silent = cluster("2026-01-01T12:00:00.000000Z");
     for shown in SHOWN {
         let run = silent.program.run(shown);
         assert_eq!(run.code, 0, "{run}");
@@ -50,7 +50,7 @@ fn where_checks_are_shown_an_agent_that_is_silent_is_said_to_make_none() {
 
 #[test]
 fn an_agent_that_works_is_not_spoken_of() {
-    let working = cluster(Timestamp::now().to_string());
+    let working = cluster(&Timestamp::now().to_string());
     for shown in SHOWN {
         let run = working.program.run(shown);
         assert_eq!(run.code, 0, "{run}");

@@ -14,7 +14,7 @@ use imgop_tests::tenant::{CA_SECRET, DEADLINE, PUSH_SECRET, Tenant, with_tenant}
 use imgop_tests::wait;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, ResourceExt};
 
 use crate::AGENT;
 
@@ -157,6 +157,6 @@ async fn chart_pod(tenant: &Tenant) -> anyhow::Result<Pod> {
         spec.and_then(|spec| spec.init_containers.as_ref())
             .is_some_and(|all| all.iter().any(|c| c.name == "helm"))
     };
-    let names: Vec<String> = pods.iter().map(|pod| pod.name_any()).collect();
+    let names: Vec<String> = pods.iter().map(ResourceExt::name_any).collect();
     pods.into_iter().find(has_helm).with_context(|| format!("no pod of a chart among {names:?}"))
 }

@@ -196,7 +196,7 @@ fn jobs_of_another_route_are_not_of_this_spec_and_what_became_of_copies_later_co
 }
 
 /// A Job of the agent's own program that copies these, and what became of them.
-fn native_outcomes(copies: &[Copy], status: Value) -> (Vec<Outcome>, Vec<OpenUpload>) {
+fn native_outcomes(copies: &[Copy], status: &Value) -> (Vec<Outcome>, Vec<OpenUpload>) {
     let mut job = job_of(copies, None);
     job["spec"]["template"]["spec"]["containers"] = json!([{ "name": NATIVE_CONTAINER }]);
     let job = CopyJob::of(&report_of(&job, &[pod(json!({ "containerStatuses": [status] }))], now()));
@@ -207,7 +207,7 @@ fn native_outcomes(copies: &[Copy], status: Value) -> (Vec<Outcome>, Vec<OpenUpl
 fn each_tag_of_one_container_has_its_own_result_and_an_index_that_of_its_parts() {
     let copies = [copy("a", 1), subset("b"), subset("c"), copy("d", 1)];
     let message = r#"{"done":"0-4","failed":[{"items":"5","message":"403 denied"}]}"#;
-    let (ended, _) = native_outcomes(&copies, terminated(NATIVE_CONTAINER, 1, message));
+    let (ended, _) = native_outcomes(&copies, &terminated(NATIVE_CONTAINER, 1, message));
     let denied = ended.iter().filter_map(|outcome| match outcome {
         Outcome::Failed { reason: FailureReason::CopyFailed, message, .. } => Some(message.as_str()),
         _ => None,
@@ -222,11 +222,11 @@ fn what_a_container_had_not_reached_when_it_was_killed_is_tried_again_and_goes_o
     let upload = format!(r#"{{"blob":"{}","place":"https://r/u/1"}}"#, Digest::of(b"layer"));
     let message = format!(r#"{{"done":"0","uploads":[{upload}]}}"#);
     let mut killed = terminated(NATIVE_CONTAINER, 137, &message);
-    let (ended, uploads) = native_outcomes(&copies, killed.clone());
+    let (ended, uploads) = native_outcomes(&copies, &killed);
     assert_eq!((&ended[0], reason(&ended[1])), (&Outcome::Succeeded, Some(FailureReason::CopyFailed)));
     assert_eq!(uploads.iter().map(|upload| upload.place.as_str()).collect::<Vec<_>>(), ["https://r/u/1"]);
     killed["state"]["terminated"]["reason"] = json!("OOMKilled");
-    let (ended, _) = native_outcomes(&copies, killed);
+    let (ended, _) = native_outcomes(&copies, &killed);
     assert_eq!((&ended[0], reason(&ended[1])), (&Outcome::Succeeded, Some(FailureReason::OutOfMemory)));
 }
 
@@ -234,7 +234,7 @@ fn what_a_container_had_not_reached_when_it_was_killed_is_tried_again_and_goes_o
 fn a_container_that_leaves_no_report_is_told_by_its_exit_code_and_its_last_words() {
     let copies = [copy("a", 1)];
     let outcome =
-        |code, message| native_outcomes(&copies, terminated(NATIVE_CONTAINER, code, message)).0.remove(0);
+        |code, message| native_outcomes(&copies, &terminated(NATIVE_CONTAINER, code, message)).0.remove(0);
     assert_eq!(outcome(0, ""), Outcome::Succeeded);
     let failed = |outcome| match outcome {
         Outcome::Failed { message, .. } => message,
@@ -244,6 +244,6 @@ fn a_container_that_leaves_no_report_is_told_by_its_exit_code_and_its_last_words
     assert_eq!(failed(outcome(137, "")), "its container ended with exit code 137 before it was copied");
     let waiting = json!({ "name": NATIVE_CONTAINER, "image": "", "imageID": "", "ready": false, "restartCount": 0,
         "state": { "waiting": { "reason": "ErrImagePull", "message": "x" } } });
-    let message = failed(native_outcomes(&copies, waiting).0.remove(0));
+    let message = failed(native_outcomes(&copies, &waiting).0.remove(0));
     assert!(message.ends_with("the agent's setting NATIVE_IMAGE"), "{message}");
 }

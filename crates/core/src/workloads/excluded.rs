@@ -130,7 +130,7 @@ impl Eq for Exclusions {}
 /// Returns why an image is excluded by where it lies. `users` are all that use it.
 pub(super) fn by_place<'u>(
     repository: &Repository,
-    users: impl Iterator<Item = &'u ImageUser> + Clone,
+    users: &(impl Iterator<Item = &'u ImageUser> + Clone),
     own: &RegistryPrefix,
     targets: &[MirrorTarget],
 ) -> Option<Excluded> {

@@ -51,11 +51,15 @@ pub struct ImageOperatorArgs {
 /// Prints objects as they are applied here, and says what became of each setting.
 pub fn run(ui: Ui, args: &ImageOperatorArgs, deployed: &[Value]) -> Result<Outcome, CliError> {
     let mut found = Found::default();
-    deployed.iter().for_each(|document| found.add(document));
+    for document in deployed {
+        found.add(document);
+    }
     for path in &args.files {
         let documents = documents(&text(path)?)
             .map_err(|problem| CliError::failed(format!("{}: {problem}", shown(path))))?;
-        documents.iter().for_each(|document| found.add(document));
+        for document in &documents {
+            found.add(document);
+        }
     }
     if let Some(path) = &args.env {
         found.settings.extend(environment::of_file(&InputFile::read(path)?.text));

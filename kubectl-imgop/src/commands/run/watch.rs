@@ -116,7 +116,9 @@ impl Watch<'_> {
             Ok(targets) => targets,
             Err(mut errors) => {
                 let last = errors.pop().unwrap_or_else(|| CliError::failed("the files have no Image"));
-                errors.iter().for_each(|error| self.ui.error(error));
+                for error in &errors {
+                    self.ui.error(error);
+                }
                 return Err(last);
             }
         };

@@ -68,6 +68,6 @@ impl AnswersOfBoth {
     /// Returns what the next observation need not ask for.
     pub fn known(&self, now: Timestamp) -> Known {
         let (at_destination, at_source) = (self.destination.fresh(now), self.source.fresh(now));
-        Known { at_destination, at_source, now, ..Known::default() }
+        Known { at_destination, now, at_source, ..Known::default() }
     }
 }

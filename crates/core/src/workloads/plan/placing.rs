@@ -92,7 +92,7 @@ impl<'a> Placed<'a> {
 /// Returns why an image is not looked at.
 fn refused(request: &WorkloadRequest, situation: &Situation<'_>, image: &UsedImage) -> Option<NotMirrored> {
     let repository = &image.reference.repository;
-    let by_place = by_place(repository, image.users.keys(), &request.destination, situation.targets);
+    let by_place = by_place(repository, &image.users.keys(), &request.destination, situation.targets);
     let excluded = by_place.or_else(|| request.exclusions.of_image(&image.reference));
     if let Some(excluded) = excluded {
         return Some(NotMirrored::Excluded(excluded));
