@@ -14,7 +14,7 @@ use crate::connect::use_ring;
 use crate::{programs, testbed_scripts, wait};
 
 /// How long it may take until it answers, or has what it is to have.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 /// A Prometheus. It ends when this is dropped.
 pub struct Prometheus {

@@ -184,7 +184,14 @@ async fn a_real_prometheus_is_quiet_until_an_image_is_stalled_and_the_dashboard_
     ensure!(firing.iter().all(|alert| text(alert, "alertname") == "ImgopNeverSucceeded"), "{firing:?}");
 
     fail_the_job(&case).await?;
-    prometheus.has(r#"imgop_copies_total{result="Failed",reason="CopyFailed"} == 1"#).await?;
+    let counted = prometheus.has(r#"imgop_copies_total{result="Failed",reason="CopyFailed"} == 1"#).await;
+    if let Err(error) = counted {
+        let status = case.images("team").get("copied").await?.status;
+        let metrics = agent.metrics().await?;
+        let copies: Vec<&str> =
+            metrics.lines().filter(|line| line.starts_with("imgop_copies_total")).collect();
+        return Err(error.context(format!("{copies:#?} {status:#?}")));
+    }
     let mut stalled: Image = image("stalled", "127.0.0.1:1/app", "127.0.0.1:1/copy");
     stalled.spec.destination.credentials = Some(Credentials { secret_name: "none".to_owned() });
     case.create("team", [stalled]).await?;
