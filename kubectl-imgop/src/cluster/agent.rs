@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, reasons};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::Value;
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::Cluster;
 use super::errors::how_to_install;
+use super::lease::{Leading, LeasePlace};
 use crate::kinds::ObjectRef;
 use crate::output::Ui;
 use crate::output::text::count;
@@ -54,6 +57,27 @@ pub async fn warn_without_agent(ui: Ui, cluster: &Cluster, done: &str) {
         && agents.is_empty()
     {
         ui.warning(&format!("nothing is {done} yet: {}", without_agent(&cluster.flags)));
+    }
+}
+
+/// Warns if no agent works, by its Lease, so that nothing is checked or done. Whoever may not read the Lease is told nothing,
+/// and so is who may see several agents: which of them works for whom is not known.
+pub async fn warn_where_none_leads(ui: Ui, cluster: &Cluster) {
+    if let Ok(Some(why)) = timeout(ANSWER_TIMEOUT, why_none_leads(cluster)).await {
+        let flags = &cluster.flags;
+        ui.warning(&format!("nothing is checked or done: {why}; kubectl imgop doctor{flags} says more"));
+    }
+}
+
+async fn why_none_leads(cluster: &Cluster) -> Option<String> {
+    let agents = agents(cluster).await.ok()?;
+    let [agent] = agents.as_slice() else { return None };
+    let LeasePlace { namespace, name } = LeasePlace::of(agent)?;
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &namespace);
+    let lease = leases.get_opt(&name).await.ok()?;
+    match Leading::of(lease.as_ref(), &name, Timestamp::now()) {
+        Leading::NotLed(why) => Some(why),
+        Leading::Leads(_) | Leading::InTheFuture(_) => None,
     }
 }
 

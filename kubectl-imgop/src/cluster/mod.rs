@@ -9,6 +9,7 @@ pub mod changes;
 mod connection;
 mod credential_secrets;
 pub mod errors;
+pub mod lease;
 pub mod objects;
 pub mod pod_logs;
 mod proxy;

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use crate::args::pick::OneListedArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
+use crate::cluster::agent::warn_where_none_leads;
 use crate::description::{Described, sections};
 use crate::output::Ui;
 use crate::output::documents::{ObjectFormat, document, json, yaml};
@@ -60,5 +61,6 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         }
         ui.page_table(section, i > 0)?;
     }
+    warn_where_none_leads(ui, &cluster).await;
     Ok(Outcome::Done)
 }

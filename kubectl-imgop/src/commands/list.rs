@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::SortPath;
 use crate::cli_error::{CliError, Outcome};
+use crate::cluster::agent::warn_where_none_leads;
 use crate::cluster::objects::{Found, FoundObject};
 use crate::cluster::watch::{Known, follow};
 use crate::cluster::watch_faults::Watched;
@@ -27,7 +28,8 @@ use crate::output::table::{Table, terminal_width};
 /// Each kind that there is has a table of its own; the name of a kind (images, imagebuilders) lists that kind alone, and
 /// registryaccesses what administrators lend.
 /// Next checks, destinations and messages are shown too where the terminal has room for them, else with -o wide. A next
-/// check such as <5m is known only as being within that time: a check that finds nothing to do is not recorded.
+/// check such as <5m is known only as being within that time: a check that finds nothing to do is not recorded. Where
+/// the agent's Lease may be read, -o wide warns if no agent works.
 #[derive(Debug, Args)]
 #[command(visible_aliases = ["get", "ls"])]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -116,6 +118,9 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
         print_documents(ui, args, &listed)?;
         0
     };
+    if args.columns().wide && !objects.is_empty() {
+        warn_where_none_leads(ui, &cluster).await;
+    }
     if args.watch {
         let drawn = Drawn::new(&kinds, &objects, printed);
         try_join_all(kinds.iter().map(|kind| watch(ui, args, &cluster, *kind, &drawn))).await?;

@@ -1,7 +1,7 @@
 //! The agent: its version, its pods, and whether one of them leads.
 
 use imgop_core::text::shorten;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
@@ -10,17 +10,14 @@ use kube::api::ListParams;
 
 use super::checks::{Check, Verdict};
 use crate::cluster::Cluster;
+use crate::cluster::lease::{Leading, LeasePlace};
 use crate::installation::applying::unavailable;
-use crate::installation::removal::setting;
 use crate::installation::{Installed, find};
 use crate::manifests::VERSION;
 use crate::manifests::kept::is_newer;
-use crate::output::age::human;
 
 const AREA: &str = "agent";
 const AGENT_PODS: &str = "app.kubernetes.io/name=imgop-agent";
-/// How much the clocks of this machine and the cluster may differ.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(60);
 const MAX_MESSAGE: usize = 300;
 
 /// Looks at the agent, and returns it.
@@ -34,11 +31,8 @@ pub async fn checks(cluster: &Cluster, namespace: Option<&str>) -> (Vec<Check>, 
         Err(error) => return (vec![Check::unseen(AREA, "deployment", &error)], None),
     };
     let mut checks = vec![version(&agent, &cluster.flags), pods(cluster, &agent).await];
-    let deployment = serde_json::to_value(&agent.deployment).unwrap_or_default();
-    if setting(&deployment, "LEADER_ELECT").as_deref() != Some("false") {
-        let name = setting(&deployment, "LEASE_NAME").unwrap_or_else(|| "imgop-agent".to_owned());
-        let place = setting(&deployment, "LEASE_NAMESPACE").unwrap_or_else(|| agent.namespace.clone());
-        checks.push(lease(cluster, &place, &name).await);
+    if let Some(place) = LeasePlace::of(&agent.deployment) {
+        checks.push(lease(cluster, &place).await);
     }
     (checks, Some(agent))
 }
@@ -118,46 +112,28 @@ fn container_trouble(container: &ContainerStatus) -> Option<String> {
 }
 
 /// Looks whether an agent leads.
-async fn lease(cluster: &Cluster, namespace: &str, name: &str) -> Check {
-    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), namespace);
-    match leases.get_opt(name).await {
-        Ok(lease) => judge_lease(lease.as_ref(), (namespace, name), Timestamp::now(), &cluster.flags),
+async fn lease(cluster: &Cluster, place: &LeasePlace) -> Check {
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    match leases.get_opt(&place.name).await {
+        Ok(lease) => judge_lease(lease.as_ref(), place, &cluster.flags),
         Err(error) => {
-            let place = cluster.in_namespace(Some(namespace));
-            let error = place.explain_in_namespace("get", "leases.coordination.k8s.io", &error);
+            let cluster = cluster.in_namespace(Some(&place.namespace));
+            let error = cluster.explain_in_namespace("get", "leases.coordination.k8s.io", &error);
             Check::unseen(AREA, "lease", &error)
         }
     }
 }
 
-fn judge_lease(lease: Option<&Lease>, (namespace, name): (&str, &str), now: Timestamp, flags: &str) -> Check {
-    let logs = format!("to see why: kubectl logs -n {namespace} -l {AGENT_PODS}{flags}");
-    let Some(spec) = lease.and_then(|lease| lease.spec.as_ref()) else {
-        return Check::fail(AREA, "lease", format!("no agent has led yet: there is no Lease {name}"))
-            .repaired(logs);
-    };
-    let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty());
-    let (Some(holder), Some(renewed)) = (holder, spec.renew_time.as_ref()) else {
-        return Check::fail(AREA, "lease", "no agent leads").repaired(logs);
-    };
-    let age = now.duration_since(renewed.0);
-    let ttl = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or(15).into());
-    if age < -CLOCK_SKEW {
-        let message = format!(
-            "{holder} leads, and renewed its Lease in the future: the clocks differ by {}",
-            human(age.abs().as_secs())
-        );
-        return Check::new(AREA, "lease", Verdict::Warn, message)
-            .repaired("set the clock of this machine, or of the nodes");
+/// Returns what a Lease means for the installation.
+fn judge_lease(lease: Option<&Lease>, place: &LeasePlace, flags: &str) -> Check {
+    let LeasePlace { namespace, name } = place;
+    match Leading::of(lease, name, Timestamp::now()) {
+        Leading::Leads(words) => Check::ok(AREA, "lease", words),
+        Leading::InTheFuture(words) => Check::new(AREA, "lease", Verdict::Warn, words)
+            .repaired("set the clock of this machine, or of the nodes"),
+        Leading::NotLed(words) => Check::fail(AREA, "lease", words)
+            .repaired(format!("to see why: kubectl logs -n {namespace} -l {AGENT_PODS}{flags}")),
     }
-    if age > ttl + CLOCK_SKEW {
-        let message = format!(
-            "no agent leads: {holder} renewed its Lease {} ago for the last time",
-            human(age.as_secs())
-        );
-        return Check::fail(AREA, "lease", message).repaired(logs);
-    }
-    Check::ok(AREA, "lease", format!("{holder} leads"))
 }
 
 #[cfg(test)]
@@ -165,31 +141,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn lease(holder: &str, renewed: &str) -> String {
-        let lease =
-            json!({ "spec": { "holderIdentity": holder, "renewTime": renewed, "leaseDurationSeconds": 15 } });
-        let lease: Lease = serde_json::from_value(lease).unwrap();
-        let now = "2026-01-01T12:00:00Z".parse().unwrap();
-        let check = judge_lease(Some(&lease), ("imgop-system", "imgop-agent"), now, "");
-        format!("{} {}", check.result.word(), check.message)
-    }
-
-    #[test]
-    fn a_lease_tells_whether_an_agent_leads() {
-        assert_eq!(lease("a", "2026-01-01T11:59:50.000000Z"), "OK a leads");
-        assert_eq!(lease("", "2026-01-01T11:59:50.000000Z"), "FAIL no agent leads");
-        assert_eq!(
-            lease("a", "2026-01-01T11:50:00.000000Z"),
-            "FAIL no agent leads: a renewed its Lease 10m ago for the last time"
-        );
-        assert!(
-            lease("a", "2026-01-01T12:10:00.000000Z")
-                .starts_with("WARN a leads, and renewed its Lease in the future")
-        );
-        let none = judge_lease(None, ("imgop-system", "imgop-agent"), Timestamp::UNIX_EPOCH, "");
-        assert_eq!(none.message, "no agent has led yet: there is no Lease imgop-agent");
-    }
 
     #[test]
     fn a_pod_says_why_it_does_not_get_ready() {

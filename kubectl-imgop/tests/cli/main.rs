@@ -32,6 +32,7 @@ mod fake_cluster;
 mod help;
 mod history;
 mod installation;
+mod leading;
 mod logs;
 mod migrate;
 mod mirror;
