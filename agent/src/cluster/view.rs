@@ -1,6 +1,5 @@
 //! An object of which only a part ever stands in memory.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,6 +9,28 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::decode::{OnlyMetadata, decoding_error};
+
+/// Writes the functions of `Resource` and `Lookup` that name a type: it has the names of kind `K`.
+macro_rules! type_named_as {
+    ($K:ident) => {
+        fn kind((): &()) -> std::borrow::Cow<'_, str> {
+            $K::kind(&())
+        }
+
+        fn group((): &()) -> std::borrow::Cow<'_, str> {
+            $K::group(&())
+        }
+
+        fn version((): &()) -> std::borrow::Cow<'_, str> {
+            $K::version(&())
+        }
+
+        fn plural((): &()) -> std::borrow::Cow<'_, str> {
+            $K::plural(&())
+        }
+    };
+}
+pub(crate) use type_named_as;
 
 /// An object of kind `K`, read as a `T`.
 #[derive(Debug)]
@@ -42,21 +63,7 @@ impl<K: Resource<DynamicType = ()>, T> Resource for View<K, T> {
     type DynamicType = ();
     type Scope = K::Scope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    type_named_as!(K);
 
     fn meta(&self) -> &ObjectMeta {
         &self.metadata

@@ -46,6 +46,7 @@ fn c1_no_setting_is_ignored_and_each_can_be_set_by_its_flag_and_by_its_variable(
             "a2",
             "linux/arm64",
             "stalled",
+            "Native",
             r#"{"a": "b"}"#,
             r#"[{"operator": "Exists"}]"#,
         ];

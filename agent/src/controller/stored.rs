@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::Object;
 use crate::cluster::owner::Owner;
+use crate::cluster::view::type_named_as;
 use crate::cluster::watch::Guarded;
 use crate::object_room::RoomLimit;
 
@@ -209,21 +210,7 @@ struct Owners {
 impl<K: Object> Lookup for Stored<K> {
     type DynamicType = ();
 
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    type_named_as!(K);
 
     fn name(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed(&*self.name.name))

@@ -93,8 +93,9 @@ impl AccessResolver<'_> {
         self.grant(&policy, of, freshness).await.map(|_| ())
     }
 
-    /// Returns an error unless an administrator lets a namespace have a repository created as this says, by the AWS identity
-    /// that is lent for it, or by a role of it, and lets it have others' policies changed where it asks for that. A right to use the identity is not enough: it creates nothing.
+    /// Returns an error unless an administrator lets a namespace have a repository created as this says, by the AWS
+    /// identity that is lent for it, or by a role of it, and lets it have others' policies changed where it asks for that.
+    /// A right to use the identity is not enough: it creates nothing.
     pub async fn may_create(
         &self,
         of: EndpointUse<'_>,

@@ -62,8 +62,14 @@ pub(super) struct Owners {
     client: Client,
     /// By UID.
     makers: Mutex<Bounded<Box<str>, Maker>>,
-    /// When they were read, and their platforms.
-    nodes: Mutex<Bounded<(), (Instant, Arc<BTreeMap<String, String>>)>>,
+    nodes: Mutex<Bounded<(), Nodes>>,
+}
+
+/// The platforms of all nodes, by their names.
+#[derive(Debug, Clone)]
+struct Nodes {
+    read_at: Instant,
+    platforms: Arc<BTreeMap<String, String>>,
 }
 
 /// Who made what, as far as that is known.
@@ -139,10 +145,10 @@ impl Owners {
         nodes: &BTreeSet<Arc<str>>,
     ) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
         let known = self.nodes.lock().get(&()).cloned();
-        if let Some((at, known)) = known
-            && (at.elapsed() < NODES_PAUSE || nodes.iter().all(|node| known.contains_key(&**node)))
+        if let Some(Nodes { read_at, platforms }) = known
+            && (read_at.elapsed() < NODES_PAUSE || nodes.iter().all(|node| platforms.contains_key(&**node)))
         {
-            return Ok(known);
+            return Ok(platforms);
         }
         let api = Api::<Node>::all(self.client.clone());
         let nodes = api.list_metadata(&ListParams::default()).await;
@@ -153,7 +159,8 @@ impl Owners {
             Some((node.metadata.name?, platform))
         };
         let platforms = Arc::new(nodes.items.into_iter().filter_map(platform).collect::<BTreeMap<_, _>>());
-        self.nodes.lock().insert((), (Instant::now(), platforms.clone()), NODES_TTL);
+        let read = Nodes { read_at: Instant::now(), platforms: platforms.clone() };
+        self.nodes.lock().insert((), read, NODES_TTL);
         Ok(platforms)
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::CopyError;
 use crate::options::Options;
 use crate::progress::Progress;
+use crate::tries::wait;
 
 /// How often a source may break off within one blob without having sent this much since.
 const MAX_BREAKS: u32 = 5;
@@ -80,6 +81,12 @@ impl<'a> BlobReader<'a> {
         self.stream = None;
         (self.position, self.hashed) = (0, 0);
         self.hash = Some(Sha256::new());
+    }
+
+    /// Gives back what it holds of the source, until it is read on.
+    pub(crate) fn pause(&mut self) {
+        self.stream = None;
+        self.slot = None;
     }
 
     /// Returns the next bytes; `None` at the end.
@@ -189,10 +196,4 @@ impl<'a> BlobReader<'a> {
         tokio::time::sleep(wait(self.first_wait, self.breaks)).await;
         Ok(())
     }
-}
-
-/// Returns the wait before the next try, with full jitter.
-pub(crate) fn wait(first: Duration, failures: u32) -> Duration {
-    const MAX_WAIT: Duration = Duration::from_secs(10);
-    imgop_registry::backoff(first, MAX_WAIT, failures.saturating_sub(1)).mul_f64(fastrand::f64())
 }

@@ -9,17 +9,30 @@ use imgop_registry::{Account, Begun, BlobDescriptor, Upload};
 
 use crate::blob_reader::BlobReader;
 use crate::copier::Copier;
-use crate::destination::DestinationId;
+use crate::destination::{Destination, DestinationId};
 use crate::error::CopyError;
 use crate::flights::{Claim, Landing};
 use crate::item::SourceId;
 use crate::sending::Sending;
 
+/// Bytes of the empty configuration, `{}` (image-spec, "Guidance for an Empty Descriptor").
+const EMPTY_CONFIG_BYTES: u64 = 2;
+
 /// A blob at a destination.
 pub(crate) type Place = (DestinationId, Digest);
 
+/// What became of a blob at a destination.
+pub(crate) type Moved = Result<(), Failed>;
+
+/// Why a destination did not get a blob, and from where it was to come.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    source: SourceId,
+    error: CopyError,
+}
+
 /// The duty to let a destination have a blob.
-type Duty = Landing<Place, Result<(), CopyError>>;
+type Duty = Landing<Place, Moved>;
 
 /// What is done before anything is sent.
 enum Prepared {
@@ -40,48 +53,54 @@ impl Copier {
     ) -> Vec<(DestinationId, Result<(), CopyError>)> {
         let mut ended: Vec<(DestinationId, Result<(), CopyError>)> = Vec::new();
         let mut open: Vec<DestinationId> = destinations.to_vec();
-        // Whoever moves it may go away; then another one does.
+        // Whoever moves it may go away, or have another source that fails; then another one does.
         while !open.is_empty() {
             let (mut duties, mut others) = (Vec::new(), Vec::new());
             for to in open.drain(..) {
-                match self.blobs.claim((to, blob.digest.clone())) {
-                    Claim::Mine(duty) => duties.push(duty),
-                    Claim::Others(waiting) => others.push((to, waiting)),
+                let wrong = self.wrong.lock().get(&(source, blob.digest.clone())).cloned();
+                match (self.blobs.claim((to, blob.digest.clone())), wrong) {
+                    (Claim::Mine(duty), None) => duties.push(duty),
+                    (Claim::Mine(duty), Some(error)) => {
+                        duty.fail(Err(Failed { source, error: error.clone() }));
+                        ended.push((to, Err(error)));
+                    }
+                    (Claim::Others(waiting), _) => others.push((to, waiting)),
                 }
             }
             if !duties.is_empty() {
-                let arrival = self.arrival(&duties).await;
+                let arrivals = self.arrivals(&duties).await;
                 ended.extend(self.move_blob(source, blob, duties, doubts).await);
-                if let Some(arrival) = arrival {
-                    arrival.land(());
-                }
+                arrivals.into_iter().for_each(|arrival| arrival.land(()));
             }
             for (to, waiting) in others {
                 match waiting.outcome().await {
-                    Some(outcome) => ended.push((to, outcome)),
-                    None => open.push(to),
+                    Some(Ok(())) => ended.push((to, Ok(()))),
+                    Some(Err(failed)) if failed.source == source => ended.push((to, Err(failed.error))),
+                    Some(Err(_)) | None => open.push(to),
                 }
             }
         }
         ended
     }
 
-    /// Waits while the blob is on its way to another repository of the same registry, which these can mount it from
-    /// then. Returns the duty to say when it has arrived, if it is not. Where they are of several registries it waits
-    /// for none: two that each hold one and wait for the other would wait for ever.
-    async fn arrival(&self, duties: &[Duty]) -> Option<Landing<(Account, Digest), ()>> {
-        let (to, digest) = duties.first()?.key();
-        let account = &self.at(*to).account;
-        if duties.iter().any(|duty| self.at(duty.key().0).account != *account) {
-            return None;
-        }
-        match self.arrivals.claim((account.clone(), digest.clone())) {
-            Claim::Mine(landing) => Some(landing),
-            Claim::Others(waiting) => {
-                waiting.outcome().await;
-                None
+    /// Waits while the blob is on its way to other repositories of the same registries, which these can mount it from
+    /// then. Returns the duties to say when it has arrived at those where it is not. All claim them in the same order: two
+    /// that each hold one and wait for the other would wait for ever.
+    async fn arrivals(&self, duties: &[Duty]) -> Vec<Landing<(Account, Digest), ()>> {
+        let mut destinations: Vec<(&Destination, &Digest)> =
+            duties.iter().map(Landing::key).map(|(to, digest)| (self.at(*to), digest)).collect();
+        destinations.sort_by_key(|(destination, _)| destination.registry);
+        destinations.dedup_by_key(|(destination, _)| destination.registry);
+        let mut claimed = Vec::new();
+        for (destination, digest) in destinations {
+            match self.arrivals.claim((destination.account.clone(), digest.clone())) {
+                Claim::Mine(landing) => claimed.push(landing),
+                Claim::Others(waiting) => {
+                    waiting.outcome().await;
+                }
             }
         }
+        claimed
     }
 
     /// Moves a blob to where it is lacking. Of several repositories of one registry the first gets it, and the others
@@ -140,10 +159,18 @@ impl Copier {
             let to = duty.key().0;
             let outcome = ended.iter().find(|(ended, _)| *ended == to).map(|(_, outcome)| outcome.clone());
             let outcome = outcome.unwrap_or_else(|| Err(CopyError::GivenUp(blob.digest.clone())));
-            if outcome.is_ok() {
-                self.holders.learn(self.at(to), &blob.digest);
+            match outcome {
+                Ok(()) => {
+                    self.holders.learn(self.at(to), &blob.digest);
+                    duty.land(Ok(()));
+                }
+                Err(error) => {
+                    if error.is_wrong_at_source() {
+                        self.wrong.lock().insert((source, blob.digest.clone()), error.clone());
+                    }
+                    duty.fail(Err(Failed { source, error }));
+                }
             }
-            duty.land(outcome);
         }
         ended
     }
@@ -163,29 +190,28 @@ impl Copier {
         if doubts && client.has_blob(&blob.digest).await? {
             return Ok(Prepared::There);
         }
-        if blob.size > self.options.whole
-            && let Some(place) = self.journal.place(client.repository(), &blob.digest)
-        {
-            let upload = client.resume_upload(&place, &blob.digest).await.ok().flatten();
-            if let Some(upload) = upload.filter(|upload| upload.position() <= blob.size) {
-                return Ok(Prepared::Lacking(Some(upload)));
-            }
-            self.journal.forget(client.repository(), &blob.digest);
+        if let Some(upload) = self.resumed_of_journal(to, blob).await? {
+            return Ok(Prepared::Lacking(Some(upload)));
         }
+        let may_be_there = !destination.was_empty && !is_of_one_image(blob) && !doubts;
         let is_same_registry = client.may_read_as(source) && source.repository() != client.repository();
         let holder = self.holders.find(destination, &blob.digest);
         let holder = holder.or_else(|| is_same_registry.then(|| source.repository().clone()));
-        if let Some(holder) = holder.filter(|_| !doubts) {
-            return Ok(match client.mount_or_begin(&blob.digest, &holder).await? {
+        // Where the registry mounts nothing, what is there is looked for instead.
+        let is_mounted = !may_be_there || !client.are_mounts_paused();
+        if let Some(holder) = holder.filter(|_| !doubts && is_mounted) {
+            return match client.mount_or_begin(&blob.digest, &holder).await? {
                 Begun::Mounted => {
                     self.progress.mounted_blob();
-                    Prepared::There
+                    Ok(Prepared::There)
                 }
-                Begun::Upload(upload) => Prepared::Lacking(Some(upload)),
-            });
+                Begun::Upload(upload) if may_be_there && client.has_blob(&blob.digest).await? => {
+                    client.cancel(&upload).await;
+                    Ok(Prepared::There)
+                }
+                Begun::Upload(upload) => Ok(Prepared::Lacking(Some(upload))),
+            };
         }
-        // A configuration is that of one image, which is not there.
-        let may_be_there = !destination.was_empty && !blob.is_config && !doubts;
         if may_be_there && client.has_blob(&blob.digest).await? {
             return Ok(Prepared::There);
         }
@@ -206,4 +232,9 @@ impl Copier {
         let failed = |(to, outcome): (DestinationId, Result<(), CopyError>)| Some((to, outcome.err()?));
         ended.into_iter().flatten().filter_map(failed).collect()
     }
+}
+
+/// Whether a blob is the configuration of one image, and so not there before it. The empty one is that of all artifacts.
+fn is_of_one_image(blob: &BlobDescriptor) -> bool {
+    blob.is_config && blob.size > EMPTY_CONFIG_BYTES
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -13,7 +14,14 @@ pub(crate) type Pieces = Receiver<io::Result<Bytes>>;
 
 /// A stream of which one part after the other is taken.
 #[derive(Debug, Clone)]
-pub(crate) struct Parts(Arc<Mutex<State>>);
+pub(crate) struct Parts {
+    state: Arc<Mutex<State>>,
+    wants: Wants,
+}
+
+/// Whether a part is being taken, so that more is wanted at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wants(Arc<AtomicBool>);
 
 #[derive(Debug)]
 struct State {
@@ -24,30 +32,62 @@ struct State {
 
 impl Parts {
     pub(crate) fn new(pieces: Pieces) -> Self {
-        Self(Arc::new(Mutex::new(State { pieces, rest: Bytes::new() })))
+        let state = State { pieces, rest: Bytes::new() };
+        Self { state: Arc::new(Mutex::new(state)), wants: Wants::default() }
+    }
+
+    /// Returns whether a part is being taken, for whoever sends the pieces.
+    pub(crate) fn wants(&self) -> Wants {
+        self.wants.clone()
+    }
+
+    /// Waits until there is something to be taken.
+    ///
+    /// # Errors
+    /// Where nothing comes any more.
+    pub(crate) async fn ready(&self) -> io::Result<()> {
+        let mut held = self.state.lock().await;
+        if held.rest.is_empty() {
+            let piece = held.pieces.recv().await;
+            held.rest = piece.unwrap_or_else(|| Err(io::Error::other("no more came")))?;
+        }
+        Ok(())
     }
 
     /// Returns the next `length` bytes. It is an error if fewer come: then what is sent is not complete.
     pub(crate) fn take(&self, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-        futures::stream::unfold((self.0.clone(), length), |(state, left)| async move {
+        let wants = self.wants.clone();
+        futures::stream::unfold((self.state.clone(), length, wants), |(state, left, wants)| async move {
             if left == 0 {
                 return None;
             }
+            wants.set(true);
             let mut held = state.lock().await;
             let mut piece = std::mem::take(&mut held.rest);
             if piece.is_empty() {
                 piece = match held.pieces.recv().await {
                     Some(Ok(piece)) => piece,
-                    Some(Err(error)) => return Some((Err(error), (state.clone(), 0))),
-                    None => return Some((Err(io::Error::other("no more came")), (state.clone(), 0))),
+                    Some(Err(error)) => return Some((Err(error), (state.clone(), 0, wants))),
+                    None => return Some((Err(io::Error::other("no more came")), (state.clone(), 0, wants))),
                 };
             }
             let taken = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
             held.rest = piece.split_off(taken);
             drop(held);
             let left = left - piece.len() as u64;
-            Some((Ok(piece), (state, left)))
+            wants.set(left > 0);
+            Some((Ok(piece), (state, left, wants)))
         })
+    }
+}
+
+impl Wants {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, wants: bool) {
+        self.0.store(wants, Ordering::Relaxed);
     }
 }
 
@@ -68,10 +108,12 @@ mod tests {
         let parts = Parts::new(pieces);
         let mut taken = Vec::new();
         for length in [2, 4, 2] {
+            parts.ready().await.unwrap();
             let part: Vec<Bytes> = parts.take(length).try_collect().await.unwrap();
             taken.push(String::from_utf8(part.concat()).unwrap());
         }
         assert_eq!(taken, ["ab", "cdef", "gh"]);
+        assert!(!parts.wants().is_set() && parts.ready().await.is_err());
         assert!(parts.take(1).try_collect::<Vec<Bytes>>().await.is_err(), "nothing is left");
     }
 }

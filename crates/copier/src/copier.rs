@@ -8,17 +8,19 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use imgop_registry::reference::Digest;
 use imgop_registry::{Account, BlobDescriptor, RepositoryClient};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::blobs::Place;
+use crate::blobs::{Moved, Place};
 use crate::destination::{Destination, DestinationId, Holders};
 use crate::error::CopyError;
 use crate::flights::Flights;
-use crate::item::{Copied, Item, SourceId, Target};
+use crate::item::{Copied, Item, Root, SourceId, Target};
 use crate::journal::Journal;
 use crate::options::Options;
 use crate::plan::{Plan, plan};
 use crate::progress::Progress;
+use crate::read::Read;
 use crate::tree::Node;
 
 /// Copies items. What one of them has brought to a destination the others find there.
@@ -30,12 +32,24 @@ pub struct Copier {
     sources: Vec<RepositoryClient>,
     destinations: Vec<Destination>,
     pub(crate) holders: Holders,
-    pub(crate) blobs: Flights<Place, Result<(), CopyError>>,
+    pub(crate) blobs: Flights<Place, Moved>,
+    /// Blobs of which a source has something else, which is not read again for each who wants it.
+    pub(crate) wrong: Mutex<HashMap<(SourceId, Digest), CopyError>>,
     /// The first arrival of a blob at a registry: its other repositories mount it then.
     pub(crate) arrivals: Flights<(Account, Digest), ()>,
     pub(crate) puts: Flights<Place, Result<(), CopyError>>,
     pub(crate) turns: Semaphore,
+    /// The right to hold the manifests of a content that has many of them.
+    pub(crate) large_contents: Semaphore,
     ends: AtomicBool,
+}
+
+/// A content, and all targets of the items that have it, each with its place in the lists.
+struct Content<'i> {
+    source: SourceId,
+    root: &'i Root,
+    targets: Vec<Target>,
+    places: Vec<(usize, usize)>,
 }
 
 /// What becomes of the targets of an item, in their order.
@@ -46,6 +60,7 @@ impl Copier {
     pub fn new(options: Options, journal: Journal) -> Self {
         Self {
             turns: Semaphore::new(options.blobs.max(1)),
+            large_contents: Semaphore::new(1),
             options,
             journal,
             progress: Arc::default(),
@@ -53,6 +68,7 @@ impl Copier {
             destinations: Vec::new(),
             holders: Holders::default(),
             blobs: Flights::default(),
+            wrong: Mutex::default(),
             arrivals: Flights::default(),
             puts: Flights::default(),
             ends: AtomicBool::new(false),
@@ -79,7 +95,10 @@ impl Copier {
     /// Adds a repository that is written to. `is_empty` is whether it is known to have nothing, as one that does not
     /// exist: then it is asked for nothing before it is sent everything.
     pub fn add_destination(&mut self, client: RepositoryClient, is_empty: bool) -> DestinationId {
-        self.destinations.push(Destination::new(client, is_empty));
+        let account = client.account();
+        let known = self.destinations.iter().find(|destination| destination.account == account);
+        let registry = known.map_or(self.destinations.len(), |destination| destination.registry);
+        self.destinations.push(Destination::new(client, is_empty, registry));
         DestinationId(self.destinations.len() - 1)
     }
 
@@ -88,27 +107,27 @@ impl Copier {
         self.progress.clone()
     }
 
-    /// Copies all of these. `on_end` is called as soon as an item has ended at a target, with the places of both in
-    /// their lists. What fails for one does not keep the others.
+    /// Copies all of these; those of one content as one, so that it is read once. `on_end` is called as soon as an item
+    /// has ended at a target, with the places of both in their lists. What fails for one does not keep the others.
     pub async fn run(
         &self,
         items: &[Item],
         on_end: &mut (dyn FnMut(usize, usize, Result<Copied, CopyError>) + Send),
     ) {
-        let copying = futures::stream::iter(items.iter().enumerate())
-            .map(|(number, item)| async move { (number, self.copy(item).await) });
+        let copying = futures::stream::iter(by_content(items))
+            .map(|content| async move { (self.copy(&content).await, content.places) });
         let mut copied = std::pin::pin!(copying.buffer_unordered(self.options.items.max(1)));
-        while let Some((number, outcomes)) = copied.next().await {
-            for (target, outcome) in outcomes.into_iter().enumerate() {
-                on_end(number, target, outcome);
+        while let Some((outcomes, places)) = copied.next().await {
+            for ((item, target), outcome) in places.into_iter().zip(outcomes) {
+                on_end(item, target, outcome);
             }
         }
     }
 
-    /// Copies one item to all its targets.
-    async fn copy(&self, item: &Item) -> Outcomes {
+    /// Copies one content to all its targets.
+    async fn copy(&self, item: &Content<'_>) -> Outcomes {
         let root = match self.goes_on() {
-            Ok(()) => self.root(item.source, &item.root).await,
+            Ok(()) => self.root(item.source, item.root).await,
             Err(ended) => Err(ended),
         };
         let root = match root {
@@ -129,29 +148,28 @@ impl Copier {
         outcomes
     }
 
-    async fn copy_once(&self, item: &Item, root: &Node, targets: &[Target], doubts: bool) -> Outcomes {
-        let has = join_all(targets.iter().map(|target| async move {
-            // One that lacks a part of it answers with it as well.
-            if doubts {
-                Ok(false)
-            } else {
-                self.has_manifest(target.destination, &root.manifest.digest).await
-            }
+    async fn copy_once(&self, item: &Content<'_>, root: &Node, targets: &[Target], doubts: bool) -> Outcomes {
+        let mut destinations: Vec<DestinationId> = targets.iter().map(|target| target.destination).collect();
+        destinations.sort_unstable();
+        destinations.dedup();
+        let lacks = join_all(destinations.iter().map(|to| async move {
+            // A destination answers with an index although its images have been cleaned up, so each is looked for. One that
+            // lacks another part answers with it as well.
+            let may_lack_parts = doubts || !root.children.is_empty();
+            let is_lacking = may_lack_parts || !self.has_manifest(*to, &root.manifest.digest).await?;
+            Ok::<bool, CopyError>(is_lacking)
         }));
-        let has: Vec<Result<bool, CopyError>> = has.await;
-        let mut lacking: Vec<DestinationId> = Vec::new();
-        for (target, has) in targets.iter().zip(&has) {
-            if matches!(has, Ok(false)) && !lacking.contains(&target.destination) {
-                lacking.push(target.destination);
-            }
-        }
-        let brought = self.bring(item.source, root, &lacking, doubts).await;
-        join_all(targets.iter().zip(has).map(|(target, has)| {
-            let brought = &brought;
+        let lacks: HashMap<DestinationId, Result<bool, CopyError>> =
+            destinations.iter().copied().zip(lacks.await).collect();
+        let lacking = destinations.into_iter().filter(|to| matches!(lacks.get(to), Some(Ok(true))));
+        let brought = self.bring(item.source, root, &lacking.collect::<Vec<_>>(), doubts).await;
+        join_all(targets.iter().map(|target| {
+            let (to, lacks, brought) = (&target.destination, &lacks, &brought);
             async move {
-                if !has? {
-                    brought.get(&target.destination).cloned().unwrap_or(Ok(()))?;
+                if let Some(Err(error)) = lacks.get(to) {
+                    return Err(error.clone());
                 }
+                brought.get(to).cloned().unwrap_or(Ok(()))?;
                 self.put_root(target, &root.manifest).await
             }
         }))
@@ -169,7 +187,8 @@ impl Copier {
         if destinations.is_empty() {
             return HashMap::new();
         }
-        let (tree, present) = match self.tree(source, root.clone(), destinations, doubts).await {
+        let read = self.tree(source, root.clone(), destinations, doubts).await;
+        let Read { tree, present, turn: _turn } = match read {
             Ok(read) => read,
             Err(error) => return destinations.iter().map(|to| (*to, Err(error.clone()))).collect(),
         };
@@ -202,6 +221,26 @@ impl Copier {
     pub(crate) fn at(&self, id: DestinationId) -> &Destination {
         &self.destinations[id.0]
     }
+}
+
+/// Returns the contents of items, in the order of the first that has each.
+fn by_content(items: &[Item]) -> Vec<Content<'_>> {
+    let mut numbers: HashMap<(SourceId, &Digest), usize> = HashMap::new();
+    let mut all: Vec<Content<'_>> = Vec::new();
+    for (item, Item { source, root, targets }) in items.iter().enumerate() {
+        let number = *numbers.entry((*source, root.digest())).or_insert_with(|| {
+            all.push(Content { source: *source, root, targets: Vec::new(), places: Vec::new() });
+            all.len() - 1
+        });
+        let content = &mut all[number];
+        // One that was read already is not read again.
+        if matches!(root, Root::Manifest(_)) {
+            content.root = root;
+        }
+        content.targets.extend(targets.iter().cloned());
+        content.places.extend((0..targets.len()).map(|target| (item, target)));
+    }
+    all
 }
 
 /// Returns each blob with the destinations that need it, in the order of the plans.

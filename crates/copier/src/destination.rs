@@ -1,7 +1,7 @@
 //! A repository that is copied to, and what is known of it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use imgop_registry::reference::{Digest, Repository};
 use imgop_registry::{Account, RepositoryClient};
@@ -16,10 +16,14 @@ pub struct DestinationId(pub(crate) usize);
 pub(crate) struct Destination {
     pub(crate) client: RepositoryClient,
     pub(crate) account: Account,
+    /// The number of its registry.
+    pub(crate) registry: usize,
     /// Whether it was empty before, so that nothing has to be looked for.
     pub(crate) was_empty: bool,
     /// Whether its registry takes no chunks.
     takes_no_chunks: AtomicBool,
+    /// Bytes that a request may have, where one was refused as too large.
+    max_body: AtomicU64,
 }
 
 /// Which repositories have which blobs, as far as this copier has put them there.
@@ -27,8 +31,31 @@ pub(crate) struct Destination {
 pub(crate) struct Holders(Mutex<HashMap<(Account, Digest), Repository>>);
 
 impl Destination {
-    pub(crate) fn new(client: RepositoryClient, was_empty: bool) -> Self {
-        Self { account: client.account(), client, was_empty, takes_no_chunks: AtomicBool::new(false) }
+    pub(crate) fn new(client: RepositoryClient, was_empty: bool, registry: usize) -> Self {
+        Self {
+            account: client.account(),
+            client,
+            registry,
+            was_empty,
+            takes_no_chunks: AtomicBool::new(false),
+            max_body: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Returns how many bytes a request may have.
+    pub(crate) fn max_body(&self) -> u64 {
+        self.max_body.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a request of this length was too large. Returns whether a smaller one may be taken: a quarter of it, if
+    /// that is not below `least`.
+    pub(crate) fn refuses_length(&self, length: u64, least: u64) -> bool {
+        let smaller = length / 4;
+        let is_worth_another = smaller >= least;
+        if is_worth_another {
+            self.max_body.fetch_min(smaller, Ordering::Relaxed);
+        }
+        is_worth_another
     }
 
     pub(crate) fn takes_chunks(&self) -> bool {

@@ -1,7 +1,9 @@
 //! Why something was not copied.
 
-use imgop_registry::reference::Digest;
-use imgop_registry::{ManifestError, RegistryError};
+use std::time::Duration;
+
+use imgop_registry::reference::{Digest, Repository};
+use imgop_registry::{ManifestError, Reason, RegistryError};
 
 /// Why something was not copied.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -80,6 +82,8 @@ pub enum CopyError {
 /// Codes of refusals that another upload does not meet: the registry has lost the upload, or what arrived of it.
 const LOST_UPLOADS: [&str; 4] =
     ["BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"];
+/// The code of an upload that a registry does not know: it may have ended before.
+const UNKNOWN_UPLOAD: &str = "BLOB_UPLOAD_UNKNOWN";
 /// Codes that say that a manifest names what is not there.
 const LACKS_A_PART: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
 
@@ -102,6 +106,54 @@ impl CopyError {
             | Self::Ended
             | Self::GivenUp(_) => false,
         }
+    }
+
+    /// Returns the HTTP status of a registry's answer.
+    pub(crate) fn status(&self) -> Option<u16> {
+        if let Self::Registry(error) = self { error.status() } else { None }
+    }
+
+    /// Returns how long a registry asks to be left alone, if it wants fewer requests; zero if it does not say.
+    pub(crate) fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            Self::Registry(error) => match error.reason() {
+                Reason::RateLimited { retry_after } => Some(retry_after.unwrap_or_default()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the source sends other bytes than it should.
+    pub(crate) fn is_of_content(&self) -> bool {
+        matches!(self, Self::Content { .. })
+    }
+
+    /// Whether the source has something else than its manifest says: it has so for all who want it.
+    pub(crate) fn is_wrong_at_source(&self) -> bool {
+        matches!(self, Self::Content { .. } | Self::Length { .. })
+    }
+
+    /// Whether what was asked for may have been done all the same, as where the answer did not come.
+    pub(crate) fn is_unclear(&self) -> bool {
+        let Self::Registry(error) = self else { return false };
+        matches!(error.reason(), Reason::Unreachable(_) | Reason::Unavailable)
+            || error.code() == Some(UNKNOWN_UPLOAD)
+    }
+
+    /// Whether an upload is of no use any more: the registry does not know it, or what it has is wrong.
+    pub(crate) fn is_of_lost_upload(&self) -> bool {
+        let Self::Registry(error) = self else { return false };
+        error.code().is_some_and(|code| LOST_UPLOADS.contains(&code))
+            || matches!(error.status(), Some(404 | 416))
+            || *error.reason() == Reason::Protocol
+    }
+
+    /// Whether the registry of a repository wants fewer requests, or does not answer.
+    pub(crate) fn wants_no_requests(&self, repository: &Repository) -> bool {
+        let Self::Registry(error) = self else { return false };
+        let is_silent = matches!(error.reason(), Reason::RateLimited { .. } | Reason::Unreachable(_));
+        is_silent && error.repository().host() == repository.host()
     }
 
     /// Whether the destination lacks what a manifest names, although it was sent there.

@@ -67,6 +67,13 @@ impl<K: Eq + Hash + Clone, T: Clone> Landing<K, T> {
         &self.key
     }
 
+    /// Tells all who wait that it failed. Whoever comes later tries it again.
+    pub(crate) fn fail(mut self, outcome: T) {
+        self.has_landed = true;
+        self.known.lock().remove(&self.key);
+        self.sender.send_replace(Some(outcome));
+    }
+
     /// Tells all who wait what became of it.
     pub(crate) fn land(mut self, outcome: T) {
         self.has_landed = true;
@@ -110,6 +117,10 @@ mod tests {
         let Claim::Others(late) = flights.claim(1) else { panic!("it is done") };
         assert_eq!(late.outcome().await, Some(7));
         flights.forget(&1);
-        assert!(matches!(flights.claim(1), Claim::Mine(_)));
+        let Claim::Mine(landing) = flights.claim(1) else { panic!("it is forgotten") };
+        let Claim::Others(waiting) = flights.claim(1) else { panic!("it is being done again") };
+        landing.fail(9);
+        assert_eq!(waiting.outcome().await, Some(9), "who waited for it is told");
+        assert!(matches!(flights.claim(1), Claim::Mine(_)), "whoever comes later tries it");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const MAX_UPLOADS: usize = 200;
 /// The uploads that are under way.
 #[derive(Default)]
 pub struct Journal {
-    file: Option<PathBuf>,
+    file: Option<Held>,
     uploads: Mutex<BTreeMap<String, Entry>>,
     watcher: Option<Box<Watcher>>,
 }
@@ -37,6 +37,14 @@ pub struct OpenUpload {
     pub place: String,
 }
 
+/// A file that no other process has meanwhile: two that go on with one upload would spoil it.
+#[derive(Debug)]
+struct Held {
+    path: PathBuf,
+    /// Locked until it is closed.
+    _lock: File,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
     place: String,
@@ -50,12 +58,21 @@ impl Journal {
     }
 
     /// Reads the journal of a file, which need not exist. It is written as soon as there is something to remember, for
-    /// this user's eyes only. What cannot be read is forgotten: then blobs are sent from their beginning.
+    /// this user's eyes only. What cannot be read is forgotten: then blobs are sent from their beginning. While another
+    /// process has it, nothing is remembered.
     pub fn of_file(file: &Path, now: Timestamp) -> Self {
+        let lock = match locked(&file.with_extension("lock")) {
+            Ok(lock) => lock,
+            Err(error) => {
+                tracing::debug!(file = %file.display(), %error, "uploads are not remembered");
+                return Self::in_memory();
+            }
+        };
         let read = fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut uploads: BTreeMap<String, Entry> = read.unwrap_or_default();
         uploads.retain(|_, entry| now.as_second().saturating_sub(entry.at.as_second()) < MAX_AGE_SECONDS);
-        Self { file: Some(file.to_owned()), uploads: Mutex::new(uploads), watcher: None }
+        let file = Some(Held { path: file.to_owned(), _lock: lock });
+        Self { file, uploads: Mutex::new(uploads), watcher: None }
     }
 
     /// Adds uploads to one destination that an earlier process has left.
@@ -78,7 +95,7 @@ impl Journal {
 
     /// Whether a later process finds what is remembered.
     pub(crate) fn is_kept(&self) -> bool {
-        self.file.is_some()
+        self.file.is_some() || self.watcher.is_some()
     }
 
     /// Returns where the upload of a blob is, if one broke off.
@@ -117,7 +134,7 @@ impl Journal {
             });
             watcher(open.collect());
         }
-        let Some(file) = &self.file else { return };
+        let Some(Held { path: file, .. }) = &self.file else { return };
         if let Err(error) = write(file, uploads) {
             // It is of use only after a break.
             tracing::debug!(file = %file.display(), %error, "uploads are not remembered");
@@ -135,6 +152,25 @@ fn key(destination: &Repository, blob: &Digest) -> String {
     format!("{destination}@{blob}")
 }
 
+/// Locks a file, which stays where it is. Fails if another process has locked it.
+fn locked(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = options().open(path)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Returns how files are opened: for this user alone.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Writes the file as a whole, so that one that is broken off leaves the old one.
 fn write(file: &Path, uploads: &BTreeMap<String, Entry>) -> io::Result<()> {
     if uploads.is_empty() {
@@ -143,15 +179,24 @@ fn write(file: &Path, uploads: &BTreeMap<String, Entry>) -> io::Result<()> {
             _ => Ok(()),
         };
     }
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let partial = file.with_extension("partial");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut written = options.open(&partial)?;
+    let mut written = options().open(&partial)?;
     written.write_all(&serde_json::to_vec(uploads)?)?;
     fs::rename(&partial, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_one_process_has_the_file_another_one_remembers_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cache/uploads.json");
+        let first = Journal::of_file(&file, Timestamp::UNIX_EPOCH);
+        assert!(first.is_kept());
+        assert!(!Journal::of_file(&file, Timestamp::UNIX_EPOCH).is_kept());
+        drop(first);
+        assert!(Journal::of_file(&file, Timestamp::UNIX_EPOCH).is_kept(), "it has ended");
+    }
 }

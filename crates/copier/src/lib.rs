@@ -6,7 +6,8 @@
 //!   │   └ tree, plan    what of them a destination lacks, children before parents. Pure
 //!   ├ blobs        each blob once a destination, whatever refers to it (flights)
 //!   │   ├ blob_reader   from any place on, again after a break, its digest checked while it flows
-//!   │   └ sending       to several destinations at once, as a whole or in chunks (journal)
+//!   │   ├ sending       to several destinations at once, again after a failure (tries)
+//!   │   └ receiving     to one of them, as a whole or in chunks (journal)
 //!   └ manifests    put by digest, the tag last
 //! ```
 //!
@@ -27,8 +28,10 @@ mod options;
 mod plan;
 mod progress;
 mod read;
+mod receiving;
 mod sending;
 mod tree;
+mod tries;
 
 pub use copier::Copier;
 pub use destination::DestinationId;

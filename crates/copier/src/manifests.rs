@@ -5,7 +5,6 @@ use imgop_registry::Manifest;
 use imgop_registry::reference::{Digest, ManifestRef};
 use tokio::time::sleep;
 
-use crate::blob_reader::wait;
 use crate::copier::Copier;
 use crate::destination::DestinationId;
 use crate::error::CopyError;
@@ -13,6 +12,7 @@ use crate::flights::Claim;
 use crate::item::{Copied, Target};
 use crate::plan::Plan;
 use crate::tree::Tree;
+use crate::tries::wait;
 
 /// Manifests of one content that are put at a time.
 const PUTS: usize = 8;
@@ -45,7 +45,10 @@ impl Copier {
                     let by_digest = ManifestRef::Digest(manifest.digest.clone());
                     let put = self.at(to).client.put_manifest(&by_digest, manifest).await;
                     let outcome = put.map_err(CopyError::from);
-                    landing.land(outcome.clone());
+                    match &outcome {
+                        Ok(()) => landing.land(outcome.clone()),
+                        Err(_) => landing.fail(outcome.clone()),
+                    }
                     return outcome;
                 }
                 Claim::Others(waiting) => {
@@ -68,7 +71,8 @@ impl Copier {
         if target.keeps_existing
             && let Some(there) = client.head(&tag).await?
         {
-            return Ok(Copied::Kept(there.digest));
+            let is_same = there.digest == root.digest;
+            return Ok(if is_same { Copied::Done(there.digest) } else { Copied::Kept(there.digest) });
         }
         if client.put_and_confirm(&tag, root).await? {
             return Ok(Copied::Done(root.digest.clone()));

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _};
 use imgop_registry::Manifest;
 use imgop_registry::reference::{Digest, ManifestRef};
+use tokio::sync::SemaphorePermit;
 
 use crate::copier::Copier;
 use crate::destination::DestinationId;
@@ -16,6 +17,17 @@ use crate::tree::{Node, Tree};
 const READS: usize = 8;
 /// How deep indexes may stand in indexes.
 const MAX_DEPTH: usize = 8;
+
+/// Bytes of manifests that each content may have. Of those with more one at a time is held.
+const FREE_BYTES: usize = 1 << 20;
+
+/// The manifests of a content.
+pub(crate) struct Read<'c> {
+    pub(crate) tree: Tree,
+    pub(crate) present: Present,
+    /// The right to hold them, where they are many.
+    pub(crate) turn: Option<SemaphorePermit<'c>>,
+}
 
 /// What of a content each destination has already, with all that it names.
 pub(crate) type Present = HashMap<DestinationId, HashSet<Digest>>;
@@ -38,10 +50,11 @@ impl Copier {
         root: Node,
         destinations: &[DestinationId],
         doubts: bool,
-    ) -> Result<(Tree, Present), CopyError> {
+    ) -> Result<Read<'_>, CopyError> {
+        let mut bytes = root.manifest.bytes.len();
+        let mut turn = None;
         let mut tree = Tree::new(root);
         let mut present: Present = destinations.iter().map(|to| (*to, HashSet::new())).collect();
-        let mut bytes = 0;
         let mut level = vec![tree.root.clone()];
         for depth in 0.. {
             let named =
@@ -68,6 +81,10 @@ impl Copier {
                 if bytes > self.options.max_manifest_bytes {
                     return Err(too_much());
                 }
+                if bytes > FREE_BYTES && turn.is_none() {
+                    // The semaphore is never closed.
+                    turn = self.large_contents.acquire().await.ok();
+                }
                 for to in has {
                     present.entry(to).or_default().insert(digest.clone());
                 }
@@ -79,7 +96,7 @@ impl Copier {
             drop(reads);
             tree.nodes.extend(read);
         }
-        Ok((tree, present))
+        Ok(Read { tree, present, turn })
     }
 
     /// Reads a manifest, unless all destinations have it. Returns which have.

@@ -4,17 +4,17 @@ use std::io;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use futures::{Stream, StreamExt as _};
-use imgop_registry::{BlobDescriptor, Content, ContentStream, Upload};
-use jiff::Timestamp;
+use imgop_registry::{BlobDescriptor, Content, RegistryError, Upload};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::blob_reader::{BlobReader, wait};
-use crate::chunked::{Parts, Pieces};
+use crate::blob_reader::BlobReader;
+use crate::chunked::{Parts, Wants};
 use crate::copier::Copier;
-use crate::destination::{Destination, DestinationId};
+use crate::destination::DestinationId;
 use crate::error::CopyError;
+use crate::receiving::{Broken, Left};
+use crate::tries::Tries;
 
 /// Pieces that wait for a destination; each has up to some hundred KiB.
 const PIECES: usize = 2;
@@ -29,19 +29,6 @@ pub(crate) struct Sending {
 struct Tried {
     to: DestinationId,
     outcome: Result<(), Box<Broken>>,
-}
-
-/// What is left of a try that failed.
-struct Broken {
-    error: CopyError,
-    /// An upload in chunks may go on.
-    upload: Option<Upload>,
-}
-
-impl Broken {
-    fn new(error: impl Into<CopyError>, upload: Option<Upload>) -> Box<Self> {
-        Box::new(Self { error: error.into(), upload })
-    }
 }
 
 impl Copier {
@@ -99,34 +86,37 @@ impl Copier {
     }
 
     async fn read_held(&self, reader: &mut BlobReader<'_>) -> Result<Bytes, CopyError> {
-        let mut failures = 0;
+        let mut tries = Tries::default();
         loop {
-            match reader.all().await {
-                Err(error) if error.is_worth_another() && failures + 1 < self.options.attempts => {
-                    failures += 1;
-                    reader.restart();
-                    sleep(wait(self.options.first_wait, failures)).await;
-                }
-                ended => return ended,
-            }
+            let error = match reader.all().await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let Some(wait) = tries.wait_after(&error, &self.options) else { return Err(error) };
+            reader.restart();
+            reader.pause();
+            sleep(wait).await;
         }
     }
 
     async fn put_held(
         &self,
         blob: &BlobDescriptor,
-        Sending { to, mut upload }: Sending,
+        Sending { to, upload }: Sending,
         bytes: Bytes,
     ) -> Result<(), CopyError> {
         let client = &self.at(to).client;
-        let mut failures = 0;
+        let mut tries = Tries::default();
+        let mut begun = upload.filter(|upload| upload.position() == 0);
         loop {
             let sent = async {
-                let upload = match upload.take().filter(|upload| upload.position() == 0) {
+                let upload = match begun.take() {
                     Some(upload) => upload,
                     None => client.begin_upload(&blob.digest).await?,
                 };
-                client.finish_upload(&upload, &blob.digest, Content::Bytes(bytes.clone())).await
+                let sent = client.finish_upload(&upload, &blob.digest, Content::Bytes(bytes.clone())).await;
+                begun = Some(upload);
+                sent
             };
             let error = match sent.await {
                 Ok(()) => {
@@ -135,11 +125,10 @@ impl Copier {
                 }
                 Err(error) => CopyError::from(error),
             };
-            failures += 1;
-            if !error.is_worth_another() || failures >= self.options.attempts {
-                return Err(error);
-            }
-            sleep(wait(self.options.first_wait, failures)).await;
+            // Otherwise it has ended.
+            begun = begun.filter(|_| error.asked_pause().is_some());
+            let Some(wait) = tries.wait_after(&error, &self.options) else { return Err(error) };
+            sleep(wait).await;
         }
     }
 
@@ -149,40 +138,78 @@ impl Copier {
         reader: &mut BlobReader<'_>,
         blob: &BlobDescriptor,
         to: DestinationId,
-        broken: Broken,
+        mut broken: Broken,
     ) -> Result<(), CopyError> {
-        let Broken { mut error, mut upload } = broken;
-        let client = &self.at(to).client;
-        for failures in 1..self.options.attempts {
-            if !error.is_worth_another() {
-                break;
+        let mut tries = Tries::default();
+        loop {
+            if !std::mem::take(&mut broken.is_adapted) {
+                let Some(wait) = tries.wait_after(&broken.error, &self.options) else { break };
+                // Others may read meanwhile: they may have the places that this one waits for.
+                reader.pause();
+                sleep(wait).await;
             }
-            sleep(wait(self.options.first_wait, failures)).await;
-            if matches!(error, CopyError::Content { .. }) {
+            if broken.error.is_of_content() {
                 reader.restart();
-                self.give_up(to, blob, upload.take()).await;
+                let left = std::mem::replace(&mut broken.left, Left::Nothing);
+                self.give_up(to, blob, left.upload()).await;
             }
-            let begun = match self.resumed(to, blob, upload.take()).await {
-                Some(upload) => Ok(upload),
-                None => client.begin_upload(&blob.digest).await,
+            broken = match self.try_again(reader, blob, to, broken).await {
+                Ok(()) => return Ok(()),
+                Err(broken) => *broken,
             };
-            let begun = match begun {
-                Ok(begun) => begun,
-                Err(failed) => {
-                    error = failed.into();
-                    continue;
+        }
+        let (client, digest) = (&self.at(to).client, &blob.digest);
+        // A later process goes on with what the journal keeps. Who wants no requests, or does not answer, is sent none.
+        let is_kept = self.journal.is_kept()
+            && !broken.error.is_of_content()
+            && self.journal.place(client.repository(), digest).is_some();
+        if !is_kept && !broken.error.wants_no_requests(client.repository()) {
+            self.give_up(to, blob, broken.left.upload()).await;
+        }
+        Err(broken.error)
+    }
+
+    async fn try_again(
+        &self,
+        reader: &mut BlobReader<'_>,
+        blob: &BlobDescriptor,
+        to: DestinationId,
+        broken: Broken,
+    ) -> Result<(), Box<Broken>> {
+        let client = &self.at(to).client;
+        let Broken { left, may_be_there, .. } = broken;
+        let still = |error: RegistryError, left: Left| {
+            Box::new(Broken { error: error.into(), left, may_be_there, is_adapted: false })
+        };
+        if may_be_there {
+            match client.has_blob(&blob.digest).await {
+                Ok(true) => {
+                    self.journal.forget(client.repository(), &blob.digest);
+                    return Ok(());
                 }
-            };
-            match self.try_all(reader, blob, vec![(to, begun)]).await.pop() {
-                Some(Tried { outcome: Err(broken), .. }) => (error, upload) = (broken.error, broken.upload),
-                _ => return Ok(()),
+                Err(error) if error.is_retryable() => return Err(still(error, left)),
+                Ok(false) | Err(_) => {}
             }
         }
-        // A later process goes on with what the journal keeps.
-        if !self.journal.is_kept() {
-            self.give_up(to, blob, upload).await;
+        let upload = match left {
+            Left::Nothing => None,
+            Left::Unsent(upload) => Some(upload),
+            Left::Partly(upload) => match upload.place() {
+                None => None,
+                Some(place) => match self.resumed(to, blob, place).await {
+                    Ok(resumed) => resumed,
+                    Err(error) => return Err(still(error, Left::Partly(upload))),
+                },
+            },
+        };
+        let upload = match upload {
+            Some(upload) => upload,
+            None => client.begin_upload(&blob.digest).await.map_err(|error| still(error, Left::Nothing))?,
+        };
+        match self.try_all(reader, blob, vec![(to, upload)]).await.pop() {
+            Some(Tried { outcome: Err(broken), .. }) => Err(broken),
+            _ => Ok(()),
         }
-        Err(error)
     }
 
     /// Ends an upload of which nothing is of use.
@@ -194,21 +221,42 @@ impl Copier {
         }
     }
 
-    /// Returns an upload as far as the registry has got it; `None` if it has to begin anew.
+    /// Returns an upload as far as the registry has got it; `None` if it has to begin anew. An error says nothing of it,
+    /// and it stays remembered.
     async fn resumed(
         &self,
         to: DestinationId,
         blob: &BlobDescriptor,
-        upload: Option<Upload>,
-    ) -> Option<Upload> {
-        let upload = upload?;
-        let place = upload.place()?;
-        let resumed = self.at(to).client.resume_upload(place, &blob.digest).await.ok().flatten();
-        let resumed = resumed.filter(|upload| upload.position() <= blob.size);
+        place: &str,
+    ) -> Result<Option<Upload>, RegistryError> {
+        let client = &self.at(to).client;
+        let resumed = match client.resume_upload(place, &blob.digest).await {
+            Err(error) if error.is_retryable() => return Err(error),
+            resumed => resumed.ok().flatten().filter(|upload| upload.position() <= blob.size),
+        };
         if resumed.is_none() {
-            self.journal.forget(self.at(to).client.repository(), &blob.digest);
+            self.journal.forget(client.repository(), &blob.digest);
         }
-        resumed
+        Ok(resumed)
+    }
+
+    /// The same for an upload of an earlier process, tried as often as a blob.
+    pub(crate) async fn resumed_of_journal(
+        &self,
+        to: DestinationId,
+        blob: &BlobDescriptor,
+    ) -> Result<Option<Upload>, CopyError> {
+        let place = self.journal.place(self.at(to).client.repository(), &blob.digest);
+        let Some(place) = place.filter(|_| blob.size > self.options.whole) else { return Ok(None) };
+        let mut tries = Tries::default();
+        loop {
+            let error = match self.resumed(to, blob, &place).await {
+                Ok(resumed) => return Ok(resumed),
+                Err(error) => CopyError::from(error),
+            };
+            let Some(wait) = tries.wait_after(&error, &self.options) else { return Err(error) };
+            sleep(wait).await;
+        }
     }
 
     /// Reads the blob once, and hands it to all of these uploads.
@@ -224,9 +272,9 @@ impl Copier {
         let (mut senders, mut receiving) = (Vec::new(), Vec::new());
         for (to, upload) in uploads {
             let (sender, pieces) = mpsc::channel(PIECES);
-            senders.push(Some(sender));
-            receiving
-                .push(async move { Tried { to, outcome: self.receive(to, blob, upload, pieces).await } });
+            let parts = Parts::new(pieces);
+            senders.push(Some((sender, parts.wants())));
+            receiving.push(async move { Tried { to, outcome: self.receive(to, blob, upload, parts).await } });
         }
         let (read, mut tried) = futures::join!(self.pump(reader, blob, senders), join_all(receiving));
         if let Err(error) = read {
@@ -234,6 +282,8 @@ impl Copier {
             for one in &mut tried {
                 if let Err(broken) = &mut one.outcome {
                     broken.error = error.clone();
+                    broken.may_be_there = false;
+                    broken.is_adapted = false;
                 }
             }
         }
@@ -245,14 +295,15 @@ impl Copier {
         &self,
         reader: &mut BlobReader<'_>,
         blob: &BlobDescriptor,
-        mut senders: Vec<Option<mpsc::Sender<io::Result<Bytes>>>>,
+        mut senders: Vec<Option<(mpsc::Sender<io::Result<Bytes>>, Wants)>>,
     ) -> Result<(), CopyError> {
+        let is_alone = senders.len() == 1;
         loop {
             let piece = match reader.next().await {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    for sender in senders.iter().flatten() {
+                    for (sender, _) in senders.iter().flatten() {
                         // Who does not take it has ended already.
                         let _ = sender.try_send(Err(io::Error::other(error.to_string())));
                     }
@@ -261,8 +312,15 @@ impl Copier {
             };
             let mut is_stalled = false;
             for sender in &mut senders {
-                let Some(open) = sender else { continue };
-                match timeout(self.options.patience, open.send(Ok(piece.clone()))).await {
+                let Some((open, wants)) = sender else { continue };
+                let sent = loop {
+                    match timeout(self.options.patience, open.send(Ok(piece.clone()))).await {
+                        // Its request waits for its turn. Of several others would wait with it.
+                        Err(_) if is_alone && !wants.is_set() => {}
+                        sent => break sent,
+                    }
+                };
+                match sent {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => *sender = None,
                     Err(_) => (*sender, is_stalled) = (None, true),
@@ -272,78 +330,5 @@ impl Copier {
                 return if is_stalled { Err(CopyError::Stalled(blob.digest.clone())) } else { Ok(()) };
             }
         }
-    }
-
-    /// Sends what comes to one destination.
-    async fn receive(
-        &self,
-        to: DestinationId,
-        blob: &BlobDescriptor,
-        upload: Upload,
-        pieces: Pieces,
-    ) -> Result<(), Box<Broken>> {
-        let destination = self.at(to);
-        let parts = Parts::new(pieces);
-        let is_in_chunks =
-            upload.position() > 0 || blob.size > self.options.whole && destination.takes_chunks();
-        if is_in_chunks {
-            return self.receive_in_chunks(destination, blob, upload, &parts).await;
-        }
-        let content = self.counted(blob.size, parts.take(blob.size));
-        let sent = destination.client.finish_upload(&upload, &blob.digest, content).await;
-        sent.map_err(|error| Broken::new(error, None))
-    }
-
-    async fn receive_in_chunks(
-        &self,
-        destination: &Destination,
-        blob: &BlobDescriptor,
-        mut upload: Upload,
-        parts: &Parts,
-    ) -> Result<(), Box<Broken>> {
-        let (client, digest) = (&destination.client, &blob.digest);
-        while upload.position() < blob.size {
-            if let Err(ended) = self.goes_on() {
-                return Err(Broken::new(ended, Some(upload)));
-            }
-            let chunk = self.options.chunk.max(upload.min_chunk());
-            let length = chunk.min(blob.size - upload.position());
-            let end = upload.position() + length;
-            let content = self.counted(length, parts.take(length));
-            upload = match client.append_chunk(&upload, digest, content, length).await {
-                Ok(upload) => upload,
-                Err(error) => {
-                    let refuses = matches!(error.status(), Some(400 | 404 | 405 | 411 | 413 | 415 | 501));
-                    if refuses && upload.position() == 0 {
-                        destination.refuses_chunks();
-                        client.cancel(&upload).await;
-                        // Another try is worth it: it is made without chunks.
-                        let lost = CopyError::Lost { digest: digest.clone(), found: 0, sent: length };
-                        return Err(Broken::new(lost, None));
-                    }
-                    return Err(Broken::new(error, Some(upload)));
-                }
-            };
-            self.journal.record(client.repository(), digest, &upload, Timestamp::now());
-            if upload.position() != end {
-                let lost = CopyError::Lost { digest: digest.clone(), found: upload.position(), sent: end };
-                return Err(Broken::new(lost, Some(upload)));
-            }
-        }
-        let ended = client.finish_upload(&upload, digest, Content::Bytes(Bytes::new())).await;
-        // Whatever it says of the whole, these chunks are of no use any more.
-        self.journal.forget(client.repository(), digest);
-        ended.map_err(|error| Broken::new(error, None))
-    }
-
-    /// Returns a content that counts what is sent of it.
-    fn counted(&self, length: u64, bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Content {
-        let progress = self.progress.clone();
-        let counted = bytes.inspect(move |piece| {
-            if let Ok(piece) = piece {
-                progress.sent(piece.len());
-            }
-        });
-        Content::Stream(ContentStream::new(length, counted))
     }
 }

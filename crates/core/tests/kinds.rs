@@ -23,8 +23,8 @@ const MORE: [(&str, &str); 5] = [
     (
         "Image",
         "[Versions](../versions.md), [what an Image copies, and when](../copying.md), [schedules](../schedule.md), \
-         [credentials](../credentials.md), [repositories of ECR](../ecr.md), [prune](../prune.md), [Jobs](../jobs.md), \
-         [examples](../cookbook.md).",
+         [engines](../engines.md), [credentials](../credentials.md), [repositories of ECR](../ecr.md), \
+         [prune](../prune.md), [Jobs](../jobs.md), [examples](../cookbook.md).",
     ),
     (
         "ImageBuilder",

@@ -41,6 +41,8 @@ pub enum Fault {
     OtherBytes,
     /// The connection breaks after this number of sent bytes; those are kept.
     Break(usize),
+    /// It is done, and the connection breaks before the response.
+    NoAnswer,
     /// The token is no longer good, if it was used before.
     ExpireToken,
 }
@@ -102,6 +104,11 @@ impl StoringRegistry {
     /// Takes no chunks from now on.
     pub fn refuse_chunks(&self) {
         self.state().chunks = false;
+    }
+
+    /// Takes no requests with more bytes from now on, as a proxy before it.
+    pub fn limit_bodies(&self, bytes: usize) {
+        self.state().max_body = bytes;
     }
 
     /// Returns a repository of it.
@@ -217,9 +224,15 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     if let Some(refusal) = state.check_token(&line, header("authorization").as_deref()) {
         return refusal;
     }
+    if sent.len() > state.max_body {
+        return reply(413, &[], "<html>413 Request Entity Too Large</html>");
+    }
     let asked = answers::Request { line, range, media_type: header("content-type"), body: sent };
     let answered = answers::answer(&mut state, &asked);
     state.record(number, &asked, answered.blob_bytes());
+    if fault == Some(Fault::NoAnswer) {
+        return broken();
+    }
     answered.into_response(fault)
 }
 

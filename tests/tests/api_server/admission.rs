@@ -380,25 +380,3 @@ async fn every_mistake_of_a_manifest_is_said_at_once() -> anyhow::Result<()> {
     })
     .await
 }
-
-#[tokio::test]
-async fn kubectl_apply_names_a_misspelt_field() -> anyhow::Result<()> {
-    let server = ApiServer::shared().await?;
-    with_namespace(&server.client().await?, async |namespace| {
-        let misspelt = r"
-apiVersion: skopeo.io/v1alpha1
-kind: Image
-metadata:
-  name: misspelt
-spec:
-  mode: OneShot
-  allowCandidateReleases: true
-  source: { name: quay.io/argoproj/argocd, version: v2.13.1 }
-  destination: { name: registry.example.com/argoproj/argocd }
-";
-        let said = server.kubectl()?.in_namespace(&namespace).apply(misspelt).await?.failed()?;
-        assert!(said.contains(r#"unknown field "spec.allowCandidateReleases""#), "{said}");
-        Ok(())
-    })
-    .await
-}

@@ -14,6 +14,7 @@ mod image_mirror_specs;
 mod images;
 mod installation;
 mod job_template;
+mod kubectl_apply;
 mod kubectl_get;
 mod mirrors;
 mod monitoring;

@@ -1,6 +1,7 @@
 //! The verbs of `kubectl imgop` for an Image that is there, and what `copy` says of one that it changes.
 
 use imgop_core::api::conditions::{self, READY};
+use imgop_core::api::{Engine, ImageSpec};
 use imgop_tests::kubectl::Output;
 use imgop_tests::tenant::{CA_SECRET, PUSH_SECRET, Tenant, with_tenant};
 
@@ -87,7 +88,9 @@ async fn an_image_is_suspended_resumed_and_deleted() -> anyhow::Result<()> {
 async fn an_image_is_waited_for_and_its_logs_are_those_of_skopeo() -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.cluster.source.fill(&tenant.path("busybox"), &["v1.0.0", "v1.0.1"], "").await?;
-        tenant.apply("busybox", &tenant.spec("busybox", "v1.0.x", "busybox")).await?;
+        let by_skopeo =
+            ImageSpec { engine: Some(Engine::Skopeo), ..tenant.spec("busybox", "v1.0.x", "busybox") };
+        tenant.apply("busybox", &by_skopeo).await?;
         let waited = tenant.kubectl.imgop(["wait", "busybox", "--for=Ready", "--timeout=5m"]).await?;
         assert!(waited.stderr.contains("busybox is ready: 2 of 2 tags"), "{waited:?}");
         assert_eq!(waited.code, Some(0));

@@ -88,7 +88,17 @@ impl Case {
     }
 
     pub async fn copy_tags(&self, tags: &[(&str, &Digest)], is_new: bool, journal: Journal) -> Ran {
-        let registries = registries();
+        self.copy_by(&registries(), tags, is_new, journal).await
+    }
+
+    /// The same with these registries.
+    pub async fn copy_by(
+        &self,
+        registries: &Registries,
+        tags: &[(&str, &Digest)],
+        is_new: bool,
+        journal: Journal,
+    ) -> Ran {
         let mut copier = Copier::new(self.options.clone(), journal);
         let client = |of: &StoringRegistry| registries.push_target(&of.repository("app"), &Access::default());
         let source = copier.add_source(client(&self.source));

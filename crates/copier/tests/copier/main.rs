@@ -4,6 +4,8 @@
 mod case;
 mod faults;
 mod graphs;
+mod present;
 mod requests;
 mod resuming;
 mod sharing;
+mod throttling;

@@ -114,3 +114,106 @@ async fn a_registry_that_takes_no_chunks_gets_the_blob_as_a_whole() {
     assert!(case.copy(&graph).await.is_done());
     case.check(&graph);
 }
+
+/// Lets the first `times` requests that begin like this go wrong.
+fn first(times: usize, beginning: &'static str, fault: Fault) -> impl Fn(usize, &str) -> Option<Fault> {
+    let seen = AtomicUsize::new(0);
+    move |_, line| {
+        let goes_wrong = line.starts_with(beginning) && seen.fetch_add(1, Ordering::SeqCst) < times;
+        goes_wrong.then_some(fault)
+    }
+}
+
+/// How many bytes of blobs a registry was sent.
+fn sent(case: &Case) -> usize {
+    case.destination.asked().iter().map(|asked| asked.sent).sum()
+}
+
+#[tokio::test]
+async fn an_upload_whose_end_is_answered_with_an_error_stays_and_is_ended_again() {
+    let (mut case, graph) = (Case::new().await, one_large_layer());
+    case.options.attempts = 8;
+    case.fill(&graph);
+    // More often than one request is sent again by itself.
+    case.destination.fail(first(5, "PUT /v2/app/blobs/uploads/1?", Fault::Status(500)));
+    let ran = case.copy(&graph).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    case.check(&graph);
+    assert_eq!(sent(&case), SIZE + 2, "each byte once");
+    assert_eq!(case.source.count("GET /v2/app/blobs/"), 2);
+}
+
+#[tokio::test]
+async fn a_blob_that_has_arrived_although_no_answer_came_is_not_sent_again() {
+    for beginning in ["PUT /v2/app/blobs/uploads/1?", "PUT /v2/app/blobs/uploads/2?"] {
+        let (case, graph) = (Case::new().await, one_image());
+        case.fill(&graph);
+        case.destination.fail(first(1, beginning, Fault::NoAnswer));
+        let ran = case.copy(&graph).await;
+        assert!(ran.is_done(), "{:?}", ran.outcomes);
+        case.check(&graph);
+        let all: usize = graph.blobs.iter().map(bytes::Bytes::len).sum();
+        assert_eq!(sent(&case), all, "{beginning}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_say_how_much_it_has_is_asked_again_before_all_is_sent_anew() {
+    let (mut case, graph) = (Case::new().await, one_large_layer());
+    case.options.attempts = 8;
+    case.fill(&graph);
+    let chunk = break_one_chunk(15);
+    let status = first(5, "GET /v2/app/blobs/uploads/", Fault::Status(503));
+    case.destination.fail(move |number, line| chunk(line).or_else(|| status(number, line)));
+    let ran = case.copy(&graph).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    case.check(&graph);
+    assert!(sent(&case) <= SIZE + 2 + 1_500, "{} of {SIZE}", sent(&case));
+}
+
+/// Breaks the `n`th chunk.
+fn break_one_chunk(n: usize) -> impl Fn(&str) -> Option<Fault> {
+    let chunks = AtomicUsize::new(0);
+    move |line| {
+        let is_it = line.starts_with("PATCH ") && chunks.fetch_add(1, Ordering::SeqCst) == n;
+        is_it.then_some(Fault::Break(1_500))
+    }
+}
+
+#[tokio::test]
+async fn an_upload_of_an_earlier_process_survives_that_the_registry_does_not_answer() {
+    let (mut case, graph) = (Case::new().await, one_large_layer());
+    case.options.attempts = 1;
+    case.fill(&graph);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("uploads.json");
+    case.destination.fail(break_from_chunk(10));
+    case.copy_with(&graph, Journal::of_file(&file, Timestamp::now())).await;
+    case.destination.fail(first(4, "GET /v2/app/blobs/uploads/", Fault::Status(503)));
+    assert!(!case.copy_with(&graph, Journal::of_file(&file, Timestamp::now())).await.is_done());
+    case.destination.fail(|_, _| None);
+    assert!(case.copy_with(&graph, Journal::of_file(&file, Timestamp::now())).await.is_done());
+    assert!(sent(&case) < SIZE, "{}", sent(&case));
+}
+
+#[tokio::test]
+async fn where_requests_must_be_small_blobs_go_in_chunks_that_are() {
+    for limit in [3_000, 1_100] {
+        let (case, graph) = (Case::new().await, one_image());
+        case.fill(&graph);
+        case.destination.limit_bodies(limit);
+        let ran = case.copy(&graph).await;
+        assert!(ran.is_done(), "{:?}", ran.outcomes);
+        case.check(&graph);
+        assert_eq!(case.destination.uploads(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_chunk_is_said_in_its_own_words_and_says_nothing_of_other_blobs() {
+    let (case, graph) = (Case::new().await, one_large_layer());
+    case.fill(&graph);
+    case.destination.fail(|_, line| line.starts_with("PATCH ").then_some(Fault::Status(404)));
+    let said = case.copy(&graph).await.failure();
+    assert!(said.contains("404") && !said.contains("0 bytes"), "{said}");
+}

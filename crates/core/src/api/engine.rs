@@ -5,7 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which program copies.
+/// Which program copies: Skopeo, in a container for each tag, or Native, the agent's own, which copies many tags in one
+/// container and reads each layer once. Without it, the agent's setting COPY_ENGINE says which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Engine {

@@ -21,9 +21,9 @@ pub(crate) const MAX_REPOSITORY_TAG_LENGTH: usize = 256;
 /// The ARN of a role.
 pub(crate) const ROLE_ARN: &str = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$";
 
-/// Whether and how a repository is created that the destination does not have, right before something is first pushed there. Private
-/// registries of Amazon ECR need it, and no others have it. It needs useAwsIRSA, and a RegistryAccess that lends the
-/// identity with aws.createRepositories.
+/// Whether and how a repository is created that the destination does not have, right before something is first pushed
+/// there. Private registries of Amazon ECR need it, and no others have it. It needs useAwsIRSA, and a RegistryAccess that
+/// lends the identity with aws.createRepositories.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RepositoryCreation {

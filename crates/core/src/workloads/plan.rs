@@ -190,7 +190,8 @@ impl fmt::Display for Finding {
             Self::TooManyTags { source, destination, left_out, limit } => write!(
                 f,
                 "{left_out} tags of {source} are not mirrored to {destination}, as an Image has {limit} at most; let \
-                 retention be shorter, exclude some, or have an administrator raise MAX_TAGS_PER_IMAGE of the agent (here up to {MAX_TAGS})"
+                 retention be shorter, exclude some, or have an administrator raise MAX_TAGS_PER_IMAGE of the agent (here \
+                 up to {MAX_TAGS})"
             ),
         }
     }

@@ -71,6 +71,9 @@ fn error(status: u16, code: &str) -> Answer {
 pub(super) fn answer(state: &mut State, request: &Request) -> Answer {
     let (method, target) = request.line.split_once(' ').unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if path == "/v2/" {
+        return Answer::Plain(json(200, "{}"));
+    }
     let path = path.strip_prefix("/v2/").unwrap_or_default();
     let parameter = |name: &str| {
         let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -207,7 +210,8 @@ fn put(state: &mut State, repository: &str, reference: &str, request: &Request) 
     let list = |name: &str| document[name].as_array().cloned().unwrap_or_default();
     let named =
         |entry: &Value| (repository.to_owned(), entry["digest"].as_str().unwrap_or_default().to_owned());
-    let has_children = list("manifests").iter().all(|child| state.manifests.contains_key(&named(child)));
+    let is_held = |key: &(String, String)| state.manifests.contains_key(key) || state.blobs.contains_key(key);
+    let has_children = list("manifests").iter().all(|child| is_held(&named(child)));
     let blobs: Vec<Value> = list("layers").into_iter().chain(document.get("config").cloned()).collect();
     let is_here = |blob: &Value| blob["urls"].is_array() || state.blobs.contains_key(&named(blob));
     if !has_children || !blobs.iter().all(is_here) {

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) asked: Vec<Asked>,
     pub(super) mounts: bool,
     pub(super) chunks: bool,
+    /// Bytes that a request may have.
+    pub(super) max_body: usize,
     /// Whether it wants tokens, and the number of the one that is good.
     wants_tokens: bool,
     token: usize,
@@ -45,6 +47,7 @@ impl State {
             asked: Vec::new(),
             mounts: true,
             chunks: true,
+            max_body: usize::MAX,
             wants_tokens,
             token: 0,
             is_token_used: false,

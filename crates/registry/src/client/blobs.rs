@@ -31,6 +31,12 @@ impl RepositoryClient {
         self.try_upload().await.map_err(|failure| self.error(Operation::Push, failure))
     }
 
+    /// Whether mounts pause, because the registry has refused so many of them. A blob that is looked for first then may
+    /// save its upload.
+    pub fn are_mounts_paused(&self) -> bool {
+        self.registry().is_ok_and(|registry| registry.mount_refusals.is_paused(self.identity()))
+    }
+
     /// Returns the configuration of an image.
     pub(super) async fn config(&self, digest: &Digest) -> Result<Bytes, Failure> {
         self.blob(digest, MAX_CONFIG_BYTES).await

@@ -24,6 +24,9 @@ pub(super) struct IndexEntry {
     pub(super) digest: Digest,
     #[serde(default)]
     media_type: Option<String>,
+    /// Zero where it is none that can be: only that of a blob matters.
+    #[serde(default, deserialize_with = "any_size")]
+    pub(super) size: u64,
     #[serde(default)]
     artifact_type: IsGiven,
     #[serde(default)]
@@ -34,6 +37,10 @@ pub(super) struct IndexEntry {
     platform: Option<Platform>,
     #[serde(default)]
     annotations: Option<EntryAnnotations>,
+}
+
+fn any_size<'de, D: Deserializer<'de>>(size: D) -> Result<u64, D::Error> {
+    Ok(serde_json::Value::deserialize(size)?.as_u64().unwrap_or_default())
 }
 
 /// Whether a field holds anything.
@@ -84,6 +91,13 @@ pub(crate) struct Blob {
 }
 
 impl IndexEntry {
+    /// Whether this is a blob and no manifest, as the layers that a cache of `BuildKit` lists (its documentation, "Export
+    /// cache": `image-manifest=false`). What has no media type is a manifest.
+    pub(super) fn is_blob(&self) -> bool {
+        let media_type = self.media_type.as_deref().unwrap_or_default();
+        !media_type.is_empty() && !media_type.contains(".manifest.") && !media_type.contains(".index.")
+    }
+
     /// Returns the platform of an image; `None` for attestations and other artifacts.
     pub(super) fn image_platform(&self) -> Option<&Platform> {
         self.platform.as_ref().filter(|platform| !platform.is_unknown())

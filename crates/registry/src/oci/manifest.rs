@@ -199,7 +199,8 @@ impl Manifest {
 
     /// Returns the manifests that an index lists, be they of images or not; none for a single image.
     pub fn children(&self) -> Result<Vec<Digest>, ManifestError> {
-        Ok(self.entries()?.into_iter().map(|entry| entry.digest).collect())
+        let manifests = self.entries()?.into_iter().filter(|entry| !entry.is_blob());
+        Ok(manifests.map(|entry| entry.digest).collect())
     }
 
     /// Returns the configuration and the layers of a single image; none for an index.
@@ -229,10 +230,18 @@ impl Manifest {
         Ok(parts.find(|part| part.is_of_type(media_type)).map(|part| part.digest))
     }
 
-    /// Returns the same with what else the manifest says of each that matters to a copy, the configuration first.
+    /// Returns the same with what else the manifest says of each that matters to a copy, the configuration first; of an
+    /// index the blobs that it lists.
     pub fn blob_descriptors(&self) -> Result<Vec<BlobDescriptor>, ManifestError> {
         if self.is_index() {
-            return Ok(Vec::new());
+            let blobs = self.entries()?.into_iter().filter(IndexEntry::is_blob);
+            let of = |IndexEntry { digest, size, .. }| BlobDescriptor {
+                digest,
+                size,
+                is_config: false,
+                is_foreign: false,
+            };
+            return Ok(blobs.map(of).collect());
         }
         let image = self.image()?;
         let Some(config) = image.config else { return Err(self.unreadable()) };

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::cli_error::CliError;
+use crate::output::Ui;
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inventory;
 use crate::preview::targets::Target;
@@ -64,13 +65,19 @@ fn seen(path: &Path) -> (PathBuf, Option<(SystemTime, u64)>) {
 }
 
 /// Returns what files have, the Images of ImageMirrors in their place; or why something is not run.
-pub async fn items(files: &[PathBuf], now: Timestamp) -> Result<Vec<Result<Item, NotRun>>, CliError> {
+pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Result<Item, NotRun>>, CliError> {
     let copy = |target| Item::Copy(Box::new(target));
     let mut items = Vec::new();
     for manifest in manifests(files)? {
         match manifest {
             Ok(Manifest::Image(image)) => items.push(target(*image, now).map(copy)),
             Ok(Manifest::Mirror(mirror)) => {
+                if !mirror.spec.updates.is_empty() {
+                    ui.warning(&format!(
+                        "ImageMirror {}: spec.updates is for the agent; kubectl imgop mirror update finds new versions",
+                        mirror.name_any()
+                    ));
+                }
                 items.extend(mirrored(&mirror, now).await.into_iter().map(|image| image.map(copy)));
             }
             Ok(Manifest::Builder(builder)) => items.push(Ok(Item::Build(builder))),

@@ -77,7 +77,7 @@ pub async fn run(ui: Ui, args: &RunArgs) -> Result<Outcome, CliError> {
         return watch::run(ui, args, &Timestamp::now).await;
     }
     let (mut targets, mut builders) = (Vec::new(), Vec::new());
-    for item in files::items(&args.files, Timestamp::now()).await? {
+    for item in files::items(ui, &args.files, Timestamp::now()).await? {
         match item {
             Ok(Item::Copy(target)) => targets.push(Ok(*target)),
             Ok(Item::Build(builder)) => builders.push(builder),

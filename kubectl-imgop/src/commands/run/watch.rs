@@ -154,7 +154,7 @@ impl Watch<'_> {
     async fn read(&self) -> Result<Vec<Target>, Vec<CliError>> {
         let files: &[PathBuf] = &self.args.files;
         let (mut images, mut broken) = (Vec::new(), Vec::new());
-        for item in items(files, (self.clock)()).await.map_err(|error| vec![error])? {
+        for item in items(self.ui, files, (self.clock)()).await.map_err(|error| vec![error])? {
             match item {
                 Ok(Item::Copy(target)) => images.push(*target),
                 Ok(Item::Build(builder)) => self.ui.warning(&format!(

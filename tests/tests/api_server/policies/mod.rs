@@ -7,6 +7,7 @@ mod network;
 mod owners;
 mod pod_fields;
 mod references;
+mod specs_with_secrets;
 mod users;
 
 use std::path::PathBuf;

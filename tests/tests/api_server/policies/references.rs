@@ -8,6 +8,9 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 
+use super::specs_with_secrets::{
+    builder_with_many, builder_with_secrets, image_with_secrets, mirror_with_secrets, workloads_with_secrets,
+};
 use super::{Case, KINDS, Kind, refusal, refused, try_create, try_patch, with_case};
 
 /// What the user may get, and what not.
@@ -193,51 +196,6 @@ async fn given(case: &Case, kind: Kind, spec: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn image_with_secrets() -> Value {
-    let side = json!({ "credentials": { "secretName": THEIRS }, "tls": { "caSecretName": THEIRS } });
-    let mut spec = Kind::Image.spec();
-    for name in ["source", "destination"] {
-        for (key, value) in side.as_object().into_iter().flatten() {
-            spec[name][key] = value.clone();
-        }
-    }
-    spec
-}
-
-fn mirror_with_secrets() -> Value {
-    let side = json!({ "credentials": { "secretName": THEIRS }, "tls": { "caSecretName": THEIRS } });
-    let mut spec = Kind::ImageMirror.spec();
-    for (list, key, host) in [("targets", "repository", "r.example.com"), ("sources", "registry", "quay.io")]
-    {
-        spec[list] = json!([{ key: host, "credentials": side["credentials"], "tls": side["tls"] }]);
-    }
-    spec["targets"][0]["default"] = true.into();
-    spec
-}
-
-fn workloads_with_secrets() -> Value {
-    let (credentials, tls) = (json!({ "secretName": THEIRS }), json!({ "caSecretName": THEIRS }));
-    let mut spec = Kind::WorkloadMirror.spec();
-    (spec["destination"]["credentials"], spec["destination"]["tls"]) = (credentials.clone(), tls.clone());
-    spec["sources"] = json!([{ "registry": "quay.io", "credentials": credentials, "tls": tls }]);
-    spec
-}
-
-fn builder_with_secrets() -> Value {
-    let login = json!({ "secretName": THEIRS });
-    let mut spec = Kind::ImageBuilder.spec();
-    spec["image"]["credentials"] = login.clone();
-    spec["context"]["git"] = json!({ "url": "https://git.example.com/a/b", "credentials": login });
-    spec["cache"] =
-        json!({ "mode": "Registry", "repository": "r.example.com/cache", "credentials": login, "ttl": "7d" });
-    spec["registries"] =
-        json!([{ "host": "quay.io", "credentials": login, "tls": { "caSecretName": THEIRS } }]);
-    spec["secrets"] = json!([{ "id": "token", "secretName": THEIRS }]);
-    spec["buildArgs"] =
-        json!([{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": THEIRS, "key": "k" } } }]);
-    spec
-}
-
 #[tokio::test]
 async fn who_changes_something_else_needs_no_right_to_what_is_named_already() -> anyhow::Result<()> {
     with_case(async |case| {
@@ -378,25 +336,6 @@ async fn what_is_named_already_is_sent_nowhere_else_by_who_may_not_get_it() -> a
         Ok(())
     })
     .await
-}
-
-/// An ImageBuilder with this number of registries and secrets, each with a Secret of its own.
-fn builder_with_many(registries: usize, secrets: usize, name: impl Fn(usize) -> String) -> Value {
-    let registries = (0..registries).map(|n| {
-        json!({ "host": format!("r{n}.example.com"), "credentials": { "secretName": name(n) },
-            "tls": { "caSecretName": name(100 + n) } })
-    });
-    let secrets = (0..secrets).map(|n| json!({ "id": format!("id{n}"), "secretName": name(200 + n) }));
-    let arguments = (0..64).map(|n| {
-        json!({ "name": format!("A{n}"), "valueFrom": { "configMapKeyRef": { "name": name(300 + n), "key": "k" } } })
-    });
-    let mut spec = Kind::ImageBuilder.spec();
-    spec["registries"] = registries.collect();
-    spec["secrets"] = secrets.collect();
-    if name(300) != name(301) {
-        spec["buildArgs"] = arguments.collect();
-    }
-    spec
 }
 
 #[tokio::test]

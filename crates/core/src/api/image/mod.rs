@@ -132,8 +132,7 @@ pub struct ImageSpec {
     #[serde(default)]
     pub destination: Destination,
 
-    /// Which program copies: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
-    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    /// Which program copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
 

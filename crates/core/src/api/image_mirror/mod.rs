@@ -165,8 +165,7 @@ pub struct ImageMirrorSpec {
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub updates: Vec<MirrorUpdate>,
 
-    /// Which program copies its Images: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
-    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    /// Which program copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
 

@@ -155,8 +155,7 @@ pub struct WorkloadMirrorSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: WorkloadLimits,
 
-    /// Which program copies its Images: Skopeo, or Native, the agent's own, which copies many tags in one container and reads each
-    /// layer once. Without it, the agent's setting COPY_ENGINE says which.
+    /// Which program copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
 

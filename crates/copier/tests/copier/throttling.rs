@@ -1,0 +1,85 @@
+//! Registries that want fewer requests, or have no place for another one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use imgop_copier::Journal;
+use imgop_fakes::{Fault, Graph, settings};
+use imgop_registry::{Registries, Settings};
+use tokio::time::timeout;
+
+use super::case::{Case, noise};
+
+/// One image of several layers, each sent as a whole.
+fn of_layers(layers: usize) -> Graph {
+    let mut graph = Graph::default();
+    let config = graph.blob(r#"{"os":"linux"}"#);
+    let layers: Vec<_> = (0..layers).map(|number| graph.blob(noise(9_000 + number))).collect();
+    let manifest = graph.oci_image(&config, &layers);
+    graph.tags.push(("v1".to_owned(), manifest.digest));
+    graph
+}
+
+/// Lets the first uploads be refused.
+fn too_many(times: usize) -> impl Fn(usize, &str) -> Option<Fault> + Send + Sync + 'static {
+    let seen = AtomicUsize::new(0);
+    move |_, line| {
+        let is_refused =
+            line.starts_with("PUT /v2/app/blobs/") && seen.fetch_add(1, Ordering::SeqCst) < times;
+        is_refused.then_some(Fault::TooMany)
+    }
+}
+
+#[tokio::test]
+async fn downloads_and_uploads_do_not_wait_for_each_other_where_few_requests_are_allowed() {
+    for refusals in [2, 3, 4] {
+        let (case, graph) = (Case::new().await, of_layers(8));
+        case.fill(&graph);
+        case.destination.fail(too_many(refusals));
+        let registries = Registries::new(Settings { concurrency_per_registry: 2, ..settings() });
+        let tags = [("v1", &graph.tags[0].1)];
+        let copied = case.copy_by(&registries, &tags, true, Journal::in_memory());
+        let ran = timeout(Duration::from_secs(20), copied).await.expect("none waits for ever");
+        assert!(ran.is_done(), "{:?}", ran.outcomes);
+        case.check(&graph);
+        assert_eq!(case.destination.uploads(), 0, "nothing is left behind");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_fewer_requests_is_waited_for_longer_than_one_that_fails() {
+    let (case, graph) = (Case::new().await, of_layers(1));
+    case.fill(&graph);
+    case.destination.fail(too_many(10));
+    let ran = case.copy(&graph).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    assert_eq!((case.destination.count("POST "), case.destination.count("DELETE ")), (2, 0));
+}
+
+#[tokio::test]
+async fn a_source_that_fails_costs_the_destination_one_upload() {
+    let (case, graph) = (Case::new().await, of_layers(1));
+    case.fill(&graph);
+    let layer = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    case.source.fail(move |_, line| line.ends_with(layer.as_str()).then_some(Fault::Status(503)));
+    assert!(!case.copy(&graph).await.is_done());
+    let counts = ["POST ", "PUT ", "DELETE "].map(|method| case.destination.count(method));
+    assert_eq!((counts, case.destination.uploads()), ([2, 1, 1], 0), "{:?}", case.destination.asked());
+}
+
+#[tokio::test]
+async fn wrong_bytes_are_read_twice_for_all_tags_together() {
+    let (mut case, mut graph) = (Case::new().await, of_layers(1));
+    let second = graph.blob(r#"{"os":"windows"}"#);
+    let digest = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    let layer = graph.blobs[1].clone();
+    let other = graph.oci_image(&second, &[layer]);
+    graph.tags.push(("v2".to_owned(), other.digest));
+    case.options.items = 1;
+    case.fill(&graph);
+    case.source.fail(move |_, line| line.ends_with(digest.as_str()).then_some(Fault::OtherBytes));
+    let ran = case.copy(&graph).await;
+    assert!(ran.outcomes.iter().all(Result::is_err), "{:?}", ran.outcomes);
+    let layer = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    assert_eq!(case.source.count(&format!("GET /v2/app/blobs/{layer}")), 2);
+}
