@@ -1,13 +1,26 @@
 //! Two agents as processes: one works, the other takes over. Each test has an API server of its own.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
+use imgop_fakes::Catalog;
 use imgop_tests::elected_agents::{ACCOUNT, DEADLINE, ElectedAgents, LEADS, WAITS};
 use imgop_tests::{audit, wait};
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::tenants::{Case, image};
 
 /// Less than a Lease is waited for that is not released.
 const AT_ONCE: Duration = Duration::from_secs(9);
+/// Images that two agents work for at once.
+const IMAGES: usize = 5;
+/// Syncs that are requested one after the other. The agents let five seconds pass between two of them.
+const REQUESTS: usize = 3;
 /// Within which another agent leads after a kill, and a little for a busy machine.
 const AFTER_A_KILL: Duration = Duration::from_secs(18);
 
@@ -108,5 +121,45 @@ async fn two_agents_at_rest_write_the_lease_and_nothing_else() -> anyhow::Result
     let writes = renewals(audit::mark(&log)?).await?;
     assert_eq!(writes.len(), 1, "{writes:?}");
     assert_eq!(case.lease().await?.lease_transitions, Some(0), "one held it all the time");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_agents_that_both_work_create_each_job_once_and_overwrite_no_status_in_turn() -> anyhow::Result<()>
+{
+    let case = Case::new().await?;
+    case.enabled_namespace("team").await?;
+    let source = Catalog::default().with("app", &[("1.0.0", "one")]);
+    let destination = |n: usize| format!("copy-{n}");
+    let registry = (0..IMAGES).fold(source, |catalog, n| catalog.with(&destination(n), &[])).start().await;
+    // Neither asks for the Lease.
+    let _agents = tokio::try_join!(case.agent(&[]), case.agent(&[]))?;
+    let at = |path: &str| format!("{}/{path}", registry.address);
+    let copies = (0..IMAGES).map(|n| image(&format!("image-{n}"), &at("app"), &at(&destination(n))));
+    case.create("team", copies).await?;
+    let jobs: Api<Job> = Api::namespaced(case.client().clone(), "team");
+    wait::poll("each Image has a Job", DEADLINE, || async {
+        Ok((jobs.list(&ListParams::default()).await?.items.len() == IMAGES).then_some(()))
+    })
+    .await?;
+    let (log, images) = (case.server.audit_log(), case.images("team"));
+    let from = audit::mark(&log)?;
+    for request in (0..REQUESTS).map(|n| format!("request-{n}")) {
+        let annotations = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: request } } });
+        images.patch("image-0", &PatchParams::default(), &Patch::Merge(&annotations)).await?;
+        let is_handled = |image: &Image| {
+            let handled =
+                image.status.as_ref().and_then(|status| status.last_handled_requested_at.as_deref());
+            handled == Some(request.as_str())
+        };
+        wait::until(&images, "image-0", "has handled the request", DEADLINE, is_handled).await?;
+    }
+    let created = audit::created_jobs(&log, "team")?;
+    let names: BTreeSet<&String> = created.iter().collect();
+    assert_eq!((created.len(), names.len()), (IMAGES, IMAGES), "{created:?}");
+    // Each may say twice of each Image where it stands, and twice of each request.
+    let writes = audit::writes(&log, ACCOUNT, from)?;
+    let statuses = writes.get(&("patch".to_owned(), "images".to_owned())).copied().unwrap_or_default();
+    assert!(statuses <= 2 * 2 * (IMAGES + REQUESTS), "{writes:?}");
     Ok(())
 }

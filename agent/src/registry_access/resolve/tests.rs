@@ -48,6 +48,10 @@ async fn resolve(
             "GET /api/v1/namespaces/imgop-system/secrets/basic" => {
                 secret(json!({ "username": STANDARD.encode("basic"), "password": STANDARD.encode("p") }))
             }
+            "GET /api/v1/namespaces/imgop-system/secrets/token" => {
+                let config = json!({ "auths": { HOST: { "registrytoken": "t" } } }).to_string();
+                secret(json!({ DOCKER_CONFIG_KEY: STANDARD.encode(config) }))
+            }
             "GET /api/v1/namespaces/imgop-system/secrets/ca" => {
                 secret(json!({ CA_KEY: STANDARD.encode("PEM") }))
             }
@@ -122,6 +126,9 @@ async fn a_tenant_says_neither_how_lent_credentials_are_sent_nor_learns_the_name
     assert!(matches!(error, AccessError::TlsOfLent { .. }), "{error}");
     let error = pushed(json!({ "secretName": "missing-of-team-x" }), &Named::default()).await.unwrap_err();
     insta::assert_snapshot!(error, @"spec.destination: what an administrator lends for registry.example.com cannot be used: its Secret does not exist");
+    // A Job could be given it in an argument alone.
+    let error = pushed(json!({ "secretName": "token" }), &Named::default()).await.unwrap_err();
+    assert!(error.to_string().contains("its Secret holds a bearer token"), "{error}");
 }
 
 #[tokio::test]
