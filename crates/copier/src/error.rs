@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use imgop_registry::reference::{Digest, Repository};
-use imgop_registry::{ManifestError, Reason, RegistryError};
+use imgop_registry::{ManifestError, Operation, Reason, RegistryError};
 
 /// Why something was not copied.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -86,6 +86,9 @@ const LOST_UPLOADS: [&str; 4] =
 const UNKNOWN_UPLOAD: &str = "BLOB_UPLOAD_UNKNOWN";
 /// Codes that say that a manifest names what is not there.
 const LACKS_A_PART: [&str; 3] = ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"];
+/// What docker-registry 2.8 says of a manifest of which it reads a part's link while another request writes that anew: it
+/// finds an empty digest there.
+const READS_A_PART_HALF_WRITTEN: &str = "DIGEST_INVALID";
 
 impl CopyError {
     /// Whether another try may end otherwise.
@@ -159,6 +162,9 @@ impl CopyError {
     /// Whether the destination lacks what a manifest names, although it was sent there.
     pub(crate) fn lacks_a_part(&self) -> bool {
         let Self::Registry(error) = self else { return false };
-        error.code().is_some_and(|code| LACKS_A_PART.contains(&code))
+        let is_of_manifest = matches!(error.operation(), Operation::Put(_));
+        error.code().is_some_and(|code| {
+            LACKS_A_PART.contains(&code) || is_of_manifest && code == READS_A_PART_HALF_WRITTEN
+        })
     }
 }

@@ -31,6 +31,8 @@ pub struct StoringRegistry {
 pub enum Fault {
     /// It is answered with this status alone.
     Status(u16),
+    /// It is answered with 400 and this code.
+    Refused(&'static str),
     /// It is answered with 429, and nothing is wanted for no time.
     TooMany,
     /// The response breaks off after this number of bytes of its body.
@@ -213,6 +215,10 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let mut state = state.lock().unwrap();
     match fault {
         Some(Fault::Status(status)) => return reply(status, &[], ""),
+        Some(Fault::Refused(code)) => {
+            let body = format!(r#"{{"errors":[{{"code":"{code}","message":"refused"}}]}}"#);
+            return reply(400, &[("content-type", "application/json")], body);
+        }
         Some(Fault::TooMany) => return reply(429, &[("retry-after", "0")], ""),
         Some(Fault::ExpireToken) => state.expire_token(),
         _ => {}

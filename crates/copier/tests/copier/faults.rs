@@ -71,6 +71,23 @@ async fn a_destination_that_breaks_off_at_any_class_of_byte_gets_what_it_lacks()
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_refused_while_a_part_of_it_is_written_is_put_again() {
+    for code in ["MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"] {
+        let (case, graph) = (Case::new().await, one_image());
+        case.fill(&graph);
+        let first = std::sync::atomic::AtomicBool::new(true);
+        case.destination.fail(move |_, line| {
+            let refuses = line.starts_with("PUT /v2/app/manifests")
+                && first.swap(false, std::sync::atomic::Ordering::SeqCst);
+            refuses.then_some(Fault::Refused(code))
+        });
+        let ran = case.copy(&graph).await;
+        assert!(ran.is_done(), "{code}: {:?}", ran.outcomes);
+        case.check(&graph);
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_expires_at_any_request_is_renewed() {
     let mut number = 0;
     loop {
