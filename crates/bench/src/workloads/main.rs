@@ -135,6 +135,8 @@ impl Bench {
         let mut spec = WorkloadMirrorSpec::new(destination);
         spec.namespaces.include = vec!["team-*".to_owned()];
         "1d".clone_into(&mut spec.frequency);
+        // Each pod has a tag of its own, and the rollout one more.
+        spec.limits.images = 20_000;
         mirrors.create(&PostParams::default(), &WorkloadMirror::new("all", spec)).await?;
         Ok(())
     }
