@@ -101,7 +101,7 @@ impl CopyReport {
         fitting.unwrap_or_else(|| shortest.merged(0))
     }
 
-    /// Returns the report with messages of at most so many bytes, on one line.
+    /// Returns the report on one line, with messages of this number of bytes at most.
     fn shortened(&self, bytes: usize) -> Self {
         let mut report = Self { done: self.done.clone(), ..Self::default() };
         for FailedItems { items, message } in &self.failed {

@@ -81,7 +81,7 @@ fn items_of(graph: &Graph) -> Vec<CopyItem> {
     graph.tags.iter().map(|(tag, digest)| item(tag, digest)).collect()
 }
 
-/// One image with a layer of so many MiB.
+/// One image with a layer of this number of MiB.
 fn one_image(mebibytes: usize) -> Graph {
     let mut graph = Graph::default();
     let mut random = fastrand::Rng::with_seed(7);

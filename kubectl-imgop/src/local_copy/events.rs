@@ -38,7 +38,7 @@ struct Line<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Event<'a> {
-    /// The files were read: so many Images are kept.
+    /// The files were read: this number of Images is kept.
     Files { images: usize },
     /// The files have changed and cannot be used; what they said before holds.
     FilesUnusable { message: String },

@@ -239,7 +239,7 @@ impl Bench {
     }
 }
 
-/// Returns the middle one, with so many parts of one as its precision.
+/// Returns the middle one, rounded to this number of parts of one.
 pub fn median(mut numbers: Vec<f64>, precision: f64) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN);

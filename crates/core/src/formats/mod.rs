@@ -9,13 +9,13 @@ mod dregsy;
 mod error;
 mod image_syncer;
 pub mod images_list;
+mod left_out;
 mod pairs;
 pub mod rancher;
 pub mod regsync;
 mod review;
 pub mod skopeo_sync;
 mod tag_file;
-mod unsaid;
 mod version_order;
 pub(crate) mod yaml;
 
@@ -23,9 +23,9 @@ pub(crate) use adding::is_same;
 pub use adding::{AddError, NewEntry, Wanted};
 pub use content::{Content, Settings, detect, read, read_usable};
 pub use error::{FormatError, Problem};
+pub use left_out::fields_left_out;
 pub use review::{NewRepository, NewTag};
 pub use tag_file::TagFile;
-pub use unsaid::unsaid;
 
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 4 << 20;

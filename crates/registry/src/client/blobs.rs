@@ -31,7 +31,7 @@ impl RepositoryClient {
         self.try_upload().await.map_err(|failure| self.error(Operation::Push, failure))
     }
 
-    /// Whether mounts pause, because the registry has refused so many of them. A blob that is looked for first then may
+    /// Whether mounts pause, because the registry has refused too many of them. A blob that is looked for first then may
     /// save its upload.
     pub fn are_mounts_paused(&self) -> bool {
         self.registry().is_ok_and(|registry| registry.mount_refusals.is_paused(self.identity()))

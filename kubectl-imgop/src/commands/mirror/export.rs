@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use imgop_core::formats::images_list::{ImagesList, Line};
-use imgop_core::formats::{Format, regsync, skopeo_sync, unsaid};
+use imgop_core::formats::{Format, fields_left_out, regsync, skopeo_sync};
 use imgop_core::inventory::{Inventory, Row};
 
 use super::file::write_whole;
@@ -66,12 +66,12 @@ pub fn run(ui: Ui, args: &ExportArgs) -> Result<Outcome, CliError> {
     subject.warn(ui);
     let text = match args.format {
         ExportFormat::Rancher => {
-            name_unsaid(ui, &subject, Format::Rancher);
+            name_left_out(ui, &subject, Format::Rancher);
             subject.config()?.formatted()
         }
         ExportFormat::Regsync => exported_regsync(ui, &subject, args.user_agent.as_deref())?,
         ExportFormat::ImagesList => {
-            name_unsaid(ui, &subject, Format::ImagesList);
+            name_left_out(ui, &subject, Format::ImagesList);
             images_list(subject.inventory()?.rows())?
         }
         ExportFormat::SkopeoSync => exported_skopeo_sync(ui, &subject)?,
@@ -90,20 +90,20 @@ fn exported_regsync(ui: Ui, subject: &Subject, user_agent: Option<&str>) -> Resu
         }
     };
     if is_rancher {
-        name_unsaid(ui, subject, Format::Rancher);
+        name_left_out(ui, subject, Format::Rancher);
         return Ok(subject.config()?.regsync(user_agent));
     }
     let inventory: Inventory = subject.inventory()?;
-    name_unsaid(ui, subject, Format::Regsync);
+    name_left_out(ui, subject, Format::Regsync);
     name_excluded(ui, &inventory);
     ui.warning("not carried: credentials; regsync takes those of docker, or add creds");
     Ok(regsync::written(inventory.rows(), user_agent.unwrap_or("imgop")))
 }
 
 /// Says which fields a format has not.
-fn name_unsaid(ui: Ui, subject: &Subject, format: Format) {
+fn name_left_out(ui: Ui, subject: &Subject, format: Format) {
     let (spec, _) = subject.spec();
-    let fields = unsaid(&spec, format);
+    let fields = fields_left_out(&spec, format);
     if !fields.is_empty() {
         ui.warning(&format!("not carried: {}; this format has no such fields", fields.join(", ")));
     }
@@ -178,7 +178,7 @@ fn exported_skopeo_sync(ui: Ui, subject: &Subject) -> Result<String, CliError> {
             "not carried: the names of {tags} at their targets; skopeo sync keeps the source's"
         ));
     }
-    name_unsaid(ui, subject, Format::SkopeoSync);
+    name_left_out(ui, subject, Format::SkopeoSync);
     name_excluded(ui, &inventory);
     for problem in &written.not_carried {
         ui.warning(&format!("not carried: {problem}"));

@@ -8,7 +8,7 @@ use crate::api::{
 
 /// Returns the fields of a mirror that a file of a format cannot say, each as its path in the spec. Whether tags are replaced is
 /// not among them where the format's tool decides it.
-pub fn unsaid(spec: &ImageMirrorSpec, format: Format) -> Vec<&'static str> {
+pub fn fields_left_out(spec: &ImageMirrorSpec, format: Format) -> Vec<&'static str> {
     let target = |is_said: fn(&MirrorTarget) -> bool| spec.targets.iter().any(is_said);
     let replaces = matches!(format, Format::Regsync | Format::SkopeoSync);
     let fields = [
@@ -90,18 +90,18 @@ mod tests {
             "updates": [{ "name": "a", "from": { "githubRelease": { "owner": "o", "repository": "r" } } }],
         }))
         .unwrap();
-        let of_rancher = unsaid(&spec, Format::Rancher);
+        let of_rancher = fields_left_out(&spec, Format::Rancher);
         insta::assert_snapshot!(of_rancher.join("\n"));
         let unknown = fields().into_iter().filter(|field| {
             let is_frequency = field == "frequency";
             !is_frequency && !SAID.contains(&field.as_str()) && !of_rancher.contains(&field.as_str())
         });
         assert_eq!(unknown.collect::<Vec<_>>(), [""; 0], "a field that is neither said nor named");
-        let of_regsync = unsaid(&spec, Format::Regsync);
+        let of_regsync = fields_left_out(&spec, Format::Regsync);
         let besides = of_rancher.iter().filter(|field| !of_regsync.contains(field));
         assert_eq!(besides.collect::<Vec<_>>(), [&"sync", &"follow"]);
         let often = ImageMirrorSpec { frequency: "1h".to_owned(), ..ImageMirrorSpec::default() };
-        assert_eq!(unsaid(&often, Format::ImagesList), ["frequency"]);
-        assert!(unsaid(&ImageMirrorSpec::default(), Format::Rancher).is_empty());
+        assert_eq!(fields_left_out(&often, Format::ImagesList), ["frequency"]);
+        assert!(fields_left_out(&ImageMirrorSpec::default(), Format::Rancher).is_empty());
     }
 }
