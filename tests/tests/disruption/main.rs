@@ -318,10 +318,16 @@ async fn lent_to_others(tenant: &Tenant) -> anyhow::Result<()> {
     let accesses: Api<RegistryAccess> = Api::all(tenant.cluster.client.clone());
     let access = RegistryAccess::new(&tenant.namespace, serde_json::from_value(spec)?);
     accesses.create(&PostParams::default(), &access).await?;
-    tenant.apply("lent", &tenant.spec("busybox", "v1.0.0", "lent")).await?;
-    let is_ready = tenant.ready("lent").await;
+    let copied_and_reported = async {
+        tenant.apply("lent", &tenant.spec("busybox", "v1.0.0", "lent")).await?;
+        tenant.ready("lent").await?;
+        // Reports are written apart from the copies that use the object.
+        let is_reported = |access: &RegistryAccess| access.status.is_some();
+        wait::until(&accesses, &tenant.namespace, "is reported", DEADLINE, is_reported).await.map(drop)
+    };
+    let result = copied_and_reported.await;
     accesses.delete(&tenant.namespace, &DeleteParams::default()).await?;
-    is_ready.map(drop)
+    result
 }
 
 /// Roles for what is not here: Images with useAwsIRSA, builds, Jobs with something lent, and workloads that are seen.

@@ -7,11 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most concurrent requests to a host, whatever the settings say.
 pub(super) const MAX_CONCURRENT_REQUESTS: u32 = 64;
+/// Full rounds of successes before a limit is tried again that was too high.
+const ROUNDS_BEFORE_TOO_MANY: usize = 100;
 
 /// The concurrency limit of one host, for the whole process. Waiting requests are served in order.
 ///
 /// A 429 halves the limit; each full round of successes raises it by one, up to the configured number
-/// (additive increase, multiplicative decrease, as in TCP).
+/// (additive increase, multiplicative decrease, as in TCP). What was too much for the host is remembered: below it the
+/// limit is raised at once, and to it again only after many rounds, so that a host with a fixed limit refuses few requests.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     slots: Arc<Semaphore>,
@@ -26,6 +29,10 @@ struct State {
     limit: usize,
     /// Slots to remove as soon as they are given back.
     surplus: usize,
+    /// The limit at which the host last answered 429, where that is remembered.
+    too_many: Option<usize>,
+    /// Whether the limit is one that was too high before and is tried again.
+    is_tried_again: bool,
     /// Successes since the limit last changed.
     successes: usize,
     /// Counts the halvings, so that one burst of 429s halves once.
@@ -45,7 +52,7 @@ pub(super) struct Permit {
 impl ConcurrencyLimit {
     pub(super) fn new(max: usize) -> Self {
         let max = max.clamp(1, MAX_CONCURRENT_REQUESTS as usize);
-        let state = State { limit: max, surplus: 0, successes: 0, round: 0 };
+        let state = State { limit: max, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
         Self {
             slots: Arc::new(Semaphore::new(max)),
             max,
@@ -78,9 +85,15 @@ impl Permit {
     pub(super) fn succeeded(&self) {
         let mut state = self.limit.state.lock();
         state.successes += 1;
-        if state.limit < self.limit.max && state.successes >= state.limit {
+        let is_next_known = state.too_many == Some(state.limit + 1);
+        let rounds = if is_next_known { ROUNDS_BEFORE_TOO_MANY } else { 1 };
+        if state.limit < self.limit.max && state.successes >= state.limit * rounds {
             state.successes = 0;
             state.limit += 1;
+            state.is_tried_again = is_next_known;
+            if state.too_many.is_some_and(|too_many| too_many < state.limit) {
+                state.too_many = None;
+            }
             if state.surplus > 0 {
                 state.surplus -= 1;
             } else {
@@ -102,7 +115,10 @@ impl Permit {
         }
         state.round += 1;
         state.successes = 0;
-        let lower = (state.limit / 2).max(1);
+        state.too_many = Some(state.limit.max(2));
+        // One less has proved itself for long where this was tried again.
+        let lower = if state.is_tried_again { state.limit - 1 } else { (state.limit / 2).max(1) };
+        state.is_tried_again = false;
         let removed = state.limit - lower;
         state.limit = lower;
         state.surplus += removed - self.limit.slots.forget_permits(removed);
@@ -163,9 +179,41 @@ mod tests {
     async fn successes_bring_the_full_number_back_and_no_more() {
         let limit = of(4);
         limit.permit().await.throttled();
-        for _ in 0..100 {
+        for _ in 0..1_000 {
             limit.permit().await.succeeded();
         }
         assert_eq!(free(&limit), 4);
+    }
+
+    /// Sends as many requests at once as there are slots, round after round, to a host that takes `at_once` of them;
+    /// returns how many it accepted and how many it refused.
+    async fn rounds(limit: &Arc<ConcurrencyLimit>, at_once: usize, rounds: usize) -> (usize, usize) {
+        let (mut accepted, mut refused) = (0, 0);
+        for _ in 0..rounds {
+            let mut permits = Vec::new();
+            for _ in 0..free(limit) {
+                permits.push(limit.permit().await);
+            }
+            accepted += permits.len().min(at_once);
+            refused += permits.len().saturating_sub(at_once);
+            permits.iter().take(at_once).for_each(Permit::succeeded);
+            permits.iter().skip(at_once).for_each(Permit::throttled);
+        }
+        (accepted, refused)
+    }
+
+    #[tokio::test]
+    async fn a_host_that_takes_a_fixed_number_at_once_refuses_few_and_is_kept_busy() {
+        let (accepted, refused) = rounds(&of(6), 4, 300).await;
+        assert!(refused * 100 < accepted, "{refused} refused, {accepted} accepted");
+        assert!(accepted * 10 > 300 * 4 * 9, "{accepted} of {} that it would have taken", 300 * 4);
+    }
+
+    #[tokio::test]
+    async fn what_was_too_much_once_is_tried_again_after_long() {
+        let limit = of(6);
+        let _ = rounds(&limit, 4, 300).await;
+        assert_eq!(rounds(&limit, 64, 300).await.1, 0);
+        assert_eq!(free(&limit), 6);
     }
 }
