@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::mirrored::Mirrored;
 use super::requests::Requests;
+use crate::controller::NotKept;
 
 /// From this many Images on, and this part of all in percent, their deletion in one step is held back.
 const HELD_BEYOND: usize = 10;
@@ -47,6 +48,8 @@ pub(crate) struct Changes<'a> {
     pub held: usize,
     /// Names that Images of others have.
     pub taken: Vec<String>,
+    /// Names of Images that exist and that the agent does not keep, so that they cannot be compared.
+    pub not_kept: Vec<(String, NotKept)>,
 }
 
 /// What another Image is that has a name which one of the object should have.
@@ -61,6 +64,8 @@ pub(crate) enum Occupant {
     },
     /// It belongs to a user.
     Foreign,
+    /// It exists, and the agent does not keep it: whose it is and how it is are not known.
+    NotKept(NotKept),
 }
 
 /// Hexadecimal digits of a hash of a spec.
@@ -127,6 +132,9 @@ impl<'d> Situation<'_, 'd> {
                 }
                 (Some(_), _) => {}
                 (None, Some(Occupant::Foreign)) => changes.taken.push(desired.name.clone()),
+                (None, Some(Occupant::NotKept(why))) => {
+                    changes.not_kept.push((desired.name.clone(), why.clone()));
+                }
                 (None, Some(Occupant::Adoptable { uid, spec })) => {
                     let replaced = serde_json::to_value(&desired.spec).ok();
                     let replaced = replaced.map(|desired| replacement(spec, &desired));
