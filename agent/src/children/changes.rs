@@ -89,15 +89,16 @@ impl Desired {
     }
 }
 
-/// What becomes of Images that are not asked for any more.
+/// What becomes of the owner's own Images that are not asked for any more, by their names. One that names the owner without
+/// being one of these is another's, such as a copy that a user has made, and stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// They stay.
+pub(crate) enum Gone<'n> {
+    /// All stay.
     Kept,
     /// They are deleted, unless their number suggests a mistake (the prune guard).
-    DeletedUnlessMany,
+    DeletedUnlessMany(&'n [String]),
     /// They are deleted.
-    Deleted,
+    Deleted(&'n [String]),
 }
 
 /// Everything that the changes are worked out from.
@@ -112,7 +113,7 @@ pub(crate) struct Situation<'a, 'd> {
     /// What is handed on.
     pub requests: &'a Requests,
     /// What becomes of those that are not asked for.
-    pub gone: Gone,
+    pub gone: Gone<'a>,
 }
 
 impl<'d> Situation<'_, 'd> {
@@ -161,16 +162,18 @@ impl<'d> Situation<'_, 'd> {
     }
 
     fn prune(&self, changes: &mut Changes<'_>) {
-        if self.gone == Gone::Kept {
-            return;
-        }
-        let names: HashSet<&str> = self.desired.iter().map(|desired| desired.name.as_str()).collect();
+        let (names, is_guarded) = match self.gone {
+            Gone::Kept => return,
+            Gone::DeletedUnlessMany(names) => (names, true),
+            Gone::Deleted(names) => (names, false),
+        };
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         let gone: Vec<&Mirrored> =
-            self.mirrored.iter().filter(|mirrored| !names.contains(mirrored.name.as_str())).collect();
+            self.mirrored.iter().filter(|mirrored| names.contains(mirrored.name.as_str())).collect();
         let is_many =
             gone.len() > HELD_BEYOND && gone.len() * 100 > self.mirrored.len() * HELD_BEYOND_PERCENT;
         let is_all = self.desired.is_empty() && !gone.is_empty();
-        if (is_many || is_all) && self.gone != Gone::Deleted {
+        if (is_many || is_all) && is_guarded {
             changes.held = gone.len();
         } else {
             changes.prune = gone.iter().map(|gone| (gone.name.clone(), gone.uid.clone())).collect();

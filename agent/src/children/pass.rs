@@ -119,7 +119,7 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
         &self,
         desired: &'d [Desired],
         mirrored: &[Mirrored],
-        gone: Gone,
+        gone: Gone<'_>,
         (looks, memory): (&mut Looks, &mut ChildMemory),
     ) -> Result<(Changes<'d>, usize), ApiError> {
         let children = self.children();

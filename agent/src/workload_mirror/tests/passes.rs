@@ -213,6 +213,50 @@ async fn a_request_is_handed_to_all_images_and_suspension_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_that_there_is_no_room_for_is_said_with_the_setting_and_costs_no_request() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[
+        pod("team-a", "one", "quay.io/acme/app:1", ""),
+        pod("team-a", "two", "quay.io/acme/other:1", ""),
+    ]);
+    stage.settle().await;
+    let image = stage.images.all().remove(0);
+    stage.images.show_without_room(image);
+    stage.images.say(true, reasons::SUCCEEDED, stage.now);
+    stage.settle().await;
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::IMAGE_NOT_KEPT);
+    assert!(stalled.message.contains("MAX_OBJECT_BYTES_PER_NAMESPACE"), "{}", stalled.message);
+    let (before, asked) = (stage.status().clone(), stage.api.requests().len());
+    for _ in 0..5 {
+        stage.pass(31).await;
+    }
+    assert_eq!(*stage.status(), before);
+    assert_eq!(stage.api.requests()[asked..], [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_another_made_is_left_alone() {
+    let mut stage = Stage::new();
+    stage.change(|spec| spec.retention = "1m".into());
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:1", "")]);
+    stage.settle().await;
+    let mut copy = stage.images.all().remove(0);
+    copy.metadata.name = Some("mine".into());
+    copy.metadata.uid = Some("mine".into());
+    stage.images.show(copy);
+    stage.settle().await;
+    stage.workloads.lists_pods(&[]);
+    stage.settle().await;
+    stage.pass(120).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    let deleted: Vec<String> =
+        stage.images.writes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert!(deleted.len() == 1 && !deleted[0].contains("/mine"), "{deleted:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_of_many_failing_images_is_bounded() {
     let mut stage = Stage::new();
     let name = |n: usize| format!("quay.io/{}/app{n}:1", "long".repeat(30));
