@@ -127,10 +127,11 @@ async fn what_nothing_uses_any_more_leaves_after_the_retention_and_a_gap_in_the_
 #[tokio::test(start_paused = true)]
 async fn rights_withdrawn_a_cut_watch_and_a_partial_list_make_nothing_unused_and_delete_nothing() {
     type Interruption = fn(&Workloads);
-    let interruptions: [(&str, Interruption); 3] = [
+    let interruptions: [(&str, Interruption); 4] = [
         ("rights withdrawn", Workloads::lose_right),
         ("a cut watch", Workloads::pods_have_failed),
         ("a partial list", Workloads::begins_to_list_pods),
+        ("a pod that cannot be read", Workloads::shows_an_unreadable_pod),
     ];
     for (what, interrupt) in interruptions {
         let mut stage = Stage::new();
