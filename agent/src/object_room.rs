@@ -34,6 +34,17 @@ impl RoomLimits {
             of_all: as_limit(config.max_object_bytes),
         }
     }
+
+    /// Returns the bound that would be exceeded if this were taken of a namespace, and of all of them.
+    pub fn exceeded(&self, here: usize, all: usize) -> Option<RoomLimit> {
+        if here > self.of_namespace {
+            Some(RoomLimit::OfNamespace(self.of_namespace))
+        } else if all > self.of_all && here > self.of_namespace / GUARANTEED_PART {
+            Some(RoomLimit::OfAll(self.of_all))
+        } else {
+            None
+        }
+    }
 }
 
 /// The bound that an object did not fit into, in bytes.
@@ -121,7 +132,8 @@ impl ObjectRoom {
     pub fn take(&self, namespace: &str, before: usize, bytes: usize) -> Result<(), RoomLimit> {
         let mut taken = self.0.taken.lock();
         taken.subtract(namespace, before);
-        let exceeded = self.bound(taken.of_namespace.of(namespace) + bytes, taken.all + bytes);
+        let limits = self.0.limits;
+        let exceeded = limits.exceeded(taken.of_namespace.of(namespace) + bytes, taken.all + bytes);
         if exceeded.is_none() {
             taken.add(namespace, bytes);
         }
@@ -152,7 +164,7 @@ impl ObjectRoom {
         let without = |all: usize, own: usize| all.saturating_sub(own);
         let here = without(taken.of_namespace.of(namespace), own.of_namespace.of(namespace));
         let here = here + listed.of_namespace.of(namespace) + bytes;
-        self.bound(here, without(taken.all, own.all) + listed.all + bytes)
+        self.0.limits.exceeded(here, without(taken.all, own.all) + listed.all + bytes)
     }
 
     /// Takes room for what a list holds in place of what the one before held.
@@ -167,17 +179,6 @@ impl ObjectRoom {
         drop(taken);
         if listed.all < own.all {
             self.0.freed.send_replace(());
-        }
-    }
-
-    fn bound(&self, here: usize, all: usize) -> Option<RoomLimit> {
-        let RoomLimits { of_namespace, of_all } = self.0.limits;
-        if here > of_namespace {
-            Some(RoomLimit::OfNamespace(of_namespace))
-        } else if all > of_all && here > of_namespace / GUARANTEED_PART {
-            Some(RoomLimit::OfAll(of_all))
-        } else {
-            None
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::mirrored::Mirrored;
 use super::requests::Requests;
+use crate::controller::NotKept;
 
 /// From this many Images on, and this part of all in percent, their deletion in one step is held back.
 const HELD_BEYOND: usize = 10;
@@ -47,6 +48,8 @@ pub(crate) struct Changes<'a> {
     pub held: usize,
     /// Names that Images of others have.
     pub taken: Vec<String>,
+    /// Names of Images that exist and that the agent does not keep, so that they cannot be compared.
+    pub not_kept: Vec<(String, NotKept)>,
 }
 
 /// What another Image is that has a name which one of the object should have.
@@ -61,6 +64,8 @@ pub(crate) enum Occupant {
     },
     /// It belongs to a user.
     Foreign,
+    /// It exists, and the agent does not keep it: whose it is and how it is are not known.
+    NotKept(NotKept),
 }
 
 /// Hexadecimal digits of a hash of a spec.
@@ -84,15 +89,16 @@ impl Desired {
     }
 }
 
-/// What becomes of Images that are not asked for any more.
+/// What becomes of the owner's own Images that are not asked for any more, by their names. One that names the owner without
+/// being one of these is another's, such as a copy that a user has made, and stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// They stay.
+pub(crate) enum Gone<'n> {
+    /// All stay.
     Kept,
     /// They are deleted, unless their number suggests a mistake (the prune guard).
-    DeletedUnlessMany,
+    DeletedUnlessMany(&'n [String]),
     /// They are deleted.
-    Deleted,
+    Deleted(&'n [String]),
 }
 
 /// Everything that the changes are worked out from.
@@ -107,7 +113,7 @@ pub(crate) struct Situation<'a, 'd> {
     /// What is handed on.
     pub requests: &'a Requests,
     /// What becomes of those that are not asked for.
-    pub gone: Gone,
+    pub gone: Gone<'a>,
 }
 
 impl<'d> Situation<'_, 'd> {
@@ -127,6 +133,9 @@ impl<'d> Situation<'_, 'd> {
                 }
                 (Some(_), _) => {}
                 (None, Some(Occupant::Foreign)) => changes.taken.push(desired.name.clone()),
+                (None, Some(Occupant::NotKept(why))) => {
+                    changes.not_kept.push((desired.name.clone(), why.clone()));
+                }
                 (None, Some(Occupant::Adoptable { uid, spec })) => {
                     let replaced = serde_json::to_value(&desired.spec).ok();
                     let replaced = replaced.map(|desired| replacement(spec, &desired));
@@ -153,16 +162,18 @@ impl<'d> Situation<'_, 'd> {
     }
 
     fn prune(&self, changes: &mut Changes<'_>) {
-        if self.gone == Gone::Kept {
-            return;
-        }
-        let names: HashSet<&str> = self.desired.iter().map(|desired| desired.name.as_str()).collect();
+        let (names, is_guarded) = match self.gone {
+            Gone::Kept => return,
+            Gone::DeletedUnlessMany(names) => (names, true),
+            Gone::Deleted(names) => (names, false),
+        };
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         let gone: Vec<&Mirrored> =
-            self.mirrored.iter().filter(|mirrored| !names.contains(mirrored.name.as_str())).collect();
+            self.mirrored.iter().filter(|mirrored| names.contains(mirrored.name.as_str())).collect();
         let is_many =
             gone.len() > HELD_BEYOND && gone.len() * 100 > self.mirrored.len() * HELD_BEYOND_PERCENT;
         let is_all = self.desired.is_empty() && !gone.is_empty();
-        if (is_many || is_all) && self.gone != Gone::Deleted {
+        if (is_many || is_all) && is_guarded {
             changes.held = gone.len();
         } else {
             changes.prune = gone.iter().map(|gone| (gone.name.clone(), gone.uid.clone())).collect();

@@ -21,6 +21,8 @@ pub(crate) struct Looks {
     pub reported: Option<Timestamp>,
     /// Whether Images were written just now, or more are to be.
     pub is_busy: bool,
+    /// When the watch has shown, or should have, all that was written and that it has not shown yet.
+    pub shown_by: Option<Timestamp>,
     /// Whether what made the object due has not come to its end.
     pub is_syncing: bool,
     /// The requests that are being handed on.
@@ -73,6 +75,7 @@ impl Looks {
     pub fn next(&self, wait: Option<Duration>, now: Timestamp) -> Option<Duration> {
         let regular = self.schedule.next.map(|next| remaining(next, now).max(WRITE_INTERVAL));
         let soon = self.is_busy.then_some(WRITE_INTERVAL);
-        wait.into_iter().chain(regular).chain(soon).min()
+        let shown = self.shown_by.filter(|at| *at > now).map(|at| remaining(at, now).max(WRITE_INTERVAL));
+        wait.into_iter().chain(regular).chain(soon).chain(shown).min()
     }
 }

@@ -119,7 +119,7 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
         &self,
         desired: &'d [Desired],
         mirrored: &[Mirrored],
-        gone: Gone,
+        gone: Gone<'_>,
         (looks, memory): (&mut Looks, &mut ChildMemory),
     ) -> Result<(Changes<'d>, usize), ApiError> {
         let children = self.children();
@@ -134,6 +134,8 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
         let is_open = |desired: &Desired| !children.is_refused(desired, memory);
         let writes = changes.writes.iter().filter(|one| is_open(one.desired)).count();
         let open = writes + changes.prune.len() + usize::from(is_resuming);
+        // What no watch shows is looked at once more, and not waited for.
+        looks.shown_by = if open > 0 { memory.shown_by() } else { None };
         Ok((changes, open))
     }
 

@@ -70,6 +70,7 @@ impl<'a> Standing<'a> {
             tag: None,
         };
         let taken = self.changes.taken.iter().map(|name| absent(name, reasons::NAME_TAKEN));
+        let not_kept = self.changes.not_kept.iter().map(|(name, _)| absent(name, reasons::IMAGE_NOT_KEPT));
         let refused = self.refused.iter().map(|(name, _)| absent(name, reasons::IMAGE_REFUSED));
         let failing = self.current.iter().filter_map(|one| match &one.state {
             State::Failing { reason, tag, .. } => {
@@ -77,7 +78,7 @@ impl<'a> Standing<'a> {
             }
             _ => None,
         });
-        taken.chain(refused).chain(failing).take(MAX_NAMED).collect()
+        taken.chain(not_kept).chain(refused).chain(failing).take(MAX_NAMED).collect()
     }
 
     /// Returns what is reported where Images are not there that should be. `kind` is that of their owner.
@@ -90,6 +91,13 @@ impl<'a> Standing<'a> {
                 self.changes.taken.len()
             );
             return Some(Readiness::stalled(reasons::NAME_TAKEN, message));
+        }
+        if let Some((name, why)) = self.changes.not_kept.first() {
+            let message = format!(
+                "{} Images exist and are not kept up to date, such as {name}: {why}; {summary}",
+                self.changes.not_kept.len()
+            );
+            return Some(Readiness::stalled(reasons::IMAGE_NOT_KEPT, message));
         }
         let (name, refusal) = self.refused.first()?;
         let message = format!(
@@ -128,6 +136,8 @@ impl<'a> Standing<'a> {
         let is_ready = self.ready() == self.desired && self.current.len() == self.desired;
         let reason = if is_ready {
             reasons::SUCCEEDED
+        } else if !self.changes.not_kept.is_empty() {
+            reasons::IMAGE_NOT_KEPT
         } else if self.current.len() < self.desired || self.is_progressing() {
             reasons::PROGRESSING
         } else {

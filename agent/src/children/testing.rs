@@ -5,6 +5,7 @@ use imgop_fakes::ApiServer;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::ChildImages;
 use crate::controller::{Objects, Stored};
+use crate::object_room::RoomLimit;
 
 const NAMESPACE: &str = "team-a";
 
@@ -72,6 +74,20 @@ impl WatchedImages {
     pub fn show(&mut self, mut image: Image) {
         image.metadata.namespace = Some(NAMESPACE.into());
         self.writer.apply_watcher_event(&Event::Apply(stored(image)));
+    }
+
+    /// There is no room for an Image, as the watch shows it.
+    pub fn show_without_room(&mut self, mut image: Image) {
+        image.metadata.namespace = Some(NAMESPACE.into());
+        let refused = stored(image).refused(RoomLimit::OfNamespace(24 << 20));
+        self.writer.apply_watcher_event(&Event::Apply(refused));
+    }
+
+    /// This version of the agent cannot read an Image.
+    pub fn show_unreadable(&mut self, mut image: Image) {
+        image.metadata.namespace = Some(NAMESPACE.into());
+        let invalid = InvalidObject { error: "spec.mode: unknown".to_owned(), metadata: image.metadata };
+        self.writer.apply_watcher_event(&Event::Apply(Stored::of(&DeserializeGuard(Err(invalid)))));
     }
 
     /// The Images that there are.

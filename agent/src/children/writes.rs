@@ -104,6 +104,11 @@ impl ChildMemory {
         self.sent.insert(name.to_owned(), Sent { what: what.to_owned(), until });
     }
 
+    /// Returns when the watch has shown, or should have, all that was sent.
+    pub(super) fn shown_by(&self) -> Option<Timestamp> {
+        self.sent.values().map(|sent| sent.until).max()
+    }
+
     /// Returns whether this was sent for an Image a moment ago.
     pub(super) fn has_sent(&self, name: &str, what: &str) -> bool {
         self.sent.get(name).is_some_and(|sent| sent.what == what)
@@ -116,6 +121,9 @@ impl Children<'_> {
         let is_ours = |name: &str| mirrored.binary_search_by(|one| one.name.as_str().cmp(name)).is_ok();
         let occupant = |desired: &Desired| {
             let images = &self.all.images;
+            if let Some(why) = images.not_kept(&self.owner.namespace, &desired.name) {
+                return Some(Occupant::NotKept(why));
+            }
             let part: OccupantPart = images.part(&self.owner.namespace, &desired.name)?;
             let OccupantPart { metadata, spec } = part;
             let OccupantMetadata { uid, annotations, owner_references } = metadata;
@@ -187,6 +195,10 @@ impl Children<'_> {
     /// Remembers what was sent until the watch shows it.
     pub(super) fn sent(&self, name: &str, what: impl Into<String>, memory: &mut ChildMemory) {
         memory.has_written = true;
+        self.expect_shown(name, what, memory);
+    }
+
+    fn expect_shown(&self, name: &str, what: impl Into<String>, memory: &mut ChildMemory) {
         let until = saturating_add(self.now, SHOWN_WITHIN);
         memory.sent.insert(name.to_owned(), Sent { what: what.into(), until });
     }
@@ -195,7 +207,7 @@ impl Children<'_> {
         let desired = written.desired;
         // Applying would take over an Image of a user that the watch has not shown yet.
         if written.uid.is_none() && self.exists(&desired.name).await? {
-            self.sent(&desired.name, self.key(desired), memory);
+            self.expect_shown(&desired.name, self.key(desired), memory);
             return Ok(());
         }
         let image = self.image(desired, written.uid.as_deref());

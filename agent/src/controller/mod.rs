@@ -52,7 +52,7 @@ use objects::Change;
 pub use objects::{Objects, Watched};
 pub use reconcile::{Failure, MAX_NAMES, Object, PassResult, Reconcile, Report};
 use slot::{Remembered, Slot};
-pub use stored::{NamespacedName, Stored};
+pub use stored::{NamespacedName, NotKept, Stored};
 use worker::{Worker, changed};
 
 /// How long an object is left alone whose pass panicked.

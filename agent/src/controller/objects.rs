@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::Object;
 use super::store_bound::StoreBound;
-use super::stored::{NamespacedName, Stored};
+use super::stored::{NamespacedName, NotKept, Stored};
 use crate::cluster::api_error::ApiCause;
 use crate::cluster::ready_gate::{ReadyGate, WatchHandle};
 use crate::cluster::watch::{Guarded, Keep, Watch, find, watch};
@@ -82,6 +82,11 @@ impl<K: Object> Objects<K> {
     /// Returns a part of an object as it is written, without what else it holds, if it exists and can be decoded.
     pub fn part<T: DeserializeOwned>(&self, namespace: &str, name: &str) -> Option<T> {
         self.stored(namespace, name)?.part()
+    }
+
+    /// Returns why an object is not kept, if it exists and is not.
+    pub fn not_kept(&self, namespace: &str, name: &str) -> Option<NotKept> {
+        self.stored(namespace, name)?.not_kept()
     }
 
     fn stored(&self, namespace: &str, name: &str) -> Option<Arc<Stored<K>>> {

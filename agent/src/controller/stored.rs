@@ -1,6 +1,7 @@
 //! How the objects of a kind are kept between two passes.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -58,6 +59,24 @@ enum Content {
     Invalid(Box<InvalidObject>),
     /// There is no room for it.
     Refused(Box<Refused>),
+}
+
+/// Why an object that exists is not kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// There is no room for it.
+    NoRoom(RoomLimit),
+    /// This version of the agent cannot read it, or it is too large; why.
+    Unreadable(String),
+}
+
+impl fmt::Display for NotKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom(limit) => limit.fmt(f),
+            Self::Unreadable(why) => write!(f, "this version of the agent cannot read it: {why}"),
+        }
+    }
 }
 
 /// An object that there is no room for: there may be many, so that next to nothing is kept of each.
@@ -129,6 +148,15 @@ impl<K: Object> Stored<K> {
         matches!(self.content, Content::Json(_))
     }
 
+    /// Returns why it is not kept, if it is not.
+    pub fn not_kept(&self) -> Option<NotKept> {
+        match &self.content {
+            Content::Json(_) => None,
+            Content::Invalid(invalid) => Some(NotKept::Unreadable(invalid.error.clone())),
+            Content::Refused(refused) => Some(NotKept::NoRoom(refused.limit)),
+        }
+    }
+
     /// Returns whether there was no room for it.
     pub fn is_refused(&self) -> bool {
         matches!(self.content, Content::Refused(_))
@@ -162,7 +190,10 @@ impl<K: Object> Stored<K> {
 
     /// Returns the object that controls this one, if there is one.
     pub fn controller(&self) -> Option<Owner> {
-        let references = self.part::<OfObject<Owners>>()?.metadata.owner_references;
+        let references = match &self.content {
+            Content::Invalid(invalid) => invalid.metadata.owner_references.clone()?,
+            _ => self.part::<OfObject<Owners>>()?.metadata.owner_references,
+        };
         let controller = references.into_iter().find(|owner| owner.controller == Some(true))?;
         Some(Owner {
             api_version: controller.api_version.into(),
@@ -275,5 +306,6 @@ mod tests {
         assert_eq!(stored.read_uid(), metadata.uid);
         let decoded = stored.decode().0.unwrap_err();
         assert_eq!((decoded.error.as_str(), decoded.metadata), ("spec.mode: unknown", metadata));
+        assert_eq!(stored.not_kept(), Some(NotKept::Unreadable("spec.mode: unknown".to_owned())));
     }
 }

@@ -6,7 +6,7 @@ use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::inventory::{Expansion, Inventory};
 use imgop_core::readiness::Readiness;
 
-use super::desired::desired;
+use super::desired::{desired, gone};
 use super::halt::{Halt, Unreadable};
 use super::status::Observed;
 use super::versions::Versions;
@@ -44,10 +44,11 @@ impl Pass<'_> {
             if spec.from.is_empty() { Halt::Spec(error) } else { Unreadable::Inventory(error).into() }
         })?;
         let desired = desired(self.name(), spec, inventory, &expansion);
+        let left = gone(self.name(), &desired, &mirrored);
         let gone = match spec.prune {
             MirrorPrune::Never => Gone::Kept,
-            MirrorPrune::Children if self.is_prune_released() => Gone::Deleted,
-            MirrorPrune::Children => Gone::DeletedUnlessMany,
+            MirrorPrune::Children if self.is_prune_released() => Gone::Deleted(&left),
+            MirrorPrune::Children => Gone::DeletedUnlessMany(&left),
         };
         let remembered = (&mut memory.looks, &mut memory.children);
         let (changes, open) = self.keep(&desired, &mirrored, gone, remembered).await?;

@@ -94,7 +94,7 @@ impl Pass<'_> {
     ) -> Result<Conclusion, Halt> {
         let desired: Vec<Desired> = plan.children.iter().map(|child| desired(request, child)).collect();
         // What is not asked for was kept for long enough; while not everything is known, nothing was.
-        let gone = if gathered.is_complete { Gone::Deleted } else { Gone::Kept };
+        let gone = if gathered.is_complete { Gone::Deleted(&plan.gone) } else { Gone::Kept };
         let remembered = (&mut memory.looks, &mut memory.children);
         let (changes, open) = self.keep(&desired, &mirrored, gone, remembered).await?;
         let refused = memory.children.refused();

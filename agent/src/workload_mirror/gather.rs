@@ -139,7 +139,10 @@ impl Pass<'_> {
                 gathered.namespaces.insert(namespace.clone());
             } else {
                 gathered.hidden += 1;
-                gathered.withdrawn += usize::from(!is_recorded || before.contains(&mark(namespace)));
+                let is_withdrawn = !is_recorded || before.contains(&mark(namespace));
+                gathered.withdrawn += usize::from(is_withdrawn);
+                // Also where that was not recorded until now: the next pass is not to forget it.
+                seen.extend(is_withdrawn.then(|| mark(namespace)));
             }
         }
         // What such a namespace uses may be among what is there.

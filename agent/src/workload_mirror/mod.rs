@@ -208,6 +208,7 @@ impl Pass<'_> {
         }
         let spec = &self.mirror.spec;
         let request = WorkloadRequest::parse(spec, self.namespace())?;
+        let request = request.known_by(&self.agent().policies.latest());
         self.agent().config.jobs.job_refused_keys.check(&spec.job_template)?;
         // A spec that was read has a frequency.
         let recurrence = Recurrence::parse(spec.recurrence()).ok_or(Halt::Postponed(SHORT_INTERVAL))?;

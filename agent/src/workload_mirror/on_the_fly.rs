@@ -87,10 +87,16 @@ impl Pass<'_> {
     ) -> Result<Pulls, Halt> {
         let may_copy = request.has_trigger(WorkloadTrigger::PullFailure);
         let is_wanted = |reference: &ImageReference| {
-            wants(request, reference) && (may_copy || self.copying(reference).is_some())
+            wants(request, reference) && (may_copy || self.copying(request, reference).is_some())
         };
-        let wanted: BTreeMap<&ImageReference, &BTreeSet<String>> =
-            gathered.waiting.iter().filter(|(reference, _)| is_wanted(reference)).collect();
+        let mut wanted: BTreeMap<ImageReference, BTreeSet<String>> = BTreeMap::new();
+        for (reference, namespaces) in &gathered.waiting {
+            // However a pod names the registry, it is one image, and the spec says how its registry is reached.
+            let reference = request.as_named_here(reference.clone());
+            if is_wanted(&reference) {
+                wanted.entry(reference).or_default().extend(namespaces.iter().cloned());
+            }
+        }
         // What is not known to be pulled is still missing.
         memory.looks.retain(|reference, _| !gathered.is_complete || wanted.contains_key(reference));
         let due =
@@ -103,7 +109,7 @@ impl Pass<'_> {
             room -= usize::from(!is_known && room > 0);
             has_room
         };
-        let open = wanted.into_iter().filter(|(reference, _)| due(reference) && has_room(reference));
+        let open = wanted.iter().filter(|(reference, _)| due(reference) && has_room(reference));
         let open: Vec<(&ImageReference, &BTreeSet<String>)> = open.collect();
         for &(reference, namespaces) in open.iter().take(MAX_LOOKS) {
             self.look(request, reference, namespaces, memory).await?;
@@ -172,7 +178,7 @@ impl Pass<'_> {
         (memory, found): (&mut OnTheFly, &mut Option<FoundOrigin>),
     ) -> Result<Answer, Halt> {
         // What was found is what an Image of this mirror copies; another one is looked for only where there is none.
-        if let Some(image) = self.copying(reference) {
+        if let Some(image) = self.copying(request, reference) {
             // One that is at work comes to it by itself.
             if Mirrored::of(&image).state != State::Progressing {
                 self.ask(&image).await?;
@@ -182,8 +188,9 @@ impl Pass<'_> {
         if found.is_some() {
             return Ok(Answer::Found);
         }
-        let images = self.images_to(&reference.repository);
-        let routes: Vec<Route> = images.iter().filter_map(route).collect();
+        let images = self.images_to(request, &reference.repository);
+        let routes: Vec<Route> =
+            images.iter().filter_map(|image| route(image, &reference.repository)).collect();
         let mut is_known = true;
         for origin in origins(request, &routes, reference) {
             let client = self.source(request, &origin.repository).await;
@@ -215,15 +222,18 @@ impl Pass<'_> {
     }
 
     /// Returns an Image of the mirror's namespace that copies an image.
-    fn copying(&self, reference: &ImageReference) -> Option<Image> {
-        self.images_to(&reference.repository).into_iter().find(|image| copies(image, reference))
+    fn copying(&self, request: &WorkloadRequest, reference: &ImageReference) -> Option<Image> {
+        self.images_to(request, &reference.repository).into_iter().find(|image| copies(image, reference))
     }
 
     /// Returns the Images of the mirror's namespace that copy to a repository.
-    fn images_to(&self, repository: &Repository) -> Vec<Image> {
+    fn images_to(&self, request: &WorkloadRequest, repository: &Repository) -> Vec<Image> {
+        let is_there = |name: Repository| {
+            name.is_same_place(repository) || request.repository_named_here(name).is_same_place(repository)
+        };
         let is_to = |part: &DestinationPart| {
             let destination = part.spec.destination.name.parse::<Repository>();
-            destination.is_ok_and(|destination| destination.is_same_place(repository))
+            destination.is_ok_and(is_there)
         };
         self.mirrors.images.images().having(Some(self.namespace()), is_to).collect()
     }
@@ -278,9 +288,9 @@ struct DestinationName {
     name: String,
 }
 
-fn route(image: &Image) -> Option<Route> {
-    let source = image.spec.source.name.parse().ok()?;
-    Some(Route { source, destination: image.spec.destination.name.parse().ok()? })
+/// Returns from where an Image copies to a repository, by whichever name it has that.
+fn route(image: &Image, destination: &Repository) -> Option<Route> {
+    Some(Route { source: image.spec.source.name.parse().ok()?, destination: destination.clone() })
 }
 
 /// Returns whether an Image copies an image under its tag, or its content.

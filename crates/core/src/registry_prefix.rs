@@ -5,13 +5,15 @@ use std::str::FromStr;
 
 use imgop_registry::reference::{ReferenceError, RegistryHost, Repository};
 
-use crate::access::{HostMatch, HostPattern};
+use crate::access::{AccessPolicy, HostMatch, HostPattern};
 
 /// A registry, with or without the beginning of a path. It ends where a part of a path does: `quay.io/acme` holds
 /// `quay.io/acme/app`, and not `quay.io/acmes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryPrefix {
     host: HostPattern,
+    /// Other names of the host, as administrators have said.
+    aliases: Vec<RegistryHost>,
     /// Without slashes at its ends.
     path: String,
 }
@@ -26,19 +28,36 @@ pub struct PrefixFit {
 impl RegistryPrefix {
     /// Returns all of a registry.
     pub fn of_registry(host: RegistryHost) -> Self {
-        Self { host: HostPattern::Exact(host), path: String::new() }
+        Self { host: HostPattern::Exact(host), aliases: Vec::new(), path: String::new() }
+    }
+
+    /// Returns the same place, known by all names that administrators have given its registry.
+    #[must_use]
+    pub fn known_by(self, policy: &AccessPolicy) -> Self {
+        let aliases = match &self.host {
+            HostPattern::Exact(host) => policy.names_of(host).into_iter().skip(1).collect(),
+            // Which registries are behind a star is not known.
+            HostPattern::Within { .. } => Vec::new(),
+        };
+        Self { aliases, ..self }
     }
 
     /// Returns how well it fits a repository; nothing where the repository does not lie there.
     pub fn fit(&self, repository: &Repository) -> Option<PrefixFit> {
         self.rest(repository)?;
-        let host = self.host.fit(std::slice::from_ref(repository.host()))?;
+        let host = self.fit_host(repository.host())?;
         Some(PrefixFit { host, path: self.path.len() })
+    }
+
+    /// Another name of the host is the host.
+    fn fit_host(&self, host: &RegistryHost) -> Option<HostMatch> {
+        let is_alias = || self.aliases.iter().any(|alias| alias.is_same_place(host));
+        self.host.fit(std::slice::from_ref(host)).or_else(|| is_alias().then_some(HostMatch::Exact))
     }
 
     /// Whether it is in this registry.
     pub fn has_host(&self, host: &RegistryHost) -> bool {
-        self.host.fit(std::slice::from_ref(host)).is_some()
+        self.fit_host(host).is_some()
     }
 
     /// Whether a repository lies there.
@@ -48,12 +67,21 @@ impl RegistryPrefix {
 
     /// Returns the path of a repository below it; nothing where it does not lie there.
     pub fn rest<'a>(&self, repository: &'a Repository) -> Option<&'a str> {
-        self.host.fit(std::slice::from_ref(repository.host()))?;
+        self.fit_host(repository.host())?;
         if self.path.is_empty() {
             return Some(repository.path());
         }
         let rest = repository.path().strip_prefix(&self.path)?;
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+
+    /// Returns a repository that lies there under another name of its registry under this one's; nothing of one that is
+    /// named so already, or lies elsewhere.
+    pub fn under_own_name(&self, repository: &Repository) -> Option<Repository> {
+        if self.host.fit(std::slice::from_ref(repository.host())).is_some() {
+            return None;
+        }
+        self.below(self.rest(repository)?).ok()
     }
 
     /// Returns the repository with this path below it.
@@ -88,13 +116,14 @@ impl FromStr for RegistryPrefix {
             // A path in front of a name is one that a name can have.
             format!("localhost/{path}").parse::<Repository>()?;
         }
-        Ok(Self { host, path: path.to_owned() })
+        Ok(Self { host, aliases: Vec::new(), path: path.to_owned() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::tests::aliased;
 
     fn prefix(text: &str) -> RegistryPrefix {
         text.parse().unwrap()
@@ -122,6 +151,20 @@ mod tests {
         ] {
             assert_eq!(prefix(text).rest(&repository(name)), rest, "{text} {name}");
         }
+    }
+
+    #[test]
+    fn a_registry_is_known_by_the_names_that_administrators_gave_it_and_what_is_behind_a_star_is_not() {
+        let policy = aliased("r.corp:5000", &["mirror.corp"]);
+        let known = prefix("r.corp:5000/mirror").known_by(&policy);
+        let alias = repository("mirror.corp/mirror/app");
+        assert!(known.holds(&alias) && known.has_host(alias.host()));
+        assert_eq!(known.fit(&alias), known.fit(&repository("r.corp:5000/mirror/app")));
+        assert_eq!(known.under_own_name(&alias), Some(repository("r.corp:5000/mirror/app")));
+        assert_eq!(known.under_own_name(&repository("r.corp:5000/mirror/app")), None);
+        assert_eq!(known.under_own_name(&repository("mirror.corp/mirrors/app")), None);
+        assert!(!prefix("r.corp:5000/mirror").holds(&alias));
+        assert!(!prefix("*.corp:5000").known_by(&policy).holds(&alias));
     }
 
     #[test]

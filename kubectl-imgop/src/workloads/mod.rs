@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::cli_error::CliError;
-use crate::cluster::Cluster;
+use crate::cluster::registry_accesses::RegistryAccesses;
+use crate::cluster::{AnsweringCluster, Cluster};
 use seen::Seen;
 
 /// Returns the Images that a mirror becomes.
@@ -48,6 +49,13 @@ impl Mirrored {
         let namespace = mirror.namespace().unwrap_or_else(|| cluster.namespace.clone());
         let request = WorkloadRequest::parse(&mirror.spec, &namespace)
             .map_err(|error| CliError::failed(format!("WorkloadMirror {name}: {error}")))?;
+        // Other names of registries, where the user may read what administrators granted.
+        let answering = AnsweringCluster::new(Ok(cluster.clone()));
+        let accesses = RegistryAccesses::new(&answering);
+        let request = match accesses.policy().await {
+            Some(policy) => request.known_by(policy),
+            None => request,
+        };
         let seen = Seen::read(cluster, &name, &namespace, &request).await?;
         Ok(Self { name, request, seen })
     }

@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 
-use imgop_core::api::{Image, ImageMirrorSpec, MIRRORED_SPEC_ANNOTATION, MirrorEntry, MirrorTarget};
+use imgop_core::api::{
+    Image, ImageMirrorSpec, MIRRORED_SPEC_ANNOTATION, MirrorEntry, MirrorPrune, MirrorTarget,
+};
 use imgop_core::inventory::Inventory;
 
 use crate::children::{Changes, Desired, Gone, Mirrored, Occupant, Requests, Situation};
-use crate::image_mirror::desired::desired;
+use crate::controller::NotKept;
+use crate::image_mirror::desired::{desired, gone};
+use crate::object_room::RoomLimit;
 
 /// A mirror of this number of repositories, each with these tags.
 fn mirror(repositories: usize, tags: &[&str]) -> ImageMirrorSpec {
@@ -50,18 +54,25 @@ struct Case {
     mirrored: Vec<Mirrored>,
     occupants: HashMap<String, Occupant>,
     requests: Requests,
-    gone: Gone,
+    policy: MirrorPrune,
+    is_released: bool,
 }
 
 impl Case {
     fn new(desired: Vec<Desired>, mirrored: Vec<Mirrored>) -> Self {
         let (occupants, requests) = (HashMap::new(), Requests::default());
-        Self { desired, mirrored, occupants, requests, gone: Gone::DeletedUnlessMany }
+        Self { desired, mirrored, occupants, requests, policy: MirrorPrune::Children, is_released: false }
     }
 
     fn changes(&self) -> Changes<'_> {
-        let Self { desired, mirrored, occupants, requests, gone } = self;
-        Situation { desired, mirrored, occupants, requests, gone: *gone }.changes()
+        let Self { desired, mirrored, occupants, requests, policy, is_released } = self;
+        let left = gone("acme", desired, mirrored);
+        let gone = match policy {
+            MirrorPrune::Never => Gone::Kept,
+            MirrorPrune::Children if *is_released => Gone::Deleted(&left),
+            MirrorPrune::Children => Gone::DeletedUnlessMany(&left),
+        };
+        Situation { desired, mirrored, occupants, requests, gone }.changes()
     }
 }
 
@@ -94,7 +105,7 @@ fn an_entry_that_is_gone_takes_its_image_with_it_and_prune_never_keeps_it() {
     let changes = case.changes();
     assert_eq!((changes.prune.len(), changes.held, changes.writes.len()), (1, 0, 0));
     assert!(changes.prune[0].0.contains("widget19"), "{:?}", changes.prune);
-    case.gone = Gone::Kept;
+    case.policy = MirrorPrune::Never;
     assert_eq!(case.changes(), Changes::default());
 }
 
@@ -109,11 +120,34 @@ fn many_that_would_go_in_one_step_are_held_until_a_user_lets_them_go() {
             (held, if held > 0 { 0 } else { 100 - left }),
             "{left}"
         );
-        case.gone = Gone::Deleted;
+        case.is_released = true;
         assert_eq!((case.changes().held, case.changes().prune.len()), (0, 100 - left));
     }
     let ten = Case::new(of(&mirror(2, &["1.0"])), there(&of(&mirror(12, &["1.0"]))));
     assert_eq!(ten.changes().held, 0, "ten are few");
+}
+
+#[test]
+fn an_image_with_a_name_that_the_mirror_does_not_give_is_another_s_and_is_left_alone() {
+    let spec = mirror(20, &["1.0"]);
+    let mut mirrored = there(&of(&spec));
+    mirrored[0].name = "mine".into();
+    let mut case = Case::new(of(&spec), mirrored);
+    for is_released in [false, true] {
+        case.is_released = is_released;
+        assert_eq!((case.changes().prune.len(), case.changes().held), (0, 0));
+    }
+}
+
+#[test]
+fn an_image_that_the_agent_does_not_keep_is_neither_written_nor_taken_for_another_s() {
+    let all = of(&mirror(2, &["1.0"]));
+    let mut case = Case::new(all.clone(), Vec::new());
+    let why = NotKept::NoRoom(RoomLimit::OfAll(40 << 20));
+    case.occupants = [(all[0].name.clone(), Occupant::NotKept(why.clone()))].into();
+    let changes = case.changes();
+    assert_eq!((changes.writes.len(), changes.taken.len()), (1, 0));
+    assert_eq!(changes.not_kept, [(all[0].name.clone(), why)]);
 }
 
 #[test]

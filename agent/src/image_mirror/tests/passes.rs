@@ -172,6 +172,87 @@ async fn an_image_that_the_api_server_refuses_keeps_no_other_one_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_image_that_there_is_no_room_for_is_said_with_the_setting_and_costs_no_request() {
+    let mut stage = Stage::new(2);
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    let image = stage.images().remove(0);
+    stage.show_without_room(image.clone());
+    stage.annotate(REQUESTED_AT_ANNOTATION, "now");
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    let stalled = stage.condition(STALLED).clone();
+    assert_eq!(stalled.reason, reasons::IMAGE_NOT_KEPT);
+    assert!(stalled.message.contains("MAX_OBJECT_BYTES_PER_NAMESPACE"), "{}", stalled.message);
+    assert!(stalled.message.contains("24 MiB") && stalled.message.contains("1 of 2 Images are ready"));
+    assert_eq!(stage.condition(CHILDREN_READY).reason, reasons::IMAGE_NOT_KEPT);
+    assert_eq!(stage.status().failing[0].reason, reasons::IMAGE_NOT_KEPT);
+    assert_eq!(stage.status().last_handled_requested_at.as_deref(), Some("now"), "nothing waits for it");
+    let (before, asked) = (stage.status().clone(), stage.api.requests().len());
+    for _ in 0..5 {
+        stage.pass(31).await;
+    }
+    assert_eq!(*stage.status(), before);
+    let requests = stage.api.requests();
+    assert_eq!(requests[asked..], [] as [String; 0]);
+    stage.show(image);
+    stage.settle().await;
+    stage.images_say(true, reasons::SUCCEEDED);
+    stage.settle().await;
+    assert_eq!(stage.condition(READY).status, "True", "it goes on by itself");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_the_agent_cannot_read_is_said_and_left_as_it_is() {
+    let mut stage = Stage::new(1);
+    stage.settle().await;
+    let image = stage.images().remove(0);
+    stage.show_unreadable(image);
+    stage.change(|spec| spec.entries[0].tags.push("2.0".into()));
+    assert_eq!(stage.settle().await, 0);
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::IMAGE_NOT_KEPT);
+    assert!(stalled.message.contains("cannot read it: spec.mode: unknown"), "{}", stalled.message);
+    stage.change(|spec| spec.entries.clear());
+    assert_eq!(stage.settle().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_the_watch_does_not_show_is_not_written_and_does_not_count_as_a_sync() {
+    let mut stage = Stage::new(1);
+    stage.api.hold_list("images", vec![json!({ "metadata": { "name": "there", "uid": "u" } })]);
+    for _ in 0..4 {
+        stage.pass(31).await;
+    }
+    assert_eq!((stage.writes(), &stage.status().last_sync_time), (Vec::new(), &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_shows_nothing_of_what_was_written_is_looked_at_once_more() {
+    let mut stage = Stage::new(1);
+    stage.pass(11).await;
+    let next = stage.pass(1).await.next.unwrap();
+    assert!(next <= std::time::Duration::from_secs(30), "{next:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_another_made_is_left_alone() {
+    let mut stage = Stage::new(1);
+    stage.settle().await;
+    let mut copy = stage.images().remove(0);
+    copy.metadata.name = Some("mine".into());
+    copy.metadata.uid = Some("mine".into());
+    stage.show(copy);
+    assert_eq!(stage.settle().await, 0);
+    stage.change(|spec| spec.entries[0].source = "quay.io/tools/another".into());
+    stage.settle().await;
+    let deleted: Vec<String> = stage.writes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert!(deleted.len() == 1 && !deleted[0].contains("/mine"), "{deleted:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_of_more_tags_than_the_agent_copies_of_an_image_becomes_several_images() {
     let mut stage = Stage::with(1, &["--max-tags-per-image=50"]);
     stage.change(|spec| spec.entries[0].tags = (0..120).map(|n| format!("1.{n}")).collect());

@@ -100,6 +100,16 @@ impl Stage {
         self.images.show(image);
     }
 
+    /// There is no room for an Image, as the watch shows it.
+    pub fn show_without_room(&mut self, image: Image) {
+        self.images.show_without_room(image);
+    }
+
+    /// This version of the agent cannot read an Image.
+    pub fn show_unreadable(&mut self, image: Image) {
+        self.images.show_unreadable(image);
+    }
+
     /// The Images that there are.
     pub fn images(&self) -> Vec<Image> {
         self.images.all()

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{
     Credentials, Destination, ExcludedWorkload, Image, ImageSpec, MirrorSource, Mode, ON_THE_FLY_LABEL,
-    Overwrite, REQUESTED_AT_ANNOTATION, Source, Tls, TlsMode, WorkloadKind, WorkloadMirrorSpec,
-    WorkloadOrigin, WorkloadTrigger,
+    Overwrite, REQUESTED_AT_ANNOTATION, RegistryAccess, Source, Tls, TlsMode, WorkloadKind,
+    WorkloadMirrorSpec, WorkloadOrigin, WorkloadTrigger,
 };
 use imgop_fakes::{Catalog, CatalogRegistry};
 use serde_json::{Value, json};
@@ -76,6 +76,25 @@ async fn what_the_destination_lacks_comes_from_the_first_origin_that_has_it() {
     place.stage.workloads.lists_pods(&[running]);
     assert_eq!(place.stage.settle().await, 0);
     assert_eq!(place.stage.images.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_pod_that_names_the_destination_by_another_name_of_its_registry_gets_the_same_image() {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    let names = json!({ "hosts": [&place.destination.address], "aliases": ["mirror.corp"],
+        "repositories": ["/"], "actions": ["Pull"] });
+    let names = RegistryAccess::new("names", serde_json::from_value(names).unwrap());
+    place.stage.mirrors.agent.policies.show(&[names]);
+    place.stage.change(|spec| spec.triggers.push(WorkloadTrigger::Running));
+    let by_alias = waiting(pod("team-a", "other", "mirror.corp/team/app:1", ""));
+    place.stage.workloads.lists_pods(&[by_alias, place.waits_for("team/app:1")]);
+    assert_eq!(place.stage.settle().await, 1);
+    let (source, destination) = (&place.first.address, &place.destination.address);
+    // It is not mirrored into itself either.
+    assert_eq!(place.stage.copied(), [format!("{source}/team/app > {destination}/team/app 1")]);
+    let lines = place.destination.http.lines();
+    assert_eq!(place.destination.http.count("HEAD /v2/team/app/manifests/1"), 1, "{lines:?}");
 }
 
 #[tokio::test]

@@ -127,10 +127,11 @@ async fn what_nothing_uses_any_more_leaves_after_the_retention_and_a_gap_in_the_
 #[tokio::test(start_paused = true)]
 async fn rights_withdrawn_a_cut_watch_and_a_partial_list_make_nothing_unused_and_delete_nothing() {
     type Interruption = fn(&Workloads);
-    let interruptions: [(&str, Interruption); 3] = [
+    let interruptions: [(&str, Interruption); 4] = [
         ("rights withdrawn", Workloads::lose_right),
         ("a cut watch", Workloads::pods_have_failed),
         ("a partial list", Workloads::begins_to_list_pods),
+        ("a pod that cannot be read", Workloads::shows_an_unreadable_pod),
     ];
     for (what, interrupt) in interruptions {
         let mut stage = Stage::new();
@@ -210,6 +211,50 @@ async fn a_request_is_handed_to_all_images_and_suspension_too() {
     let bodies = stage.api.bodies("PATCH");
     assert_eq!(bodies.last().unwrap()["spec"], json!({ "suspend": true }), "and nothing else");
     assert_eq!(stage.condition(READY).reason, reasons::SUSPENDED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_there_is_no_room_for_is_said_with_the_setting_and_costs_no_request() {
+    let mut stage = Stage::new();
+    stage.workloads.lists_pods(&[
+        pod("team-a", "one", "quay.io/acme/app:1", ""),
+        pod("team-a", "two", "quay.io/acme/other:1", ""),
+    ]);
+    stage.settle().await;
+    let image = stage.images.all().remove(0);
+    stage.images.show_without_room(image);
+    stage.images.say(true, reasons::SUCCEEDED, stage.now);
+    stage.settle().await;
+    let stalled = stage.condition(STALLED);
+    assert_eq!(stalled.reason, reasons::IMAGE_NOT_KEPT);
+    assert!(stalled.message.contains("MAX_OBJECT_BYTES_PER_NAMESPACE"), "{}", stalled.message);
+    let (before, asked) = (stage.status().clone(), stage.api.requests().len());
+    for _ in 0..5 {
+        stage.pass(31).await;
+    }
+    assert_eq!(*stage.status(), before);
+    assert_eq!(stage.api.requests()[asked..], [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_another_made_is_left_alone() {
+    let mut stage = Stage::new();
+    stage.change(|spec| spec.retention = "1m".into());
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:1", "")]);
+    stage.settle().await;
+    let mut copy = stage.images.all().remove(0);
+    copy.metadata.name = Some("mine".into());
+    copy.metadata.uid = Some("mine".into());
+    stage.images.show(copy);
+    stage.settle().await;
+    stage.workloads.lists_pods(&[]);
+    stage.settle().await;
+    stage.pass(120).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    let deleted: Vec<String> =
+        stage.images.writes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert!(deleted.len() == 1 && !deleted[0].contains("/mine"), "{deleted:?}");
 }
 
 #[tokio::test(start_paused = true)]

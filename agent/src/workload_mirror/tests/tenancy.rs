@@ -1,6 +1,7 @@
 //! Whose workloads a mirror sees.
 
 use imgop_core::api::conditions::{READY, STALLED, reasons};
+use imgop_core::api::{ImageMirror, ImageMirrorSpec, MirrorTarget};
 
 use super::stage::Stage;
 use crate::workload_mirror::workloads::testing::pod;
@@ -58,6 +59,41 @@ async fn a_namespace_that_never_let_itself_be_seen_keeps_no_image_from_leaving()
     assert_eq!(stage.copied(), Vec::<String>::new());
     let ready = &stage.condition(READY).message;
     assert!(ready.contains("1 namespaces") && !ready.contains("no image counts as unused"), "{ready}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_not_recorded_who_was_seen_or_the_record_is_full_no_image_leaves() {
+    let full: Vec<String> = (0..300).map(|n| format!("{n:08}")).collect();
+    for recorded in [Vec::new(), full] {
+        let mut stage = selecting(&["*"]);
+        stage.change(|spec| spec.retention = "1m".into());
+        assert_eq!(stage.settle().await, 1);
+        stage.mirror.status.as_mut().unwrap().seen_namespaces = recorded;
+        stage.workloads.lists_pods(&[pod("team-b", "other", "quay.io/acme/other:1", "")]);
+        for _ in 0..3 {
+            assert_eq!(stage.settle().await, 0);
+            stage.pass(120).await;
+        }
+        assert_eq!(stage.copied().len(), 1);
+        let ready = &stage.condition(READY).message;
+        assert!(ready.contains("no image counts as unused"), "{ready}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_target_of_a_mirror_of_another_namespace_excludes_what_runs_there_alone() {
+    let repository = "docker.io".to_owned();
+    let target = MirrorTarget { repository, ..MirrorTarget::default() };
+    let spec = ImageMirrorSpec { targets: vec![target], ..ImageMirrorSpec::default() };
+    let mut inventory = ImageMirror::new("theirs", spec);
+    inventory.metadata.namespace = Some("team-b".into());
+    let mut stage = Stage::to("r.example.com/mirror", &[inventory]);
+    stage.change(|spec| spec.namespaces.include = vec!["team-*".into()]);
+    stage.api.grant(GROUP, "team-b", true);
+    stage.workloads.lists_pods(&[pod("team-a", "own", "nginx:1", ""), pod("team-b", "other", "redis:1", "")]);
+    stage.settle().await;
+    assert_eq!(stage.copied(), ["docker.io/library/nginx > r.example.com/mirror/library/nginx 1"]);
+    assert_eq!(stage.status().counts.unwrap().excluded, 1);
 }
 
 #[tokio::test(start_paused = true)]

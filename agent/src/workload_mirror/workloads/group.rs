@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use imgop_core::api::WorkloadKind;
-use imgop_core::workloads::{ObservedImage, ObservedOwner, ObservedPod, ObservedWorkload};
+use imgop_core::workloads::{ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedWorkload};
 use imgop_registry::reference::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -11,6 +11,8 @@ use super::names::Interner;
 
 /// The longest text that is kept, in bytes: no reference of an image is longer.
 const MAX_TEXT: usize = 512;
+/// Images that one object may name: more are no workload's.
+const MAX_USES: usize = 200;
 /// Why a container waits whose image the node cannot pull.
 const PULL_FAILURES: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
@@ -68,18 +70,54 @@ impl Groups {
     }
 
     pub fn of_pod(&mut self, pod: &ObservedPod) -> Arc<Group> {
-        let uses = pod.images().filter_map(|image| self.used(&image)).collect();
-        let metadata = &pod.metadata;
-        let group =
-            self.group(WorkloadKind::Pod, (&metadata.namespace, &metadata.name), metadata.controller());
-        self.known.intern(Group { is_opted_out: metadata.is_opted_out(), uses, ..group })
+        let uses = self.uses(pod.images());
+        self.of_object(WorkloadKind::Pod, &pod.metadata, pod.metadata.is_opted_out(), uses)
     }
 
     pub fn of_workload(&mut self, kind: WorkloadKind, workload: &ObservedWorkload) -> Arc<Group> {
-        let uses = workload.images().filter_map(|image| self.used(&image)).collect();
-        let metadata = &workload.metadata;
-        let group = self.group(kind, (&metadata.namespace, &metadata.name), metadata.controller());
-        self.known.intern(Group { is_opted_out: workload.is_opted_out(), uses, ..group })
+        let uses = self.uses(workload.images());
+        self.of_object(kind, &workload.metadata, workload.is_opted_out(), uses)
+    }
+
+    fn of_object(
+        &mut self,
+        kind: WorkloadKind,
+        metadata: &ObservedMetadata,
+        is_opted_out: bool,
+        uses: Option<Box<[Used]>>,
+    ) -> Arc<Group> {
+        let names = (metadata.namespace.as_str(), metadata.name.as_str());
+        let group = match uses {
+            Some(uses) => {
+                let controller = metadata.controller().filter(|owner| Controller::has_short_texts(owner));
+                Group { is_opted_out, uses, ..self.group(kind, names, controller) }
+            }
+            None => Group { is_unreadable: true, ..self.group(kind, names, None) },
+        };
+        self.known.intern(group)
+    }
+
+    /// Returns what an object uses; nothing of one that names more than an object may.
+    fn uses<'o>(&mut self, images: impl Iterator<Item = ObservedImage<'o>>) -> Option<Box<[Used]>> {
+        let mut uses = Vec::new();
+        for image in images {
+            if uses.len() == MAX_USES {
+                return None;
+            }
+            uses.extend(self.used(&image));
+        }
+        Some(uses.into_boxed_slice())
+    }
+
+    /// Drops a group at once if nothing else has it: it may be large, and whoever edits an object makes one after the other.
+    pub fn release(&mut self, group: Arc<Group>) {
+        self.known.release(group);
+    }
+
+    /// Returns how many groups are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.known.len()
     }
 
     /// Drops what is of no use any more.
@@ -128,6 +166,11 @@ impl Groups {
 }
 
 impl Controller {
+    /// The API server bounds none of them.
+    fn has_short_texts(owner: &ObservedOwner) -> bool {
+        [&owner.kind, &owner.name, &owner.uid].into_iter().all(|text| text.len() <= MAX_TEXT)
+    }
+
     fn of(owner: &ObservedOwner) -> Self {
         Self {
             kind: owner.kind.as_str().into(),

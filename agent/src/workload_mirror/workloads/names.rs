@@ -30,6 +30,21 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
         self.sweep_at = (self.all.len() * 2).max(FIRST_SWEEP);
     }
 
+    /// Drops this value if nothing else has it.
+    pub fn release(&mut self, value: Arc<T>) {
+        // It is here, and in the set.
+        if Arc::strong_count(&value) <= 2 {
+            self.all.remove(&*value);
+        }
+        drop(value);
+    }
+
+    /// Returns how many values there are.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Returns the one value that is equal to this one.
     pub fn intern<B>(&mut self, value: B) -> Arc<T>
     where

@@ -13,7 +13,7 @@ use kube::Resource;
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
-use super::group::{Group, Groups};
+use super::group::{Group, Groups, Used};
 use crate::byte_sums::ByteSums;
 use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
@@ -22,10 +22,12 @@ use crate::object_room::RoomLimits;
 /// A watch that failed so recently may not have shown the latest: it is tried again more often than this.
 const MAX_ERROR_INTERVAL: Duration = Duration::from_secs(75);
 
-/// Images that one object may name: more are no workload's.
-const MAX_USES: usize = 200;
-/// Bytes that an object takes, and each image that it names, about.
+/// Bytes that an object takes, what many of them may have in common, and each image of that beside its texts, about.
 const BYTES_OF_ONE: usize = 160;
+const BYTES_OF_GROUP: usize = 320;
+const BYTES_OF_USE: usize = 240;
+/// How long lies between two lists of the same for what there was no room for.
+const MIN_LIST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Pods and workloads.
 #[derive(Debug, Default)]
@@ -51,38 +53,65 @@ struct Kept {
     limits: RoomLimits,
     of_namespace: ByteSums<Arc<str>>,
     all: usize,
+    /// How many objects have a group in common, by where it lies.
+    sharing: HashMap<usize, usize>,
 }
 
 impl Default for Kept {
     fn default() -> Self {
         let limits = RoomLimits { of_namespace: usize::MAX, of_all: usize::MAX };
-        Self { limits, of_namespace: ByteSums::default(), all: 0 }
+        Self { limits, of_namespace: ByteSums::default(), all: 0, sharing: HashMap::new() }
     }
 }
 
 impl Kept {
     /// Returns whether there is room for what an object uses, in place of what it used before.
-    fn has_room_for(&self, group: &Group, before: Option<&Group>) -> bool {
-        let before = before.map_or(0, weight);
-        let with = |taken: usize| taken.saturating_sub(before) + weight(group);
-        group.uses.len() <= MAX_USES
-            && with(self.of_namespace.of(&group.namespace)) <= self.limits.of_namespace
-            && with(self.all) <= self.limits.of_all
+    fn has_room_for(&self, group: &Arc<Group>, before: Option<&Arc<Group>>) -> bool {
+        let is_the_same = before.is_some_and(|before| Arc::ptr_eq(before, group));
+        let before = before.map_or(0, |before| self.bytes_with(before, 1));
+        is_the_same || self.has_room(&group.namespace, self.bytes_with(group, 0).saturating_sub(before))
     }
 
-    fn add(&mut self, group: &Group) {
-        self.of_namespace.add(&group.namespace, weight(group));
-        self.all += weight(group);
+    fn has_room(&self, namespace: &Arc<str>, more: usize) -> bool {
+        let here = self.of_namespace.of(namespace).saturating_add(more);
+        self.limits.exceeded(here, self.all.saturating_add(more)).is_none()
     }
 
-    fn subtract(&mut self, group: &Group) {
-        self.of_namespace.subtract(&group.namespace, weight(group));
-        self.all = self.all.saturating_sub(weight(group));
+    /// Returns what an object adds, or takes away, that shares a group with the others, which are at most this many.
+    fn bytes_with(&self, group: &Arc<Group>, others: usize) -> usize {
+        let is_shared = self.sharing.get(&place_of(group)).is_some_and(|sharing| *sharing > others);
+        BYTES_OF_ONE + if is_shared { 0 } else { weight(group) }
+    }
+
+    fn add(&mut self, group: &Arc<Group>) {
+        let bytes = self.bytes_with(group, 0);
+        *self.sharing.entry(place_of(group)).or_default() += 1;
+        self.of_namespace.add(&group.namespace, bytes);
+        self.all += bytes;
+    }
+
+    fn subtract(&mut self, group: &Arc<Group>) {
+        let bytes = self.bytes_with(group, 1);
+        if let Some(sharing) = self.sharing.get_mut(&place_of(group)) {
+            *sharing -= 1;
+            if *sharing == 0 {
+                self.sharing.remove(&place_of(group));
+            }
+        }
+        self.of_namespace.subtract(&group.namespace, bytes);
+        self.all = self.all.saturating_sub(bytes);
     }
 }
 
+/// Returns what tells a group from all others for as long as it is kept: equal ones are one.
+fn place_of(group: &Arc<Group>) -> usize {
+    Arc::as_ptr(group).addr()
+}
+
+/// Texts may be long, and are a tenant's.
 fn weight(group: &Group) -> usize {
-    (1 + group.uses.len()) * BYTES_OF_ONE
+    let of = |used: &Used| BYTES_OF_USE + used.image.len() + used.container.len();
+    BYTES_OF_GROUP + group.uses.iter().map(of).sum::<usize>()
 }
 
 /// What one watch shows.
@@ -95,6 +124,10 @@ struct Watched {
     /// Whether a list was complete, since the watch began.
     is_known: bool,
     last_error: Option<Instant>,
+    /// What there was no room for, by UID: the namespace, and what it would have taken.
+    without_room: HashMap<Box<str>, (Arc<str>, usize)>,
+    /// When it was last listed for that.
+    listed_for_room: Option<Instant>,
 }
 
 impl Watched {
@@ -112,6 +145,7 @@ impl Watched {
     }
 
     fn remove(&mut self, uid: &str, kept: &mut Kept) -> bool {
+        self.without_room.remove(uid);
         let removed = self.records.remove(uid);
         removed.as_ref().inspect(|record| kept.subtract(&record.group)).is_some()
     }
@@ -151,6 +185,22 @@ impl Store {
     pub fn begin(&mut self, scope: &Scope) {
         self.watched.entry(scope.clone()).or_default();
         self.revision += 1;
+    }
+
+    /// Returns whether there is room again for something that a watch has shown: all of it is to be listed anew. It says so
+    /// once.
+    pub fn has_room_again(&mut self, scope: &Scope) -> bool {
+        let Some(watched) = self.watched.get_mut(scope) else { return false };
+        let is_early = watched.listed_for_room.is_some_and(|at| at.elapsed() < MIN_LIST_INTERVAL);
+        if is_early || watched.listed.is_some() {
+            return false;
+        }
+        let has_room = watched.without_room.values().any(|(of, bytes)| self.kept.has_room(of, *bytes));
+        if has_room {
+            watched.without_room.clear();
+            watched.listed_for_room = Some(Instant::now());
+        }
+        has_room
     }
 
     /// Drops what a watch has shown that has ended.
@@ -222,15 +272,29 @@ impl Store {
                     Ok(object) => read(&mut self.groups, object),
                     Err(_) => Some((self.groups.unreadable(scope.kind, metadata), None, 0)),
                 };
+                watched.without_room.remove(uid);
                 let before = watched.records.get(uid).map(|record| record.group.clone());
                 let record = record.map(|(group, node, started)| {
-                    let has_room = self.kept.has_room_for(&group, before.as_deref());
-                    let group = if has_room { group } else { self.groups.unreadable(scope.kind, metadata) };
+                    if self.kept.has_room_for(&group, before.as_ref()) {
+                        return Record { group, name: name.into(), node, started };
+                    }
+                    let wanted = (group.namespace.clone(), self.kept.bytes_with(&group, 0));
+                    watched.without_room.insert(uid.into(), wanted);
+                    self.groups.release(group);
+                    let group = self.groups.unreadable(scope.kind, metadata);
                     Record { group, name: name.into(), node, started }
                 });
-                watched.show(uid, record, &mut self.kept)
+                let is_new = watched.show(uid, record, &mut self.kept);
+                before.into_iter().for_each(|before| self.groups.release(before));
+                is_new
             }
-            Event::Delete(object) => watched.remove(uid_of(object.meta()), &mut self.kept),
+            Event::Delete(object) => {
+                let uid = uid_of(object.meta());
+                let before = watched.records.get(uid).map(|record| record.group.clone());
+                let is_gone = watched.remove(uid, &mut self.kept);
+                before.into_iter().for_each(|before| self.groups.release(before));
+                is_gone
+            }
             Event::InitDone => {
                 if let Some(listed) = watched.listed.take() {
                     let kept = &mut self.kept;
@@ -241,6 +305,7 @@ impl Store {
                         }
                         is_listed
                     });
+                    watched.without_room.retain(|uid, _| listed.contains(uid));
                     watched.records.shrink_to_fit();
                     self.groups.sweep();
                 }
@@ -249,6 +314,12 @@ impl Store {
             }
         };
         self.revision += u64::from(changed);
+    }
+
+    /// Returns how many groups are kept.
+    #[cfg(test)]
+    pub fn groups(&self) -> usize {
+        self.groups.len()
     }
 
     /// Returns all groups with what is known of their members, in some order.

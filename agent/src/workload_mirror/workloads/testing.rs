@@ -4,6 +4,7 @@ use imgop_core::api::WorkloadKind;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -56,6 +57,14 @@ impl Workloads {
     /// All pods are listed anew, and nothing of them has come yet.
     pub fn begins_to_list_pods(&self) {
         self.0.store.lock().apply_pod(&scope(WorkloadKind::Pod), Event::Init);
+    }
+
+    /// There is a pod of which it cannot be read what it uses.
+    pub fn shows_an_unreadable_pod(&self) {
+        let metadata = serde_json::from_value(pod("team-a", "huge", "huge:1", "")["metadata"].clone());
+        let unreadable = InvalidObject { error: "it is too large".into(), metadata: metadata.unwrap() };
+        let event = Event::Apply(DeserializeGuard(Err(unreadable)));
+        self.0.store.lock().apply_pod(&scope(WorkloadKind::Pod), event);
     }
 
     /// The watch of pods has failed just now.

@@ -170,6 +170,89 @@ async fn whoever_names_thousands_of_images_is_known_as_one_whose_images_are_not_
     assert_eq!(unreadable(&store), 0, "there is room again");
 }
 
+/// A pod of this namespace that names this many images of about this length.
+fn naming(namespace: &str, name: &str, (count, length): (usize, usize)) -> Value {
+    let mut of = pod(name, "a:1");
+    of["metadata"]["namespace"] = namespace.into();
+    of["metadata"]["uid"] = format!("uid of {namespace}/{name}").into();
+    let image = |n: usize| format!("r.example.com/{}/{name}/{n}:1", "x".repeat(length.saturating_sub(30)));
+    let container = |n: usize| json!({ "name": format!("c{n}"), "image": image(n) });
+    of["spec"]["containers"] = (0..count).map(container).collect();
+    of
+}
+
+fn unreadable(store: &Store) -> Vec<String> {
+    let members = store.members();
+    let unreadable = members.iter().filter(|one| one.group.is_unreadable);
+    let mut names: Vec<String> =
+        unreadable.map(|one| one.group.name.as_deref().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_names_of_images_take_more_room_than_short_ones_and_what_pods_share_takes_it_once() {
+    let (mut store, scope) = store();
+    store.limit(RoomLimits { of_namespace: 64 << 10, of_all: 640 << 10 });
+    list(&mut store, &scope, &[naming("a", "short", (100, 30)), naming("b", "long", (100, 500))]);
+    assert_eq!(unreadable(&store), ["long"]);
+    list(&mut store, &scope, &[]);
+    let shared = |n: usize| {
+        let mut of = naming("a", "web", (100, 30));
+        of["metadata"]["uid"] = format!("uid of {n}").into();
+        of
+    };
+    list(&mut store, &scope, &(0..150).map(shared).collect::<Vec<_>>());
+    assert_eq!((unreadable(&store).len(), store.members().len()), (0, 1));
+    list(&mut store, &scope, &[]);
+    list(&mut store, &scope, &[naming("a", "short", (100, 30))]);
+    assert_eq!(unreadable(&store).len(), 0, "what has gone takes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_little_is_seen_although_others_fill_what_there_is_for_all() {
+    let (mut store, scope) = store();
+    store.limit(RoomLimits { of_namespace: 64 << 10, of_all: 81_000 });
+    let one = [naming("one", "a", (150, 30)), naming("two", "b", (150, 30)), naming("two", "c", (60, 30))];
+    list(&mut store, &scope, &[&one[..], &[naming("small", "d", (5, 30))]].concat());
+    assert_eq!(unreadable(&store), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_was_no_room_for_is_listed_again_once_there_is_and_not_over_and_over() {
+    let (mut store, scope) = store();
+    store.limit(RoomLimits { of_namespace: 64 << 10, of_all: 640 << 10 });
+    let (first, second) = (naming("a", "first", (150, 30)), naming("a", "second", (150, 30)));
+    list(&mut store, &scope, &[first.clone(), second.clone()]);
+    assert_eq!((unreadable(&store), store.has_room_again(&scope)), (vec!["second".to_owned()], false));
+    store.apply_pod(&scope, Event::Delete(view(&first)));
+    assert!(store.has_room_again(&scope));
+    assert!(!store.has_room_again(&scope), "it is being listed");
+    list(&mut store, &scope, &[second.clone(), first.clone()]);
+    assert_eq!(unreadable(&store), ["first"]);
+    store.apply_pod(&scope, Event::Delete(view(&second)));
+    assert!(!store.has_room_again(&scope), "it was listed just now");
+    advance(Duration::from_secs(60)).await;
+    assert!(store.has_room_again(&scope));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_object_used_before_is_not_kept_and_neither_is_what_there_is_no_room_for() {
+    let (mut store, scope) = store();
+    store.limit(RoomLimits { of_namespace: 64 << 10, of_all: 640 << 10 });
+    list(&mut store, &scope, &[]);
+    for n in 0..20 {
+        let mut of = naming("a", "web", (50 + n, 30));
+        of["metadata"]["uid"] = "web".into();
+        store.apply_pod(&scope, Event::Apply(view(&of)));
+    }
+    assert_eq!(store.groups(), 1);
+    for n in 0..20 {
+        store.apply_pod(&scope, Event::Apply(view(&naming("b", "huge", (150 + n, 500)))));
+    }
+    assert_eq!((store.groups(), unreadable(&store)), (2, vec!["huge".to_owned()]));
+}
+
 #[test]
 fn pods_are_watched_with_every_kind_and_nothing_without_one() {
     let kinds = |kinds: &[WorkloadKind], namespaces: &Namespaces| {

@@ -69,8 +69,14 @@ pub(super) async fn run(
                 handle.abort();
                 workloads.0.store.lock().end(scope);
                 workloads.lacks(scope, None);
+                return false;
             }
-            is_used
+            // What there was no room for is shown by a new list alone.
+            let is_to_be_listed = workloads.0.store.lock().has_room_again(scope);
+            if is_to_be_listed {
+                handle.abort();
+            }
+            !is_to_be_listed
         });
         for scope in wanted {
             running.entry(scope).or_insert_with_key(|scope| {

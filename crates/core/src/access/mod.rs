@@ -192,4 +192,4 @@ impl AccessPolicy {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

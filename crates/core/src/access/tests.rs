@@ -25,6 +25,11 @@ pub(super) fn policy(grants: impl IntoIterator<Item = Grant>) -> AccessPolicy {
     AccessPolicy::new(grants, Vec::new())
 }
 
+/// What says that a registry has these names, too.
+pub(crate) fn aliased(host: &str, aliases: &[&str]) -> AccessPolicy {
+    policy([grant("names", "a", &json!({ "hosts": [host], "aliases": aliases, "actions": ["Pull"] }))])
+}
+
 /// What a team may do at a repository: `-` where no object is about it, `!` and the scope where it is not selected,
 /// else the names of the grants that select it.
 fn decided(policy: &AccessPolicy, team: &str, repository: &str, action: RegistryAction) -> String {

@@ -78,6 +78,8 @@ pub mod reasons {
     pub const PRUNE_HELD: &str = "PruneHeld";
     /// The API server refuses an Image of an inventory.
     pub const IMAGE_REFUSED: &str = "ImageRefused";
+    /// There is no room for an Image of a mirror in the agent's memory, or it cannot be read.
+    pub const IMAGE_NOT_KEPT: &str = "ImageNotKept";
     /// At least one Image of an inventory is not ready.
     pub const IMAGES_NOT_READY: &str = "ImagesNotReady";
     /// An event: a pod cannot pull an image that its registry has.

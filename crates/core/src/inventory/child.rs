@@ -13,6 +13,8 @@ const MAX_NAME: usize = 52;
 const MAX_LABEL: usize = 63;
 /// Hexadecimal digits that make a name unlike all others.
 const HASH_DIGITS: usize = 10;
+/// The suffix of an Image that follows its source beside those that do not.
+const EXCEPTION: &str = "-f";
 
 /// What of a source an entry asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +92,7 @@ impl Child {
         let parts = part.iter().flat_map(|part| ["", part.as_str()]);
         let copied =
             [self.source.as_str(), &self.destination].into_iter().chain(version.as_deref()).chain(parts);
-        child_name(mirror, &self.destination, copied, if self.is_exception { "-f" } else { "" })
+        child_name(mirror, &self.destination, copied, if self.is_exception { EXCEPTION } else { "" })
     }
 }
 
@@ -111,14 +113,28 @@ pub(crate) fn child_name<'a>(
     }
     let mut digits = hex::encode(hash.finalize());
     digits.truncate(HASH_DIGITS);
-    let suffix = format!("{digits}{suffix}");
+    format!("{}-{digits}{suffix}", name_before_hash(mirror, destination, suffix))
+}
+
+/// Returns whether a mirror may have given this name to an Image that copies to this destination: it is the name of such an
+/// Image but for what the hash is of.
+pub fn is_child_name(name: &str, mirror: &str, destination: &str) -> bool {
+    ["", EXCEPTION].into_iter().any(|suffix| {
+        let rest = name.strip_prefix(&name_before_hash(mirror, destination, suffix));
+        let digits = rest.and_then(|rest| rest.strip_prefix('-')?.strip_suffix(suffix));
+        let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        digits.is_some_and(|digits| digits.len() == HASH_DIGITS && digits.chars().all(is_digit))
+    })
+}
+
+fn name_before_hash(mirror: &str, destination: &str, suffix: &str) -> String {
     let base = destination.rsplit('/').next().unwrap_or_default();
-    let room = MAX_NAME - suffix.len() - 1;
+    let room = MAX_NAME - HASH_DIGITS - suffix.len() - 1;
     // Half of what there is for the mirror's name at least, and what that leaves for the other.
     let mirror = cut(mirror, (room - 1).saturating_sub(base.len()).max(room / 2));
     let mut name = mirror.to_owned();
     let _ = write!(name, "-{}", base.replace('_', "-"));
-    format!("{}-{suffix}", cut(&name, room))
+    cut(&name, room).to_owned()
 }
 
 /// Returns the value of the label that names the mirror of an Image.

@@ -20,7 +20,7 @@ mod recorded;
 mod updates;
 
 pub(crate) use child::child_name;
-pub use child::{Child, Selected, mirror_label};
+pub use child::{Child, Selected, is_child_name, mirror_label};
 pub use containerd::ContainerdHosts;
 pub use error::{InventoryError, InventoryProblem, Place};
 pub use expand::{Conflict, Expansion, Row};

@@ -232,6 +232,22 @@ fn what_follows_its_source_is_an_image_beside_what_is_only_filled_up() {
 }
 
 #[test]
+fn a_name_that_the_mirror_gives_is_told_from_one_of_a_user_and_from_that_of_another_mirror() {
+    let follow = vec!["latest".to_owned()];
+    let entries = vec![entry("quay.io/a/some_app", &["2.0", "latest"])];
+    let mirror = ImageMirrorSpec { targets: vec![target(CORP, true)], follow, ..spec(entries) };
+    for child in children(&mirror) {
+        let name = child.name("m");
+        assert!(is_child_name(&name, "m", &child.destination), "{name}");
+        for other in [format!("{name}-copy"), format!("{name}0"), format!("x{name}"), "mine".to_owned()] {
+            assert!(!is_child_name(&other, "m", &child.destination), "{other}");
+        }
+        assert!(!is_child_name(&name, "n", &child.destination));
+        assert!(!is_child_name(&name, "m", "r.example.com/elsewhere"));
+    }
+}
+
+#[test]
 fn a_digest_has_a_tag_of_its_own_that_registries_do_not_take_for_a_signature() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let rows = rows(&spec(vec![entry("quay.io/a/b", &[&digest, &format!("1@{digest}")])]));

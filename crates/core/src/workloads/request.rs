@@ -11,10 +11,12 @@ use super::excluded::Exclusions;
 use super::namespaces::NamespaceChoice;
 use super::origins::OriginRule;
 use super::paths::{PathMap, Prefix};
+use crate::access::AccessPolicy;
 use crate::api::{
     Destination, DigestUse, EndpointRef, ImageSpec, MinAge, Mode, Overwrite, Tls, UnknownDigest,
     WorkloadKind, WorkloadMirrorSpec, WorkloadPlatformMode, WorkloadTrigger,
 };
+use crate::build::ImageReference;
 use crate::inventory::mirrored_source;
 use crate::registry_prefix::RegistryPrefix;
 use crate::spec_error::{EndpointFields, Problems, SpecError, check_endpoint};
@@ -99,6 +101,25 @@ impl WorkloadRequest {
             overwrite_except,
             spec,
         })
+    }
+
+    /// Knows where images go to, and what origins are for, by all names that administrators gave those registries.
+    #[must_use]
+    pub fn known_by(self, policy: &AccessPolicy) -> Self {
+        let destination = self.destination.known_by(policy);
+        let rule = |rule: OriginRule| OriginRule { from: rule.from.known_by(policy), ..rule };
+        Self { destination, origins: self.origins.into_iter().map(rule).collect(), ..self }
+    }
+
+    /// Returns an image under the name that the spec has for its registry: by another one it is the same image.
+    pub fn as_named_here(&self, image: ImageReference) -> ImageReference {
+        ImageReference { repository: self.repository_named_here(image.repository), ..image }
+    }
+
+    /// Returns a repository under the name that the spec has for its registry.
+    pub fn repository_named_here(&self, repository: Repository) -> Repository {
+        let mut prefixes = [&self.destination].into_iter().chain(self.origins.iter().map(|rule| &rule.from));
+        prefixes.find_map(|prefix| prefix.under_own_name(&repository)).unwrap_or(repository)
     }
 
     /// Returns the spec that it was read from.

@@ -39,7 +39,7 @@ pub(in crate::workloads) struct Claims {
 impl Claims {
     /// Gives each tag to one source, and notes what that means for the images.
     pub(super) fn of(request: &WorkloadRequest, situation: &Situation<'_>, placed: &mut Placed<'_>) -> Self {
-        let mut claims = Self { pulled: pulled(situation), ..Self::default() };
+        let mut claims = Self { pulled: pulled(request, situation), ..Self::default() };
         let of_pairs: BTreeMap<&Pair, Items> =
             placed.pairs.iter().map(|(pair, named)| (pair, items(request, named))).collect();
         let mut sources: BTreeMap<Place, Vec<&Repository>> = BTreeMap::new();
@@ -182,16 +182,16 @@ fn contest<'a>(
 }
 
 /// Returns the tags that pods pull from where Images of the mirror bring them.
-fn pulled(situation: &Situation<'_>) -> BTreeSet<Place> {
+fn pulled(request: &WorkloadRequest, situation: &Situation<'_>) -> BTreeSet<Place> {
     let destinations: BTreeSet<&Repository> =
         situation.children.iter().map(|child| &child.destination).collect();
-    let there = situation.used.iter().filter(|image| destinations.contains(&image.reference.repository));
-    let places = there.flat_map(|image| {
-        let reference = &image.reference;
+    let used = situation.used.iter().map(|image| request.as_named_here(image.reference.clone()));
+    let there = used.filter(|reference| destinations.contains(&reference.repository));
+    let places = there.flat_map(|reference| {
         let pin = reference.digest.as_ref().and_then(|digest| SourceRef::under_pin_tag(digest.clone()).ok());
         let pin = pin.and_then(|pin| pin.name().cloned());
-        let tags = reference.tag.clone().into_iter().chain(pin);
-        tags.map(|tag| (reference.repository.clone(), tag))
+        let tags = reference.tag.into_iter().chain(pin);
+        tags.map(move |tag| (reference.repository.clone(), tag))
     });
     places.collect()
 }

@@ -1,6 +1,7 @@
 //! Which namespaces, workloads and images count.
 
 use super::*;
+use crate::access::tests::aliased;
 use crate::api::{ExcludedWorkload, WorkloadKind, WorkloadNamespaces, WorkloadTrigger};
 
 fn choice(include: &[&str], exclude: &[&str]) -> NamespaceChoice {
@@ -139,6 +140,17 @@ fn the_destination_and_all_targets_of_mirrors_are_excluded_always() {
     assert_eq!(outcomes[0], "other.corp/mirror/b:1: it is at other.corp/mirror, where a mirror brings it");
     assert_eq!(outcomes[1], "registry.corp:5000/mirror/a:1: it is at the destination");
     assert_eq!(stage.plan(|plan| plan.counts.excluded), 2);
+}
+
+#[test]
+fn the_destination_is_excluded_under_each_name_that_administrators_gave_its_registry() {
+    let mut stage = Stage::new();
+    stage.names("mirror.corp/mirror/a:1");
+    stage.names("mirror.corp/other/a:1");
+    assert_eq!(stage.copies().len(), 2, "another registry, as far as is known");
+    stage.policy = aliased("registry.corp:5000", &["mirror.corp"]);
+    assert_eq!(stage.copies(), ["mirror.corp/other/a 1 -> registry.corp:5000/mirror/other/a:1"]);
+    assert!(stage.outcomes()[0].ends_with("it is at the destination"), "{:?}", stage.outcomes());
 }
 
 #[test]

@@ -17,6 +17,7 @@ use imgop_registry::reference::{Digest, Repository};
 use jiff::Timestamp;
 
 use super::*;
+use crate::access::AccessPolicy;
 use crate::api::{Image, ImageSpec, UNUSED_SINCE_ANNOTATION, WorkloadDestination, WorkloadMirrorSpec};
 use crate::build::ImageReference;
 use crate::selection::SourceRef;
@@ -38,6 +39,8 @@ struct Stage {
     max_tags: usize,
     nodes: BTreeSet<PlatformSelector>,
     architectures: BTreeMap<ImageReference, String>,
+    /// What administrators have granted.
+    policy: AccessPolicy,
     is_complete: bool,
     now: i64,
 }
@@ -57,6 +60,7 @@ impl Stage {
             max_tags: 1000,
             nodes: BTreeSet::new(),
             architectures: BTreeMap::new(),
+            policy: AccessPolicy::default(),
             is_complete: true,
             now: START,
         }
@@ -69,7 +73,7 @@ impl Stage {
     }
 
     fn request(&self) -> WorkloadRequest {
-        WorkloadRequest::parse(&self.spec, NAMESPACE).unwrap()
+        WorkloadRequest::parse(&self.spec, NAMESPACE).unwrap().known_by(&self.policy)
     }
 
     /// A pod of a Deployment runs an image.

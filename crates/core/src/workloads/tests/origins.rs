@@ -1,6 +1,7 @@
 //! Where images come from that pods cannot pull.
 
 use super::*;
+use crate::access::tests::aliased;
 use crate::api::{Mode, Overwrite, WorkloadOrigin, WorkloadTrigger};
 
 fn stage(rules: &[(&str, &[&str])]) -> Stage {
@@ -41,6 +42,20 @@ fn what_is_excluded_is_copied_on_the_fly_neither_by_its_name_nor_by_that_of_its_
     stage.spec.exclude.images = vec!["registry.corp:5000/secret/*".to_owned()];
     assert_eq!(asked(&stage, &[], "registry.corp:5000/team/app:1"), ["quay.io/team/app 1"]);
     assert!(asked(&stage, &[], "registry.corp:5000/secret/app:1").is_empty());
+}
+
+#[test]
+fn an_image_is_wanted_under_each_name_that_administrators_gave_its_registry_and_is_one_image() {
+    let mut stage = stage(&[("registry.corp:5000/team", &["quay.io/team"])]);
+    let by_alias: ImageReference = "mirror.corp/team/app:1".parse().unwrap();
+    assert!(!wants(&stage.request(), &by_alias));
+    stage.policy = aliased("registry.corp:5000", &["mirror.corp"]);
+    let request = stage.request();
+    assert!(wants(&request, &by_alias));
+    assert_eq!(request.as_named_here(by_alias).to_string(), "registry.corp:5000/team/app:1");
+    assert_eq!(asked(&stage, &[], "mirror.corp/team/app:1"), ["quay.io/team/app 1"]);
+    let elsewhere: ImageReference = "quay.io/team/app:1".parse().unwrap();
+    assert_eq!(request.as_named_here(elsewhere.clone()), elsewhere);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What becomes of images that nothing uses any more.
 
 use super::*;
+use crate::access::tests::aliased;
 
 fn with_image() -> Stage {
     let mut stage = Stage::new();
@@ -110,6 +111,17 @@ fn an_annotation_that_cannot_be_read_and_a_clock_that_was_ahead_lengthen_the_ret
 fn what_pods_pull_from_the_destination_itself_is_used() {
     let mut stage = with_image();
     stage.names("registry.corp:5000/mirror/library/nginx:1");
+    stage.now += 30 * DAY;
+    assert!(stage.act().is_empty());
+    assert!(unused(&stage).is_empty());
+}
+
+#[test]
+fn what_pods_pull_from_the_destination_by_another_name_of_its_registry_is_used() {
+    let mut stage = with_image();
+    stage.policy = aliased("registry.corp:5000", &["mirror.corp"]);
+    stage.names("mirror.corp/mirror/library/nginx:1");
+    stage.act();
     stage.now += 30 * DAY;
     assert!(stage.act().is_empty());
     assert!(unused(&stage).is_empty());
