@@ -319,7 +319,7 @@ impl<'a> Pass<'a> {
         let execution = self.execute(&access, plan, &mut state, memory).await?;
         let mut conclusion = self.conclude(&state, &execution, &jobs, memory);
         if let Some(findings) = &mut conclusion.findings {
-            self.prune(&access, &state, &execution.plan, findings).await;
+            self.prune(&access, &state, &execution.plan, findings, memory).await;
         }
         Ok(conclusion)
     }
