@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{ADVICE, JobOf, deadline_seconds, identity, job, options, tags_per_job};
+use super::job::{JobOf, deadline_seconds, identity, job, options, tags_per_job};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
 use super::native_job::{Reach, Resumed};
@@ -25,6 +25,7 @@ use super::{Access, Pass, SHORT_INTERVAL};
 use crate::cluster::events::named;
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
+use crate::jobs::refusals::Advice;
 use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
@@ -50,7 +51,7 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<JobResults, Halt> {
         let mut reports = self.agent().jobs.of_owner(&self.owner, self.now);
-        self.agent().jobs.explain(&mut reports, &ADVICE).await;
+        self.agent().jobs.explain(&mut reports, &Advice::RESTRICTED).await;
         let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
@@ -128,7 +129,7 @@ impl Pass<'_> {
             retry_now: due.is_asked_for(),
             reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
-            uploads: jobs.uploads(),
+            uploads: Vec::new(),
             now: self.now,
         }
     }
