@@ -23,6 +23,7 @@ mod pass_state;
 mod present_content;
 mod prune;
 mod reloads;
+mod repository;
 mod requests;
 mod status;
 mod used_images;
