@@ -170,6 +170,8 @@ fn job(owner: &Owner, spec: &ImageMirrorSpec, run: &ChartRun, config: &Config) -
     let helm_image = &config.version_sources.helm_image;
     let arguments = run.template_arguments_into(FOLDER);
     let identity = format!("{helm_image}\n{}", arguments.join("\n"));
+    // Kubernetes replaces `$(NAME)` and `$$` in arguments.
+    let arguments = arguments.iter().map(|argument| argument.replace('$', "$$")).collect();
     let container_of = |name: &str, image: &str, program, arguments| {
         container(name.to_owned(), image.to_owned(), program, arguments, &[], &options.resources)
     };
