@@ -39,9 +39,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last line of the log has to be written where the process ends at once.
 const LOG_TIME: Duration = Duration::from_millis(200);
 
-/// The exit code of a copy that SIGTERM ended.
-const TERMINATED: u8 = 128 + 15;
-
 /// Its settings stand in `.cargo/config.toml`.
 #[cfg(target_os = "linux")]
 #[global_allocator]
@@ -82,7 +79,7 @@ fn copied(result: anyhow::Result<native_copy::Ended>) -> ExitCode {
     match result {
         Ok(native_copy::Ended::Copied) => ExitCode::SUCCESS,
         Ok(native_copy::Ended::Failed) => ExitCode::FAILURE,
-        Ok(native_copy::Ended::Interrupted) => ExitCode::from(TERMINATED),
+        Ok(native_copy::Ended::Interrupted) => ExitCode::from(native_copy::TERMINATED),
         Err(error) => ended(Err(error)),
     }
 }

@@ -126,7 +126,9 @@ impl CopyCounters {
         let of_copy = match outcome {
             Some(Outcome::Failed { reason, .. }) => failed(*reason),
             None => failed(FailureReason::CopyFailed),
-            Some(Outcome::Interrupted { .. }) => OfCopy { result: "Interrupted", reason: String::new() },
+            Some(Outcome::Interrupted { .. } | Outcome::NotBegun { .. }) => {
+                OfCopy { result: "Interrupted", reason: String::new() }
+            }
             Some(Outcome::Immutable { .. }) => OfCopy { result: "Kept", reason: String::new() },
             Some(_) => OfCopy { result: "Succeeded", reason: String::new() },
         };

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{ADVICE, JobOf, deadline_seconds, identity, job, options, tags_per_job};
+use super::job::{JobOf, deadline_seconds, identity, job, options, tags_per_job};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
 use super::native_job::{Reach, Resumed};
@@ -25,10 +25,11 @@ use super::{Access, Pass, SHORT_INTERVAL};
 use crate::cluster::events::named;
 use crate::jobs::budget::Place;
 use crate::jobs::delay::Delay;
+use crate::jobs::refusals::Advice;
 use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
-use crate::registry_access::{JobSecretError, ensure_repository};
+use crate::registry_access::JobSecretError;
 use imgop_core::schedule::Due;
 
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
@@ -50,7 +51,7 @@ impl Pass<'_> {
         memory: &mut Memory,
     ) -> Result<JobResults, Halt> {
         let mut reports = self.agent().jobs.of_owner(&self.owner, self.now);
-        self.agent().jobs.explain(&mut reports, &ADVICE).await;
+        self.agent().jobs.explain(&mut reports, &Advice::RESTRICTED).await;
         let jobs = JobResults::new(&reports, request.route());
         for (copy, outcome) in jobs.given_up() {
             memory.outcomes.entry(copy.clone()).or_insert_with(|| outcome.clone());
@@ -128,7 +129,7 @@ impl Pass<'_> {
             retry_now: due.is_asked_for(),
             reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
             begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
-            uploads: jobs.uploads(),
+            uploads: Vec::new(),
             now: self.now,
         }
     }
@@ -169,6 +170,7 @@ impl Pass<'_> {
     ) -> Result<Execution, Halt> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
         if copies.is_empty() {
+            self.keep_repository(state, &plan).await?;
             return Ok(Execution { plan, delay: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
@@ -179,10 +181,7 @@ impl Pass<'_> {
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
-            if let Some(creation) = &state.request.create {
-                let of = self.endpoint_use(Side::Destination, &state.request.destination);
-                ensure_repository((self.agent(), &self.owner), creation, of, again).await?;
-            }
+            self.ensure_repository(state.request, again).await?;
         }
         let (route, pulls_per_copy) =
             (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));
@@ -257,17 +256,15 @@ impl Pass<'_> {
         if batches.is_empty() {
             return begun;
         }
-        let sides = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
         // What is lent is in no Secret of the Image's namespace.
         if access.lent.is_none()
-            && let Err(error) = self.ensure_job_secrets(sides).await
+            && let Err(error) = self.ensure_job_secrets(sides(request)).await
         {
             begun.error = Some(error.into());
             return begun;
         }
         let reach = self.reach(access, request);
         for ((order, batch), place) in batches.into_iter().zip(places) {
-            let lent = access.lent.as_ref();
             // Two that go on with one upload would spoil it: the first has all of them.
             let resumed = std::mem::take(&mut resumed);
             let job = job(&JobOf {
@@ -277,20 +274,11 @@ impl Pass<'_> {
                 batch: &batch,
                 order,
                 config: &agent.config,
-                lent,
+                lent: access.lent.as_ref(),
                 reach: &reach,
                 resumed: &resumed,
             });
-            let created = match lent {
-                None => agent.jobs.create(owner, &job, place).await,
-                Some(lent) => {
-                    let namespace = agent.jobs.lent_namespace();
-                    let job = place_in(job.clone(), owner, namespace);
-                    let secret = lent.secret(owner, namespace, &identity(request, &batch), sides);
-                    agent.jobs.create_with_secret(owner, &job, place, &agent.secrets, secret).await
-                }
-            };
-            match created {
+            match self.create_job((&job, place), access, request, &batch).await {
                 Ok(created) => {
                     if created == Created::New {
                         self.report_job(&job, &batch).await;
@@ -304,6 +292,22 @@ impl Pass<'_> {
             }
         }
         begun
+    }
+
+    /// Creates one Job, and where it uses what is lent its Secret.
+    async fn create_job(
+        &self,
+        (job, place): (&Job, Place),
+        access: &Access,
+        request: &CopyRequest,
+        batch: &[Copy],
+    ) -> Result<Created, JobError> {
+        let (agent, owner) = (self.agent(), &self.owner);
+        let Some(lent) = &access.lent else { return agent.jobs.create(owner, job, place).await };
+        let namespace = agent.jobs.lent_namespace();
+        let job = place_in(job.clone(), owner, namespace);
+        let secret = lent.secret(owner, namespace, &identity(request, batch), sides(request));
+        agent.jobs.create_with_secret(owner, &job, place, &agent.secrets, secret).await
     }
 
     /// Writes the Secrets that Jobs mount besides those that the spec names.
@@ -325,6 +329,10 @@ impl Pass<'_> {
             format!("Job {name} copies {}", named(&tags, u32::try_from(tags.len()).unwrap_or(u32::MAX)));
         agent.events.job_created(&self.owner, name, reasons::COPY_SCHEDULED, "Copy", note).await;
     }
+}
+
+fn sides(request: &CopyRequest) -> [(Side, &Repository); 2] {
+    [(Side::Source, &request.source), (Side::Destination, &request.destination)]
 }
 
 /// Returns whether a Job uses what is lent: the namespace of such Jobs may be that of their Image.

@@ -17,20 +17,12 @@ use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
-use super::native_job::{GRACE_SECONDS, Reach, Resumed, native_container};
+use super::native_job::{Reach, Resumed, native_container, native_pod};
 use crate::cluster::owner::Owner;
 use crate::config::Config;
-use crate::jobs::refusals::Advice;
-use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, TERMINATION_LOG, container};
+use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, TERMINATION_LOG, container, job_seconds};
 use crate::registry_access::files::EndpointFiles;
 use crate::registry_access::lent::{LentAccess, secret_name};
-
-/// What helps where the pods of Jobs are refused.
-pub const ADVICE: Advice = Advice {
-    resources: "spec.jobTemplate.resources",
-    settings: &["JOB"],
-    pod_security: "they pass the level restricted as the agent makes them: a webhook of the cluster changes them",
-};
 
 /// What a Job is made from.
 #[derive(Clone, Copy)]
@@ -70,14 +62,15 @@ pub fn job(of: &JobOf<'_>) -> Job {
             EndpointFiles::lent(&secret, side, place, lent.side(side))
         }
     });
-    let (init_containers, containers, pod) = match engine(spec, config) {
+    let (init_containers, containers, pod, job_deadline) = match engine(spec, config) {
         Engine::Skopeo => {
             let (first, others) = skopeo_containers(of, &files, &options, deadline_seconds);
-            (first, others, PodNeeds::default())
+            (first, others, PodNeeds::default(), deadline_seconds)
         }
         Engine::Native => {
             let container = native_container(of, &files, &options, deadline_seconds);
-            (Vec::new(), vec![container], PodNeeds { grace_seconds: GRACE_SECONDS, ..PodNeeds::default() })
+            let job_deadline = job_seconds(deadline_seconds, config.job_pending_seconds);
+            (Vec::new(), vec![container], native_pod(deadline_seconds), job_deadline)
         }
     };
     JobTemplate {
@@ -91,7 +84,7 @@ pub fn job(of: &JobOf<'_>) -> Job {
         init_containers,
         containers,
         volumes: files.into_iter().flat_map(|files| files.volumes).collect(),
-        deadline_seconds,
+        deadline_seconds: job_deadline,
         ttl_seconds: Some(config.job_deletion_delay_seconds),
         pod,
         options,
@@ -146,12 +139,17 @@ pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
 /// Returns what a Job has of its spec and of the settings. `is_elsewhere` says that it runs in the namespace of Jobs that use
 /// what is lent.
 pub fn options(spec: &ImageSpec, config: &Config, is_elsewhere: bool) -> JobOptions {
-    if is_elsewhere {
+    let mut options = if is_elsewhere {
         let (ttl, deadline) = (config.job_deletion_delay_seconds, config.job_deadline_seconds);
         config.job_options(&spec.job_template.outside_of_namespace(ttl, deadline))
     } else {
         config.job_options(&spec.job_template)
+    };
+    if engine(spec, config) == Engine::Native {
+        // A second pod of one Job would begin anew; the next Job goes on with what the first one has reported.
+        options.backoff_limit = 0;
     }
+    options
 }
 
 /// Returns what the Job of a batch does, whole.

@@ -32,6 +32,7 @@ pub(super) struct JobResults {
 #[derive(Debug, Clone, PartialEq)]
 struct CopyJob {
     name: String,
+    namespace: String,
     created: Option<Timestamp>,
     /// Between which repositories it copies, and how.
     route: Option<String>,
@@ -95,9 +96,10 @@ impl JobResults {
         of_jobs.filter(|(run, _)| run.copy == *copy).find_map(|(_, duration)| *duration)
     }
 
-    /// Returns the uploads that its Jobs have left, of each blob the newest.
-    pub fn uploads(&self) -> Vec<OpenUpload> {
-        let mut jobs: Vec<&CopyJob> = self.on_route().collect();
+    /// Returns the uploads that Jobs in this namespace have left, of each blob the newest. A Job goes on with those of its
+    /// own namespace alone: whoever may write to pods of another one could have it send there what it has credentials for.
+    pub fn uploads(&self, namespace: &str) -> Vec<OpenUpload> {
+        let mut jobs: Vec<&CopyJob> = self.on_route().filter(|job| job.namespace == namespace).collect();
         jobs.sort_by_key(|job| std::cmp::Reverse(job.created));
         let mut seen = HashSet::new();
         let left = jobs.into_iter().flat_map(|job| &job.uploads);
@@ -197,6 +199,7 @@ impl CopyJob {
         };
         Self {
             name: report.name.clone(),
+            namespace: report.namespace.clone(),
             created: report.created,
             route: annotation(ROUTE_ANNOTATION).cloned(),
             is_unfinished: report.state != JobState::Finished,
@@ -254,7 +257,7 @@ fn about_image(message: &str, setting: &str) -> String {
 fn of_parts(parts: impl Iterator<Item = Outcome>) -> Outcome {
     let weight = |outcome: &Outcome| match outcome {
         Outcome::Succeeded => 0,
-        Outcome::Interrupted { .. } => 1,
+        Outcome::Interrupted { .. } | Outcome::NotBegun { .. } => 1,
         Outcome::Running => 2,
         _ => 3,
     };

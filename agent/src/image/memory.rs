@@ -9,6 +9,8 @@ use imgop_core::schedule::Schedule;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
 
+use super::prune::Refusals;
+
 /// What is remembered of one Image.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -81,6 +83,8 @@ pub struct Cache {
     pub contested: HashSet<Tag>,
     /// Tags that pods on nodes that do not answer may put, and until when: likewise.
     pub lost: HashMap<Tag, Timestamp>,
+    /// What the destination has refused about tags that are to be deleted.
+    pub(super) refused_deletions: Refusals,
 }
 
 impl Memory {
@@ -94,6 +98,7 @@ impl Memory {
         self.drop_answers();
         if let Some(cache) = &mut self.cache {
             cache.newest = None;
+            cache.refused_deletions.clear();
         }
         self.outcomes.clear();
         self.blocked = None;

@@ -23,6 +23,7 @@ mod pass_state;
 mod present_content;
 mod prune;
 mod reloads;
+mod repository;
 mod requests;
 mod status;
 mod used_images;
@@ -313,13 +314,15 @@ impl<'a> Pass<'a> {
         let jobs = self.give_up_stuck_jobs(request, memory).await?;
         self.record_vanished_jobs(&jobs, memory);
         let state = self.state(request, observed, &jobs, due, memory);
-        let mut state = PassState { is_remembered, credentials: access.credentials.clone(), ..state };
+        let uploads = jobs.uploads(self.job_namespace(&access));
+        let mut state =
+            PassState { is_remembered, uploads, credentials: access.credentials.clone(), ..state };
         wait_for(&outdated, &mut state);
         let plan = self.publish_present(&access, &mut state, memory).await?;
         let execution = self.execute(&access, plan, &mut state, memory).await?;
         let mut conclusion = self.conclude(&state, &execution, &jobs, memory);
         if let Some(findings) = &mut conclusion.findings {
-            self.prune(&access, &state, &execution.plan, findings).await;
+            self.prune(&access, &state, &execution.plan, findings, memory).await;
         }
         Ok(conclusion)
     }
@@ -334,6 +337,11 @@ impl<'a> Pass<'a> {
 
     fn namespace(&self) -> &'a str {
         self.image.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the namespace in which its Jobs run.
+    fn job_namespace(&self, access: &Access) -> &'a str {
+        if access.lent.is_some() { self.agent().jobs.lent_namespace() } else { self.namespace() }
     }
 
     fn status(&self) -> ImageStatus {

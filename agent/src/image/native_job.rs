@@ -8,13 +8,13 @@ use imgop_registry::{Allowances, PrivateAddresses};
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::job::JobOf;
-use crate::jobs::template::{JobOptions, container};
+use crate::jobs::template::{JobOptions, PodNeeds, container};
 use crate::native_copy::{COPY, CopyEndpoint, CopyInput, CopyItem};
 use crate::registry_access::files::EndpointFiles;
 
 /// How long its pod has to end: a chunk of a large layer may be under way.
-pub const GRACE_SECONDS: u32 = 30;
-/// How long before its Job the program ends, so that its report is seen.
+const GRACE_SECONDS: u32 = 30;
+/// How long before its pod the program ends, so that its report is whole.
 const REPORT_SECONDS: u32 = 30;
 /// The program in its image.
 const PROGRAM: &str = "/imgop-agent";
@@ -50,6 +50,17 @@ pub fn native_container(
     arguments.extend(to_arguments(&input(of, files, deadline_seconds)).unwrap_or_default());
     let image = of.config.copies.native_image.clone();
     container(NATIVE_CONTAINER.to_owned(), image, PROGRAM, arguments, &mounts, &options.resources)
+}
+
+/// Returns how its pod differs from others: it may run for this long once it is on a node, and what ends it before is no
+/// reason for a second one, which would begin anew.
+pub fn native_pod(deadline_seconds: u32) -> PodNeeds {
+    PodNeeds {
+        grace_seconds: GRACE_SECONDS,
+        is_replaced: false,
+        deadline_seconds: Some(deadline_seconds),
+        ..PodNeeds::default()
+    }
 }
 
 /// Returns what the container copies.

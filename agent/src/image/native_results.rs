@@ -7,7 +7,7 @@ use imgop_core::copy::Outcome;
 use super::job_results::{failed, of_text, without_end};
 use crate::cluster::api_error::printable;
 use crate::jobs::report::{ContainerEnd, ContainerState};
-use crate::native_copy::CopyReport;
+use crate::native_copy::{CopyReport, TERMINATED};
 
 /// What became of its items, by their numbers.
 pub(super) struct NativeResults {
@@ -39,6 +39,7 @@ impl NativeResults {
             Some(report) if report.failure(item).is_some() => {
                 return of_text(report.failure(item).unwrap_or_default(), end.at);
             }
+            Some(report) if report.left.contains(item) => return Outcome::NotBegun { at: end.at },
             // The agent asks the destination.
             _ if end.exit_code == 0 => return Outcome::Succeeded,
             _ => {}
@@ -49,6 +50,10 @@ impl NativeResults {
                 "the copies ran out of memory; raise spec.jobTemplate.resources.limits.memory, or JOB_MEMORY_LIMIT of the agent",
                 end.at,
             );
+        }
+        // What ends a pod from outside is no failure of what it copies.
+        if end.is_disrupted || end.exit_code == i32::from(TERMINATED) {
+            return Outcome::Interrupted { at: end.at };
         }
         let said = printable(&end.message);
         if self.report.is_none() && !said.is_empty() {

@@ -5,6 +5,7 @@ mod counted_copies;
 mod created_repository;
 mod fixed_tag;
 pub mod fixtures;
+mod new_destination;
 mod obsolete_jobs;
 mod open_destination;
 mod pods;

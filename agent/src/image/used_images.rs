@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use imgop_core::copy::UsedImage;
@@ -28,8 +27,6 @@ use crate::cluster::rights::{Right, Role};
 use crate::cluster::view::View;
 use crate::cluster::watch::{Keep, Watch, watch};
 
-/// How long one list serves all Images: a cluster has many pods.
-const TTL: Duration = Duration::from_mins(1);
 /// Bytes of a pod or a workload while it is read.
 const MAX_BYTES: usize = 512 * 1024;
 /// Pods that have ended use no image.
@@ -67,6 +64,9 @@ pub(super) enum NotKnown {
         /// Why.
         cause: ApiCause,
     },
+    /// A list ended before it was complete.
+    #[error("cannot list the {0}s of the cluster: the list broke off")]
+    BrokenOff(String),
     /// An object is too large, or nothing that this version knows.
     #[error("cannot read {what} \"{namespace}/{name}\"")]
     Unreadable {
@@ -79,29 +79,35 @@ pub(super) enum NotKnown {
     },
 }
 
-/// The images that a cluster uses.
+/// The images that a cluster uses: a cluster has many pods, and one list serves all Images for a minute. Before tags are
+/// deleted it is listed anew; those that waited meanwhile share that list.
 #[derive(Debug, Default)]
 pub(crate) struct UsedImages {
     listed: Mutex<Option<(Instant, Arc<HashSet<UsedImage>>)>>,
 }
 
 impl UsedImages {
-    /// Returns all images that the cluster uses.
-    pub(super) async fn all(&self, agent: &Agent) -> Result<Arc<HashSet<UsedImage>>, NotKnown> {
-        // Whoever waits for a list takes it, too.
+    /// Returns all images that the cluster uses. `Now` takes no list that was begun before.
+    pub(super) async fn all(
+        &self,
+        agent: &Agent,
+        freshness: Freshness,
+    ) -> Result<Arc<HashSet<UsedImage>>, NotKnown> {
+        let asked = Instant::now();
         let mut listed = self.listed.lock().await;
-        if let Some((at, all)) = &*listed
-            && at.elapsed() < TTL
+        if let Some((begun, all)) = &*listed
+            && (*begun >= asked || freshness != Freshness::Now && begun.elapsed() < freshness.max_age())
         {
             return Ok(all.clone());
         }
+        let begun = Instant::now();
         *listed = None;
         let whole = "";
         if let Some(right) = agent.rights.missing(&RIGHTS, whole, Freshness::Rechecked).await? {
             return Err(NotKnown::MissingRight(right, agent.rights.how_to_grant(right, whole)));
         }
         let all = Arc::new(list_all(&agent.client).await?);
-        *listed = Some((Instant::now(), all.clone()));
+        *listed = Some((begun, all.clone()));
         Ok(all)
     }
 }
@@ -162,5 +168,5 @@ where
             Event::InitDone | Event::Apply(_) | Event::Delete(_) => return Ok(()),
         }
     }
-    Ok(())
+    Err(NotKnown::BrokenOff(kind()))
 }

@@ -23,7 +23,7 @@ use super::volumes::Volumes;
 use crate::cluster::owner::Owner;
 use crate::config::{BuildTier, Config};
 use crate::jobs::refusals::Advice;
-use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, container, runtime_default};
+use crate::jobs::template::{JobOptions, JobTemplate, PodNeeds, container, job_seconds, runtime_default};
 
 /// The container that fetches the context and pulls the base images.
 pub(super) const PREPARE: &str = "prepare";
@@ -39,8 +39,6 @@ const STEP_OF_VOLUME: &str = "/imgop/usr/bin/imgop-step";
 const TEMPORARY: &str = "/tmp";
 /// Where programs write large files that are temporary.
 const TEMPORARY_LARGE: &str = "/var/tmp";
-/// Seconds that a Job may take beside its pod: to wait for a node and to end.
-const JOB_SLACK_SECONDS: u32 = 300;
 /// What helps where the pods of Jobs are refused.
 pub(super) const ADVICE: Advice = Advice {
     resources: "spec.resources for the container that builds, and spec.jobTemplate.resources for all",
@@ -109,9 +107,7 @@ pub(super) fn job(part: &Part<'_>, config: &Config) -> Result<Job, PartError> {
         init_containers: vec![prepare, build],
         containers: vec![push],
         volumes: volumes.all,
-        deadline_seconds: timeout
-            .saturating_add(config.job_pending_seconds)
-            .saturating_add(JOB_SLACK_SECONDS),
+        deadline_seconds: job_seconds(timeout, config.job_pending_seconds),
         // The agent keeps as many as the spec's history limits say.
         ttl_seconds: None,
         pod: pod(part, timeout),

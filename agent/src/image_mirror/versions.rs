@@ -3,6 +3,7 @@
 //! What was added once stays: the Image that has the tag says so, so that a restart, a source that is down and one that
 //! announces less lose nothing.
 
+mod chart_looks;
 mod charts;
 mod outside;
 mod report;
@@ -25,6 +26,7 @@ use super::halt::Halt;
 use super::{Memory, Pass};
 use crate::children::Mirrored;
 use crate::jobs::report::JobReport;
+use chart_looks::ChartLooks;
 use charts::Rendered;
 
 /// Sources that one pass looks at: each takes its time, and a pass holds one of few turns.
@@ -33,6 +35,8 @@ const LOOKS_PER_PASS: usize = 2;
 const LOOK_TIMEOUT: Duration = Duration::from_mins(1);
 /// When the next pass looks at the sources that are left.
 const NEXT_LOOKS: Duration = Duration::from_secs(1);
+/// When a source is looked at for which there was no room.
+const PUT_OFF_INTERVAL: Duration = Duration::from_secs(10);
 /// When a source is asked again that was of no use.
 const RETRY_INTERVAL: Duration = Duration::from_mins(5);
 /// The same where that takes a Job.
@@ -47,15 +51,17 @@ const MAX_NOTES: usize = 200;
 /// What all mirrors share of version sources.
 #[derive(Debug)]
 pub(super) struct SharedSources {
+    chart_looks: ChartLooks,
     /// GitHub counts by credential, whichever mirror asks.
     github: GithubLimits,
-    /// Charts take memory while they are read: one at a time.
-    charts: Semaphore,
+    /// Charts take memory while they are read, though no time: one at a time. Servers are not waited for with it.
+    reading: Semaphore,
 }
 
 impl Default for SharedSources {
     fn default() -> Self {
-        Self { github: GithubLimits::default(), charts: Semaphore::new(1) }
+        let (chart_looks, github) = (ChartLooks::default(), GithubLimits::default());
+        Self { chart_looks, github, reading: Semaphore::new(1) }
     }
 }
 
@@ -124,25 +130,40 @@ impl Pass<'_> {
         }
         let jobs = self.chart_jobs(&mut memory.rendered).await;
         let due = memory.due(&requests, self.now);
-        for request in due.iter().take(LOOKS_PER_PASS) {
-            self.look(request, &jobs, memory).await;
+        let (mut looks, mut put_off) = (0, 0);
+        for request in &due {
+            if looks == LOOKS_PER_PASS {
+                break;
+            }
+            if self.look(request, &jobs, memory).await {
+                looks += 1;
+            } else {
+                put_off += 1;
+            }
         }
+        let is_more_due = due.len() > looks + put_off;
         let looks = &memory.looks;
         memory.rendered.retain(|job| looks.values().any(|look| look.jobs.iter().any(|name| name == job)));
         let mut versions = self.report_versions(&requests, &without_room, inventory, memory);
-        if due.len() > LOOKS_PER_PASS {
-            versions.wait = Some(NEXT_LOOKS);
-        }
+        let soon = [(is_more_due, NEXT_LOOKS), (put_off > 0, PUT_OFF_INTERVAL)];
+        let soon = soon.into_iter().filter_map(|(is_due, wait)| is_due.then_some(wait));
+        versions.wait = versions.wait.into_iter().chain(soon).min();
         Ok(versions)
     }
 
-    async fn look(&self, request: &MirrorUpdateRequest, jobs: &[JobReport], memory: &mut VersionMemory) {
+    /// Looks at a source, and returns whether there was room for it.
+    async fn look(
+        &self,
+        request: &MirrorUpdateRequest,
+        jobs: &[JobReport],
+        memory: &mut VersionMemory,
+    ) -> bool {
         let name = &request.update.name;
         let is_of_charts = matches!(request.update.source, VersionSource::HelmChart(_));
-        let Ok(permit) = is_of_charts.then(|| self.mirrors.sources.charts.try_acquire()).transpose() else {
-            // It stays due.
-            return;
-        };
+        let begun = is_of_charts.then(|| self.mirrors.sources.chart_looks.begin(self.namespace()));
+        if begun.as_ref().is_some_and(Option::is_none) {
+            return false;
+        }
         let VersionMemory { looks, github, rendered } = memory;
         let before = looks.remove(name).filter(|look| look.request.update == request.update);
         if let Some(look) = before.as_ref().filter(|look| !look.is_waiting) {
@@ -153,7 +174,6 @@ impl Pass<'_> {
         let found = timeout(LOOK_TIMEOUT, self.find(request, github, &charts)).await;
         let found =
             found.unwrap_or_else(|_| Err(Unknown::because("it takes longer than a minute; narrow it")));
-        drop(permit);
         let (used, wanted) = charts.into_jobs();
         let looked = match found {
             Ok(_) if !wanted.is_empty() => self.create_jobs(wanted, jobs).await.map(|()| None),
@@ -176,6 +196,7 @@ impl Pass<'_> {
         let next = saturating_add(self.now, wait).max(until.unwrap_or(self.now));
         let look = Look { request: request.clone(), next, found, failed, jobs: used, is_waiting };
         looks.insert(name.clone(), look);
+        true
     }
 }
 

@@ -58,8 +58,14 @@ impl NamespacePods {
         self.of_job.values().map(BTreeMap::len).sum()
     }
 
-    /// Applies an event of the watch; returns the names and UIDs of the Jobs whose pods have changed.
-    pub fn apply(&mut self, namespace: &str, event: Event<Guarded<PodView>>) -> Vec<(String, String)> {
+    /// Applies an event of the watch; returns the names and UIDs of the Jobs whose pods have changed. `keeps` says by these
+    /// whether pods that have ended are kept when they are deleted, until [`Self::forget_ended`].
+    pub fn apply(
+        &mut self,
+        namespace: &str,
+        event: Event<Guarded<PodView>>,
+        keeps: impl Fn(&(String, String)) -> bool,
+    ) -> Vec<(String, String)> {
         match event {
             Event::Init => {
                 self.seen.clear();
@@ -82,9 +88,24 @@ impl NamespacePods {
             Event::Apply(pod) => {
                 return pod.0.ok().and_then(|pod| self.insert(namespace, pod)).into_iter().collect();
             }
+            Event::Delete(pod) if job_of(&pod).is_some_and(|job| keeps(&job)) && has_ended(&pod) => {
+                return pod.0.ok().and_then(|pod| self.insert(namespace, pod)).into_iter().collect();
+            }
             Event::Delete(pod) => return self.remove(&pod).into_iter().collect(),
         }
         Vec::new()
+    }
+
+    /// Forgets the pods of a Job that have ended: the Job is gone.
+    pub fn forget_ended(&mut self, uid: &str) {
+        let Some(pods) = self.of_job.get_mut(uid) else { return };
+        let bytes = |pods: &BTreeMap<String, PodView>| pods.values().map(PodView::bytes).sum::<usize>();
+        let before = bytes(pods);
+        pods.retain(|_, pod| !pod.has_ended());
+        self.bytes = self.bytes.saturating_sub(before - bytes(pods));
+        if pods.is_empty() {
+            self.of_job.remove(uid);
+        }
     }
 
     fn insert(&mut self, namespace: &str, pod: PodView) -> Option<(String, String)> {
@@ -111,6 +132,10 @@ impl NamespacePods {
         }
         Some(job)
     }
+}
+
+fn has_ended(pod: &Guarded<PodView>) -> bool {
+    pod.0.as_ref().is_ok_and(PodView::has_ended)
 }
 
 /// Returns name and UID of the Job of a pod.

@@ -25,6 +25,15 @@ pub struct Advice {
     pub pod_security: &'static str,
 }
 
+impl Advice {
+    /// That of kinds whose pods pass the level restricted.
+    pub const RESTRICTED: Self = Self {
+        resources: "spec.jobTemplate.resources",
+        settings: &["JOB"],
+        pod_security: "they pass the level restricted as the agent makes them: a webhook of the cluster changes them",
+    };
+}
+
 /// What refuses a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {

@@ -123,6 +123,8 @@ pub struct ContainerEnd {
     pub at: Timestamp,
     /// When it began, by its node's clock.
     pub began: Option<Timestamp>,
+    /// Whether its pod was disrupted, as where its node was drained.
+    pub is_disrupted: bool,
 }
 
 /// What is known of the pods of a Job.
@@ -156,8 +158,7 @@ impl JobReport {
         };
         let lost_since = lost_since(known, now).filter(|_| end.is_none());
         let created = job.creation_timestamp().map(|time| time.0);
-        let replaces_pods = job.replaces_pods();
-        let state_of = |name: &str| match (&stuck, lost_since, ended(known, name, replaces_pods)) {
+        let state_of = |name: &str| match (&stuck, lost_since, ended(job, known, name)) {
             (_, _, Some(end)) => ContainerState::Ended(ContainerEnd::of(end, created.unwrap_or(now), now)),
             (Some(message), _, None) => ContainerState::NotStarted { message: message.clone(), at: now },
             (None, Some(at), None) => ContainerState::Interrupted { at },
@@ -256,7 +257,7 @@ impl ContainerState {
 }
 
 impl ContainerEnd {
-    fn of(end: &TerminatedView, created: Timestamp, now: Timestamp) -> Self {
+    fn of((is_disrupted, end): (bool, &TerminatedView), created: Timestamp, now: Timestamp) -> Self {
         // A node whose clock is ahead must not put the next try into next week.
         let at = end.finished_at.as_ref().map(|time| time.0).filter(|at| *at <= now);
         Self {
@@ -265,6 +266,7 @@ impl ContainerEnd {
             message: end.message.clone().unwrap_or_default(),
             at: at.unwrap_or(created),
             began: end.started_at.as_ref().map(|time| time.0),
+            is_disrupted,
         }
     }
 }
@@ -273,10 +275,11 @@ fn seconds_since(since: Timestamp, now: Timestamp) -> i64 {
     now.as_second() - since.as_second()
 }
 
-/// Returns the end of a container, in whichever pod of the Job it was: a disrupted Job has several, and one whose
-/// failed pods are replaced. A success in any of them is one; a container that a disruption killed has not failed, nor
-/// has one of a pod that is replaced.
-fn ended<'a>(pods: &[&'a PodView], name: &str, replaces_pods: bool) -> Option<&'a TerminatedView> {
+/// Returns the end of a container, in whichever pod of the Job it was, and whether the pod was disrupted: a Job may have
+/// several, where it replaces those that were disrupted or have failed. A success in any of them is one; a container of a pod
+/// that is replaced has not ended.
+fn ended<'a>(job: &JobView, pods: &[&'a PodView], name: &str) -> Option<(bool, &'a TerminatedView)> {
+    let (replaces_failed, replaces_disrupted) = (job.replaces_pods(), job.replaces_disrupted_pods());
     let ends: Vec<(bool, &TerminatedView)> = pods
         .iter()
         .flat_map(|pod| pod.containers().map(|status| (pod.is("DisruptionTarget"), status)))
@@ -284,9 +287,10 @@ fn ended<'a>(pods: &[&'a PodView], name: &str, replaces_pods: bool) -> Option<&'
         .filter_map(|(disrupted, status)| Some((disrupted, status.terminated()?)))
         .collect();
     let success = ends.iter().find(|(_, end)| end.exit_code == 0);
-    let failures = ends.iter().filter(|(disrupted, _)| !disrupted && !replaces_pods);
+    let failures =
+        ends.iter().filter(|(disrupted, _)| !replaces_failed && !(*disrupted && replaces_disrupted));
     let newest = failures.max_by_key(|(_, end)| end.finished_at.as_ref().map(|time| time.0));
-    success.or(newest).map(|(_, end)| *end)
+    success.or(newest).copied()
 }
 
 /// Returns whether the watches may still show pods of a Job that ended at this time.

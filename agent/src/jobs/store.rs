@@ -140,12 +140,16 @@ impl Store {
     pub fn apply_pod(&self, namespace: &str, event: Event<Guarded<PodView>>) {
         let owners: Vec<Owner> = {
             let mut content = self.content.lock();
-            let jobs = content.pods.entry(namespace.to_owned()).or_default().apply(namespace, event);
+            let Content { pods, jobs, lent, .. } = &mut *content;
             let of_job = |(name, uid): &(String, String)| {
-                let entry = content.jobs.get(&(namespace.to_owned(), name.clone()))?;
-                entry.job.owner(&content.lent).filter(|_| entry.job.metadata.uid.as_ref() == Some(uid))
+                let entry = jobs.get(&(namespace.to_owned(), name.clone()))?;
+                Some(&entry.job).filter(|job| job.metadata.uid.as_ref() == Some(uid))
             };
-            jobs.iter().filter_map(of_job).collect()
+            // Kubernetes deletes the pods of a drained node, and what they have reported is of use to the next Job.
+            let keeps =
+                |job: &(String, String)| of_job(job).is_some_and(|job| !job.replaces_disrupted_pods());
+            let changed = pods.entry(namespace.to_owned()).or_default().apply(namespace, event, keeps);
+            changed.iter().filter_map(|job| of_job(job)?.owner(lent)).collect()
         };
         for owner in &owners {
             (self.wake)(owner);
@@ -284,7 +288,7 @@ impl Content {
         let same = before.filter(|before| before.job.metadata.uid == job.metadata.uid);
         let must_stay = own || same.is_some();
         let pod_missing_since = same.and_then(|before| before.pod_missing_since);
-        let removed = self.remove_if(&key, None);
+        let removed = if same.is_some() { self.take_out(&key, None) } else { self.remove_if(&key, None) };
         let Some(counted) = job.counted_for(&self.lent) else { return removed };
         if !self.bytes.fits(&counted, job.bytes(), Size::Whole) && job.is_unfinished() {
             self.reduce_finished(&counted, job.bytes());
@@ -343,8 +347,18 @@ impl Content {
         }
     }
 
-    /// Removes a Job, if it has this UID: another one may have its name by now.
+    /// Removes a Job with what its pods have reported, if it has this UID: another one may have its name by now.
     fn remove_if(&mut self, key: &Key, uid: Option<&str>) -> Changed {
+        let there = self.jobs.get(key).and_then(|entry| entry.job.metadata.uid.as_ref());
+        let removed = there.filter(|there| uid.is_none_or(|uid| uid == *there));
+        if let (Some(removed), Some(pods)) = (removed, self.pods.get_mut(&key.0)) {
+            pods.forget_ended(removed);
+        }
+        self.take_out(key, uid)
+    }
+
+    /// Takes a Job out, to be inserted again or not at all.
+    fn take_out(&mut self, key: &Key, uid: Option<&str>) -> Changed {
         let has_uid = |entry: &Entry| uid.is_none() || entry.job.metadata.uid.as_deref() == uid;
         if !self.jobs.get(key).is_some_and(has_uid) {
             return Changed::default();

@@ -39,8 +39,16 @@ const GRACE_SECONDS: u32 = 5;
 const SCRATCH: &str = "scratch";
 /// The annotation by which an autoscaler knows whether it may end a pod.
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+/// Seconds that a Job may take beside its pod and its wait for a node: to end.
+const JOB_SLACK_SECONDS: u32 = 300;
 /// The longest value of a label.
 const MAX_LABEL: usize = 63;
+
+/// Returns the seconds that a Job may take whose pod may run for this long: a Job that exceeds its own loses its pod, and
+/// with it what its containers report.
+pub fn job_seconds(pod_seconds: u32, pending_seconds: u32) -> u32 {
+    pod_seconds.saturating_add(pending_seconds).saturating_add(JOB_SLACK_SECONDS)
+}
 
 /// What a kind says of a Job.
 #[derive(Debug, Clone)]
@@ -79,6 +87,9 @@ pub struct PodNeeds {
     pub annotations: BTreeMap<String, String>,
     /// Whether an autoscaler may end it to free a node: what is lost is begun anew.
     pub is_evictable: bool,
+    /// Whether its Job makes another one where it is disrupted, as by a drained node. False fails the Job: the next one
+    /// goes on with what the pod has reported.
+    pub is_replaced: bool,
     /// False gives it a user namespace of its own.
     pub host_users: Option<bool>,
     /// The security of all its containers, where they do not say something else.
@@ -98,6 +109,7 @@ impl Default for PodNeeds {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
             is_evictable: true,
+            is_replaced: true,
             host_users: None,
             security: PodSecurityContext {
                 run_as_non_root: Some(true),
@@ -143,7 +155,7 @@ impl JobTemplate<'_> {
                     .ttl_seconds
                     .or(self.ttl_seconds)
                     .and_then(|seconds| i32::try_from(seconds).ok()),
-                pod_failure_policy: Some(ignore_disruptions()),
+                pod_failure_policy: self.pod.is_replaced.then(ignore_disruptions),
                 // No second pod while the first still ends.
                 pod_replacement_policy: Some("Failed".to_owned()),
                 template: PodTemplateSpec {

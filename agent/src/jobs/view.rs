@@ -25,8 +25,13 @@ pub struct JobView {
 #[serde(default, rename_all = "camelCase")]
 struct JobSpecView {
     backoff_limit: i32,
+    pod_failure_policy: Option<PodFailurePolicyView>,
     template: TemplateView,
 }
+
+/// That there is one: those of the agent replace pods that are disrupted.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct PodFailurePolicyView {}
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -180,6 +185,11 @@ impl JobView {
     pub fn replaces_pods(&self) -> bool {
         let limit = self.spec.backoff_limit;
         limit > 0 && self.is_unfinished() && self.status.failed.unwrap_or_default() <= limit
+    }
+
+    /// Returns whether a pod of it that is disrupted, as where its node is drained, is replaced by another one.
+    pub fn replaces_disrupted_pods(&self) -> bool {
+        self.spec.pod_failure_policy.is_some()
     }
 
     /// Returns whether it still runs or waits to run.

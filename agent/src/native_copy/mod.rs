@@ -12,6 +12,7 @@ mod numbers;
 mod report;
 mod reporter;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -56,6 +57,12 @@ impl Places {
     }
 }
 
+/// The exit code of a copy that SIGTERM ended.
+pub const TERMINATED: u8 = 128 + 15;
+/// Why items have failed that were under way when the time was over.
+const TIME_OVER: &str =
+    "the time was over: spec.jobTemplate.activeDeadlineSeconds, or JOB_DEADLINE_SECONDS of the agent";
+
 /// Why nothing could be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -93,31 +100,52 @@ pub async fn run(
     log: &(dyn Fn(&str) + Sync),
 ) -> Result<Ended, StartError> {
     let input: CopyInput = from_arguments(arguments)?;
-    let registries = access::registries(&input);
+    let time_over = sleep(Duration::from_secs(input.seconds.into()));
+    run_until(&input, places, stop, time_over, log).await
+}
+
+/// The same, until the time is over.
+async fn run_until(
+    input: &CopyInput,
+    places: &Places,
+    stop: CancellationToken,
+    time_over: impl Future<Output = ()>,
+    log: &(dyn Fn(&str) + Sync),
+) -> Result<Ended, StartError> {
+    let registries = access::registries(input);
     let (from, to) = (access::access(&input.source)?, access::access(&input.destination)?);
     let (source, destination) = (&input.source.repository, &input.destination.repository);
     let reporter = Arc::new(Reporter::new(places.report.clone()));
     let (now, watching) = (Timestamp::now(), reporter.clone());
     let journal = Journal::of_file(&places.journal, now).resuming(destination, &input.uploads, now);
     let journal = journal.watched(move |uploads| watching.uploads(uploads));
-    let mut copier = Copier::new(Options::default(), journal);
+    let options = Options::default();
+    let at_once = options.items;
+    let mut copier = Copier::new(options, journal);
     let source = copier.add_source(registries.repository(source, &from));
     let target = copier.add_destination(registries.push_target(destination, &to), input.is_new);
-    let work = Work { input: &input, copier, reporter, log };
+    let work = Work { input, copier, at_once, reporter, log };
     log(&format!("copies {} from {} to {destination}", items(input.items.len()), input.source.repository));
-    Ok(work.run(source, target, stop).await)
+    Ok(work.run((source, target), stop, time_over).await)
 }
 
 /// What one container does.
 struct Work<'a> {
     input: &'a CopyInput,
     copier: Copier,
+    /// How many contents it copies at once.
+    at_once: usize,
     reporter: Arc<Reporter>,
     log: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Work<'_> {
-    async fn run(&self, source: SourceId, destination: DestinationId, stop: CancellationToken) -> Ended {
+    async fn run(
+        &self,
+        (source, destination): (SourceId, DestinationId),
+        stop: CancellationToken,
+        time_over: impl Future<Output = ()>,
+    ) -> Ended {
         let items: Vec<Item> =
             self.input.items.iter().map(|item| to_copy(item, source, destination)).collect();
         let mut on_end = |item: usize, _target: usize, outcome| self.ended(item, outcome);
@@ -126,18 +154,30 @@ impl Work<'_> {
             () = &mut copying => return self.end(),
             () = self.say() => false,
             () = stop.cancelled() => true,
-            () = sleep(Duration::from_secs(self.input.seconds.into())) => false,
+            () = time_over => false,
         };
+        let begun = self.under_way();
         (self.log)("ends: what is under way is finished as far as its chunk goes");
         self.copier.end();
         let _ = timeout(LAST_CHUNK, &mut copying).await;
         if is_stopped {
             return Ended::Interrupted;
         }
-        let why =
-            "the time was over: spec.jobTemplate.activeDeadlineSeconds, or JOB_DEADLINE_SECONDS of the agent";
-        self.reporter.failed_rest(u32::try_from(self.input.items.len()).unwrap_or(u32::MAX), why);
+        let items = u32::try_from(self.input.items.len()).unwrap_or(u32::MAX);
+        self.reporter.time_is_over(items, &begun, TIME_OVER);
         self.end()
+    }
+
+    /// Returns the items that are under way: contents are begun in their order, a few at once.
+    fn under_way(&self) -> HashSet<u32> {
+        let open = || (0..).zip(&self.input.items).filter(|(item, _)| self.reporter.is_open(*item));
+        let mut begun = HashSet::new();
+        for (_, item) in open() {
+            if begun.len() < self.at_once {
+                begun.insert(&item.digest);
+            }
+        }
+        open().filter(|(_, item)| begun.contains(&item.digest)).map(|(item, _)| item).collect()
     }
 
     fn ended(&self, item: usize, outcome: Result<Copied, CopyError>) {
@@ -160,8 +200,8 @@ impl Work<'_> {
 
     fn end(&self) -> Ended {
         (self.log)(&self.progress());
-        let (_, failed) = self.reporter.counts();
-        if failed == 0 { Ended::Copied } else { Ended::Failed }
+        let (done, _) = self.reporter.counts();
+        if done == self.input.items.len() { Ended::Copied } else { Ended::Failed }
     }
 
     /// Says again and again how far it is, where something has changed.

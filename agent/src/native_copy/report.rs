@@ -25,6 +25,9 @@ const OMITTED: &str = "it could not be copied; the log of its Job says why (kube
 pub struct CopyReport {
     /// The items that are at the destination.
     pub done: Numbers,
+    /// Those whose turn had not come when the time was over.
+    #[serde(default, skip_serializing_if = "Numbers::is_empty")]
+    pub left: Numbers,
     /// Those that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<FailedItems>,
@@ -103,7 +106,7 @@ impl CopyReport {
 
     /// Returns the report on one line, with messages of this number of bytes at most.
     fn shortened(&self, bytes: usize) -> Self {
-        let mut report = Self { done: self.done.clone(), ..Self::default() };
+        let mut report = Self { done: self.done.clone(), left: self.left.clone(), ..Self::default() };
         for FailedItems { items, message } in &self.failed {
             let message = shorten(&printable(message), bytes).into_owned();
             match report.failed.iter_mut().find(|failed| failed.message == message) {
@@ -125,7 +128,7 @@ impl CopyReport {
         if !items.is_empty() {
             failed.push(FailedItems { items, message: OMITTED.to_owned() });
         }
-        Self { done: self.done.clone(), failed, uploads: Vec::new() }
+        Self { done: self.done.clone(), left: self.left.clone(), failed, uploads: Vec::new() }
     }
 
     fn to_json(&self) -> String {
@@ -148,6 +151,16 @@ mod tests {
         report.fail(7, "403 denied");
         report.fail(57, "403 denied");
         insta::assert_snapshot!(report.to_message(), @r#"{"done":"0-6,8-56,58-99","failed":[{"items":"7,57","message":"403 denied"}]}"#);
+        assert_eq!(CopyReport::read(&report.to_message()), Some(report));
+    }
+
+    #[test]
+    fn what_was_left_stands_beside_what_is_done_and_what_failed() {
+        let mut report = CopyReport::default();
+        report.done.insert(0);
+        report.fail(1, "the time was over");
+        (2..40).for_each(|item| report.left.insert(item));
+        insta::assert_snapshot!(report.to_message(), @r#"{"done":"0","left":"2-39","failed":[{"items":"1","message":"the time was over"}]}"#);
         assert_eq!(CopyReport::read(&report.to_message()), Some(report));
     }
 

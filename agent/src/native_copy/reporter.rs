@@ -1,5 +1,6 @@
 //! The report of a container, written whenever something changes.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -44,13 +45,22 @@ impl Reporter {
         (report.done.len(), report.failures())
     }
 
-    /// All items from 0 to `items` that nothing is known of have failed.
-    pub fn failed_rest(&self, items: u32, why: &str) {
+    /// Returns whether nothing is known of an item yet.
+    pub fn is_open(&self, item: u32) -> bool {
+        is_open(&self.report.lock(), item)
+    }
+
+    /// The time is over: of all items from 0 to `items` that nothing is known of, those that were begun have failed, and the
+    /// others are left.
+    pub fn time_is_over(&self, items: u32, begun: &HashSet<u32>, why: &str) {
         self.change(|report| {
-            let is_open = |item: &u32| !report.done.contains(*item) && report.failure(*item).is_none();
-            let open: Vec<u32> = (0..items).filter(is_open).collect();
+            let open: Vec<u32> = (0..items).filter(|item| is_open(report, *item)).collect();
             for item in open {
-                report.fail(item, why);
+                if begun.contains(&item) {
+                    report.fail(item, why);
+                } else {
+                    report.left.insert(item);
+                }
             }
         });
     }
@@ -61,4 +71,8 @@ impl Reporter {
         // Where it cannot be written, the exit code and the log still tell.
         let _ = fs::write(&self.file, report.to_message());
     }
+}
+
+fn is_open(report: &CopyReport, item: u32) -> bool {
+    !report.done.contains(item) && report.failure(item).is_none()
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgop_core::api::TlsMode;
 use imgop_core::commands::document::to_arguments;
-use imgop_fakes::{Fault, Graph, StoringRegistry};
+use imgop_fakes::{Graph, StoringRegistry};
 use imgop_registry::reference::Digest;
 use imgop_registry::{Allowances, PrivateAddresses};
 
@@ -58,11 +58,13 @@ impl Stage {
         }
     }
 
+    fn places(&self) -> Places {
+        let folder = self.folder.path();
+        Places { report: folder.join("report"), journal: folder.join("uploads.json") }
+    }
+
     async fn run(&self, input: &CopyInput, stop: CancellationToken) -> Result<Ended, StartError> {
-        let places = Places {
-            report: self.folder.path().join("report"),
-            journal: self.folder.path().join("uploads.json"),
-        };
+        let places = self.places();
         let log = |line: &str| self.log.lock().unwrap().push(line.to_owned());
         run(&to_arguments(input).unwrap(), &places, stop, &log).await
     }
@@ -179,13 +181,31 @@ async fn a_copy_that_is_asked_to_end_finishes_its_chunk_and_another_container_se
 }
 
 #[tokio::test]
-async fn what_is_not_copied_when_the_time_is_over_has_failed_with_the_settings_name() {
-    let graph = one_image(0);
+async fn when_the_time_is_over_what_is_under_way_has_failed_with_the_settings_name_and_the_rest_is_left() {
+    let mut graph = one_image(40);
+    for number in 1..30 {
+        let (config, layer) =
+            (graph.blob(format!("{{\"number\":{number}}}")), graph.blob(format!("{number}")));
+        let manifest = graph.oci_image(&config, &[layer]);
+        graph.tags.push((format!("v{number}"), manifest.digest));
+    }
     let stage = Stage::new(&graph).await;
-    let mut input = stage.input(items_of(&graph));
-    input.seconds = 0;
-    stage.source.fail(|_, _| Some(Fault::Status(500)));
-    assert_eq!(stage.run(&input, CancellationToken::new()).await.unwrap(), Ended::Failed);
-    let why = stage.report().failure(0).unwrap_or_default().to_owned();
-    assert!(why.contains("JOB_DEADLINE_SECONDS") || why.contains("500"), "{why}");
+    let over = CancellationToken::new();
+    let ends = over.clone();
+    // None has been answered yet.
+    stage.source.fail(move |_, _| {
+        ends.cancel();
+        None
+    });
+    let input = stage.input(items_of(&graph));
+    let log = |_: &str| ();
+    let ended = run_until(&input, &stage.places(), CancellationToken::new(), over.cancelled(), &log).await;
+    assert_eq!(ended.unwrap(), Ended::Failed);
+    let report = stage.report();
+    assert_eq!(report.failure(0), Some(TIME_OVER), "its layer has several chunks");
+    let at_once = u32::try_from(Options::default().items).unwrap();
+    for item in 0..30 {
+        let has_begun = report.done.contains(item) || report.failure(item) == Some(TIME_OVER);
+        assert_eq!((has_begun, report.left.contains(item)), (item < at_once, item >= at_once), "{item}");
+    }
 }

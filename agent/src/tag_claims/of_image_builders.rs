@@ -21,6 +21,11 @@ impl BuilderClaims {
         Self(builders)
     }
 
+    /// Returns whether all `ImageBuilders` are known.
+    pub fn are_known(&self) -> bool {
+        self.0.are_known()
+    }
+
     /// Returns which of these tags any of them puts, in whichever namespace; all where it cannot be read what one builds.
     pub fn claimed(&self, request: &CopyRequest, tags: &[&Tag], policy: &AccessPolicy) -> BTreeSet<Tag> {
         let all = || tags.iter().map(|tag| (*tag).clone()).collect();

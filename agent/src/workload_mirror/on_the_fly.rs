@@ -27,6 +27,8 @@ use crate::registry_access::AccessError;
 const MAX_LOOKS: usize = 20;
 /// Images that are remembered at most.
 const MAX_REMEMBERED: usize = 5_000;
+/// How long an image is remembered, once its next look is due, that no pod is known to pull while not all pods are known.
+const UNSEEN_TTL: Duration = Duration::from_hours(1);
 /// When an image is looked for again for which the limit of its namespaces left no room.
 const LIMIT_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -97,8 +99,11 @@ impl Pass<'_> {
                 wanted.entry(reference).or_default().extend(namespaces.iter().cloned());
             }
         }
-        // What is not known to be pulled is still missing.
-        memory.looks.retain(|reference, _| !gathered.is_complete || wanted.contains_key(reference));
+        // What is not known to be pulled is still missing, for a while.
+        let is_recent = |look: &Look| saturating_add(look.next, UNSEEN_TTL) > self.now;
+        memory.looks.retain(|reference, look| {
+            wanted.contains_key(reference) || !gathered.is_complete && is_recent(look)
+        });
         let due =
             |reference: &ImageReference| memory.looks.get(reference).is_none_or(|look| look.next <= self.now);
         let mut room = MAX_REMEMBERED.saturating_sub(memory.looks.len());
@@ -114,7 +119,8 @@ impl Pass<'_> {
         for &(reference, namespaces) in open.iter().take(MAX_LOOKS) {
             self.look(request, reference, namespaces, memory).await?;
         }
-        let next = memory.looks.values().map(|look| remaining(look.next, self.now)).min();
+        let awaited = memory.looks.iter().filter(|(reference, _)| wanted.contains_key(*reference));
+        let next = awaited.map(|(_, look)| remaining(look.next, self.now)).min();
         let soon = (open.len() > MAX_LOOKS).then_some(WRITE_INTERVAL);
         let count = |answer: &Answer| memory.looks.values().filter(|look| look.answer == *answer).count();
         Ok(Pulls {
@@ -179,8 +185,7 @@ impl Pass<'_> {
     ) -> Result<Answer, Halt> {
         // What was found is what an Image of this mirror copies; another one is looked for only where there is none.
         if let Some(image) = self.copying(request, reference) {
-            // One that is at work comes to it by itself.
-            if Mirrored::of(&image).state != State::Progressing {
+            if is_to_be_asked(&image) {
                 self.ask(&image).await?;
             }
             return Ok(Answer::Asked);
@@ -269,6 +274,15 @@ impl Pass<'_> {
         };
         self.agent().events.warn(&self.owner, reason, "LookForOrigin", note).await;
     }
+}
+
+/// Returns whether an Image is to be asked to look at once. One that is at work comes to it by itself, and one that is suspended
+/// does not come to it. Where another request is open, it is waited for: a user may have made it.
+fn is_to_be_asked(image: &Image) -> bool {
+    let requested = image.metadata.annotations.as_ref().and_then(|all| all.get(REQUESTED_AT_ANNOTATION));
+    let handled = image.status.as_ref().and_then(|status| status.last_handled_requested_at.as_ref());
+    let has_open_request = requested.is_some() && requested != handled;
+    !image.spec.suspend && !has_open_request && Mirrored::of(image).state != State::Progressing
 }
 
 /// What is read of an Image to find those that copy to a repository.

@@ -28,6 +28,8 @@ struct State {
     refuses_paths: HashMap<String, u16>,
     refuses_puts: Option<&'static str>,
     refuses_deletions: bool,
+    /// Paths with the status that a DELETE there is answered with.
+    refuses_deletion_of: HashMap<String, u16>,
     /// Paths with the error, a message of these words, that a PUT there is answered with.
     refuses_put_to: HashMap<String, (&'static str, &'static str)>,
     /// Paths with the number of reads that find nothing there.
@@ -86,6 +88,11 @@ impl WritableRegistry {
     /// Answers every DELETE as a registry that deletes nothing.
     pub fn refuse_deletions(&self) {
         self.state().refuses_deletions = true;
+    }
+
+    /// Answers a DELETE of one path with this status.
+    pub fn refuse_deletion_of(&self, path: &str, status: u16) {
+        self.state().refuses_deletion_of.insert(path.to_owned(), status);
     }
 
     /// Answers a PUT to one path with 400 and this error, and takes it again once there is none.
@@ -175,6 +182,9 @@ impl State {
         let path = seen.target.split('?').next().unwrap_or_default();
         if let Some((code, message)) = self.refuses_put_to.get(path).filter(|_| seen.method == "PUT") {
             return json(400, format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#));
+        }
+        if let Some(status) = self.refuses_deletion_of.get(path).filter(|_| seen.method == "DELETE") {
+            return reply(*status, &[], "");
         }
         match (seen.method.as_str(), self.refuses_puts) {
             ("PUT", Some(code)) => return error(code),

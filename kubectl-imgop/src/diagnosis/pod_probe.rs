@@ -266,6 +266,10 @@ mod tests {
         let labels = job["spec"]["template"]["metadata"]["labels"].clone();
         assert!(!selected.is_empty());
         assert!(selected.iter().all(|(key, value)| labels[key] == *value), "{labels}");
+        for expression in policy["spec"]["podSelector"]["matchExpressions"].as_array().unwrap() {
+            let label = &labels[expression["key"].as_str().unwrap()];
+            assert!(expression["values"].as_array().unwrap().contains(label), "{labels}: {expression}");
+        }
     }
 
     #[test]

@@ -60,6 +60,19 @@ fn the_job_of_the_agents_own_program() {
 }
 
 #[test]
+fn the_pod_of_the_agents_own_program_is_ended_before_its_job_and_is_the_only_one() {
+    let mut image = native(Mode::OneShot);
+    image.spec.job_template.active_deadline_seconds = Some(7200);
+    image.spec.job_template.backoff_limit = Some(3);
+    let job = made(&image, &["1"]).spec.unwrap();
+    let pod = job.template.spec.unwrap();
+    assert_eq!(pod.active_deadline_seconds, Some(7200), "it has its time once it is on a node");
+    assert_eq!(job.active_deadline_seconds, Some(7200 + 600 + 300), "a pod that its Job ends is gone");
+    assert!(pod.containers[0].args.as_ref().unwrap()[1].contains(r#""seconds":7170"#));
+    assert_eq!((job.backoff_limit, job.pod_failure_policy), (Some(0), None), "the next Job goes on");
+}
+
+#[test]
 fn the_agents_own_program_runs_as_confined_as_skopeo_does() {
     let confined = |image: &Image| {
         let pod = made(image, &["1"]).spec.unwrap().template.spec.unwrap();

@@ -22,7 +22,7 @@ fn job_of(copies: &[Copy], end: Option<(&str, &str)>) -> Value {
     json!({
         "metadata": {"name": "j", "namespace": "team-a",
             "annotations": {COPIES_ANNOTATION: serde_json::to_string(&records).unwrap(), ROUTE_ANNOTATION: "here"}},
-        "spec": {"template": {"spec": {"containers": containers}}},
+        "spec": {"podFailurePolicy": {}, "template": {"spec": {"containers": containers}}},
         "status": {"conditions": end.map_or_else(|| json!([]), condition)}})
 }
 
@@ -195,11 +195,17 @@ fn jobs_of_another_route_are_not_of_this_spec_and_what_became_of_copies_later_co
     assert_eq!(runs, [gone.clone(), Outcome::Succeeded, gone]);
 }
 
-/// A Job of the agent's own program that copies these, and what became of them.
-fn native_outcomes(copies: &[Copy], status: &Value) -> (Vec<Outcome>, Vec<OpenUpload>) {
+/// A Job of the agent's own program that copies these.
+fn native_job(copies: &[Copy]) -> Value {
     let mut job = job_of(copies, None);
-    job["spec"]["template"]["spec"]["containers"] = json!([{ "name": NATIVE_CONTAINER }]);
-    let job = CopyJob::of(&report_of(&job, &[pod(json!({ "containerStatuses": [status] }))], now()));
+    job["spec"] = json!({ "template": { "spec": { "containers": [{ "name": NATIVE_CONTAINER }] } } });
+    job
+}
+
+/// What became of these in such a Job.
+fn native_outcomes(copies: &[Copy], status: &Value) -> (Vec<Outcome>, Vec<OpenUpload>) {
+    let pod = pod(json!({ "containerStatuses": [status] }));
+    let job = CopyJob::of(&report_of(&native_job(copies), &[pod], now()));
     (job.runs.into_iter().map(|run| run.outcome).collect(), job.uploads)
 }
 
@@ -228,6 +234,49 @@ fn what_a_container_had_not_reached_when_it_was_killed_is_tried_again_and_goes_o
     killed["state"]["terminated"]["reason"] = json!("OOMKilled");
     let (ended, _) = native_outcomes(&copies, &killed);
     assert_eq!((&ended[0], reason(&ended[1])), (&Outcome::Succeeded, Some(FailureReason::OutOfMemory)));
+}
+
+#[test]
+fn what_a_drained_pod_has_reported_is_done_and_its_rest_is_begun_anew_with_its_uploads() {
+    let copies = [copy("a", 1), copy("b", 1)];
+    let upload = format!(r#"{{"blob":"{}","place":"https://r/u/1"}}"#, Digest::of(b"layer"));
+    let message = format!(r#"{{"done":"0","uploads":[{upload}]}}"#);
+    for (code, conditions) in [
+        (143, json!([{ "type": "DisruptionTarget", "status": "True" }])),
+        (137, json!([{ "type": "DisruptionTarget", "status": "True" }])),
+        // As where a person deletes it.
+        (143, json!([])),
+    ] {
+        let status = terminated(NATIVE_CONTAINER, code, &message);
+        let pod = pod(json!({ "phase": "Failed", "conditions": conditions, "containerStatuses": [status] }));
+        let job = CopyJob::of(&report_of(&native_job(&copies), &[pod], now()));
+        let [done, open] = &job.runs[..] else { panic!("{job:?}") };
+        assert_eq!((&done.outcome, job.uploads.len()), (&Outcome::Succeeded, 1), "{code}");
+        assert!(matches!(open.outcome, Outcome::Interrupted { .. }), "{open:?}");
+    }
+}
+
+#[test]
+fn tags_whose_turn_did_not_come_have_not_failed() {
+    let copies = [copy("a", 1), copy("b", 1), copy("c", 1)];
+    let message = r#"{"done":"0","left":"2","failed":[{"items":"1","message":"the time was over"}]}"#;
+    let (ended, _) = native_outcomes(&copies, &terminated(NATIVE_CONTAINER, 1, message));
+    assert_eq!((&ended[0], reason(&ended[1])), (&Outcome::Succeeded, Some(FailureReason::CopyFailed)));
+    assert!(matches!(ended[2], Outcome::NotBegun { .. }), "{:?}", ended[2]);
+}
+
+#[test]
+fn a_job_goes_on_with_uploads_of_its_own_namespace_alone() {
+    let upload = format!(r#"{{"blob":"{}","place":"https://r/u/1"}}"#, Digest::of(b"layer"));
+    let ended = terminated(NATIVE_CONTAINER, 1, &format!(r#"{{"done":"","uploads":[{upload}]}}"#));
+    let report = report_of(
+        &native_job(&[copy("a", 1)]),
+        &[pod(json!({ "phase": "Failed", "containerStatuses": [ended] }))],
+        now(),
+    );
+    let jobs = JobResults::new(&[report], "here".to_owned());
+    assert_eq!(jobs.uploads("team-a").len(), 1);
+    assert!(jobs.uploads("imgop-system").is_empty(), "a tenant may have written it");
 }
 
 #[test]

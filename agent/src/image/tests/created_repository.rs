@@ -171,8 +171,43 @@ async fn a_repository_that_was_deleted_is_created_again_before_a_copy_that_faile
     assert!(ecr.aws.repository("mirror/argocd").is_some(), "{:?}", &ecr.aws.operations()[asked..]);
 }
 
+/// A pass in which the destination shows all that is selected.
+async fn pass_of_nothing(ecr: &Ecr) -> PassResult<ImageStatus> {
+    let mut observed = observed(&[&ecr.copy]);
+    observed.record(&ecr.copy.destination_tag, &ecr.copy.digest);
+    ecr.stage.pass(&mut memory(&[], (now(), observed)), now()).await.unwrap()
+}
+
 #[tokio::test]
-async fn where_nothing_is_to_be_copied_aws_is_not_asked_about_the_repository() {
+async fn a_policy_that_has_changed_is_set_also_where_nothing_is_to_be_copied() {
+    let ecr = Ecr::lending(&creating(), create()).await;
+    let managed = ("imgop.io/managed".to_owned(), "team-a".to_owned());
+    let before = Some(r#"{"rules":["old"]}"#.to_owned());
+    ecr.aws.hold(
+        "mirror/argocd",
+        EcrRepository { tags: [managed].into(), lifecycle: before, ..Default::default() },
+    );
+    ecr.aws.deny("PutLifecyclePolicy", Some("AccessDeniedException"));
+    let refused = pass_of_nothing(&ecr).await;
+    assert_eq!(reason(&refused), reasons::REPOSITORY_NOT_READY, "{}", message(&refused));
+    ecr.aws.deny("PutLifecyclePolicy", None);
+    pass_of_nothing(&ecr).await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(r#"{"rules":[]}"#));
+    assert_eq!((ecr.jobs(), ecr.events(reasons::REPOSITORY_POLICY_SET).len()), (0, 1));
+    let asked = ecr.aws.operations().len();
+    pass_of_nothing(&ecr).await;
+    assert!(ecr.aws.operations()[asked..].iter().all(|operation| operation != "DescribeRepositories"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_to_be_copied_no_repository_is_created() {
+    let ecr = Ecr::lending(&creating(), create()).await;
+    ecr.stage.pass(&mut memory(&[], (now(), Observed::default())), now()).await.unwrap();
+    assert!(ecr.aws.repository("mirror/argocd").is_none());
+}
+
+#[tokio::test]
+async fn of_a_suspended_image_aws_is_not_asked_about_the_repository() {
     let mut ecr = Ecr::lending(&creating(), create()).await;
     ecr.stage.image.spec.suspend = true;
     ecr.pass().await;

@@ -31,7 +31,6 @@ async fn with(policy: PrunePolicy) -> Stage {
     let min_age = Some("1h".to_owned());
     stage.image.spec.destination.prune = Some(Box::new(Prune { policy, min_age, keep: None }));
     let made = ["v2.11.0", "v2.12.8", "v2.12.9"];
-    let digits = |tag: &str| Digest::of(content(tag).as_bytes()).hex()[..12].to_owned();
     let since = Time(now() - Duration::from_hours(2));
     stage.image.status.as_mut().unwrap().prune = Some(Box::new(PruneStatus {
         destination: stage.image.spec.destination.name.clone(),
@@ -40,6 +39,27 @@ async fn with(policy: PrunePolicy) -> Stage {
         ..PruneStatus::default()
     }));
     stage
+}
+
+/// The same with these tags in the place of the old ones, at both sides.
+async fn with_all(policy: PrunePolicy, tags: &[String]) -> Stage {
+    let mut stage = with(policy).await;
+    let list = json!({ "tags": tags.iter().map(String::as_str).chain(["v2.13.1"]).collect::<Vec<_>>() });
+    for repository in ["source", "target"] {
+        stage.registry.hold(&format!("/v2/{repository}/tags/list"), &list.to_string());
+        for tag in tags {
+            stage.registry.hold_manifest(repository, tag, &content(tag));
+        }
+    }
+    let since = Time(now() - Duration::from_hours(2));
+    let status = stage.image.status.as_mut().unwrap().prune.as_mut().unwrap();
+    status.made = tags.iter().map(|tag| (tag.clone(), digits(tag))).collect();
+    status.unselected = tags.iter().map(|tag| (tag.clone(), since.clone())).collect();
+    stage
+}
+
+fn digits(tag: &str) -> String {
+    Digest::of(content(tag).as_bytes()).hex()[..12].to_owned()
 }
 
 /// A manifest of its own for each tag.
@@ -208,9 +228,80 @@ async fn where_a_registry_deletes_no_tags_nothing_is_deleted_by_its_digest_and_t
     let stage = with(PrunePolicy::Delete).await;
     stage.registry.refuse_deletions();
     let status = prune(&stage).await;
-    assert_eq!(deleted(&stage).len(), 1, "{:?}", deleted(&stage));
+    assert_eq!(deleted(&stage), OLD.map(|tag| format!("DELETE /v2/target/manifests/{tag}")));
     assert_eq!((status.due, status.made.len()), (2, 3));
-    assert!(status.message.unwrap().starts_with("the registry deletes no tags"));
+    assert!(status.message.unwrap().starts_with("v2.12.8: the registry deletes no tags"));
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_be_deleted_keeps_no_other_one_and_is_tried_again_after_a_day() {
+    let mut stage = with(PrunePolicy::Delete).await;
+    stage.registry.refuse_deletion_of("/v2/target/manifests/v2.12.8", 403);
+    let mut memory = due_now();
+    for (hours, tries) in [(0, 2), (1, 2), (25, 3)] {
+        let at = now() + Duration::from_hours(hours);
+        memory.schedule.next = Some(at);
+        let status = stage.pass(&mut memory, at).await.unwrap().report.unwrap().status;
+        let pruned = status.prune.as_deref().unwrap();
+        assert_eq!((names(&pruned.made), pruned.due), (vec!["v2.11.0", "v2.12.8"], 1), "{hours}");
+        assert!(pruned.message.as_deref().unwrap().contains("v2.12.8"), "{pruned:?}");
+        assert_eq!(deleted(&stage).len(), tries, "{hours}");
+        stage.image.status = Some(status);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_all_is_asked_three_times_in_a_pass_and_each_pass_for_others() {
+    let tags: Vec<String> = (0..5).map(|n| format!("v2.12.{n}")).collect();
+    let mut stage = with_all(PrunePolicy::Delete, &tags).await;
+    stage.registry.refuse_deletions();
+    let mut memory = due_now();
+    for (minutes, tries) in [(0, 3), (5, 5), (10, 5)] {
+        let at = now() + Duration::from_mins(minutes);
+        memory.schedule.next = Some(at);
+        let status = stage.pass(&mut memory, at).await.unwrap().report.unwrap().status;
+        assert_eq!((status.prune.as_ref().unwrap().due, deleted(&stage).len()), (5, tries));
+        stage.image.status = Some(status);
+    }
+}
+
+#[tokio::test]
+async fn tags_that_others_have_overwritten_are_forgotten_and_neither_named_nor_in_the_way_of_the_rest() {
+    let tags: Vec<String> = (0..25).map(|n| format!("v2.12.{n}")).collect();
+    let overwritten = |stage: &Stage| {
+        let (first, _) = tags.split_at(20);
+        first.iter().for_each(|tag| stage.registry.hold_manifest("target", tag, r#"{"of":"others"}"#));
+    };
+    let stage = with_all(PrunePolicy::Delete, &tags).await;
+    overwritten(&stage);
+    let status = prune(&stage).await;
+    assert_eq!((deleted(&stage).len(), status.due, status.made.len()), (5, 0, 0));
+
+    let stage = with_all(PrunePolicy::DryRun, &tags).await;
+    overwritten(&stage);
+    let status = prune(&stage).await;
+    assert_eq!((status.due, status.next.as_slice()), (5, &tags[20..]));
+    assert!(deleted(&stage).is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_came_since_the_cluster_was_listed_for_others_keeps_its_tag() {
+    let mut stage = with(PrunePolicy::DryRun).await;
+    assert_eq!(prune(&stage).await.due, 2);
+    let image = format!("{}:v2.12.8", stage.image.spec.destination.name);
+    stage.api.change_list("pods", |list| list.push(uses(&image, "")));
+    stage.image.spec.destination.prune.as_mut().unwrap().policy = PrunePolicy::Delete;
+    prune(&stage).await;
+    assert_eq!(deleted(&stage), ["DELETE /v2/target/manifests/v2.12.9"]);
+}
+
+#[tokio::test]
+async fn before_all_builders_are_known_nothing_is_deleted() {
+    let mut stage = with(PrunePolicy::Delete).await;
+    let images = Images::new(stage.images.agent.clone(), Objects::new([]));
+    stage.images = images.beside(Objects::new([reflector::store().0]));
+    prune(&stage).await;
+    assert!(deleted(&stage).is_empty());
 }
 
 #[tokio::test]

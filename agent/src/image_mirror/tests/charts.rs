@@ -1,14 +1,22 @@
 //! Images of charts, in whole passes: read in a repository, and found by Jobs with Helm.
 
-use imgop_core::api::{ChartSource, ChartTier, HelmChartSource, MirrorUpdate, UpdateMode, UpdateSource};
+use std::sync::Arc;
+
+use imgop_core::api::{
+    ChartEnvironment, ChartSource, ChartTier, HelmChartSource, MirrorUpdate, UpdateMode, UpdateSource,
+};
 use imgop_core::sources::charts::images_in;
 use imgop_core::sources::charts::report::to_message;
 use imgop_fakes::{ScriptedRegistry, reply};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::stage::Stage;
+use crate::controller::Reconcile as _;
+use crate::image_mirror::Memory;
 
 const INDEX: &str = "\
 entries:
@@ -102,6 +110,48 @@ async fn what_a_chart_lists_is_proposed_and_an_image_without_an_entry_is_said() 
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_answer_keeps_the_charts_of_no_other_namespace_waiting() {
+    let (stage, repository) = stage(&[ChartTier::Annotation], UpdateMode::Propose, &[]).await;
+    let asked = Arc::<Notify>::default();
+    let was_asked = asked.clone();
+    let silent = ScriptedRegistry::start_async(move |_| {
+        asked.notify_one();
+        std::future::pending()
+    })
+    .await;
+    let mut slow = stage.mirror.clone();
+    (slow.metadata.namespace, slow.metadata.uid) = (Some("team-b".into()), Some("slow".into()));
+    let charts = slow.spec.updates[0].from.helm_chart.as_mut().unwrap();
+    charts.repository = Some(format!("http://{}/charts", silent.address));
+    let (mut own, mut others, mut again) = (Memory::default(), Memory::default(), Memory::default());
+    let pass = |mirror, memory| Box::pin(stage.mirrors.pass(mirror, memory, stage.now));
+    let mut waits = pass(&slow, &mut others);
+    tokio::select! {
+        _ = &mut waits => panic!("it has an answer"),
+        () = was_asked.notified() => {}
+    }
+    pass(&stage.mirror, &mut own).await.unwrap();
+    assert_eq!(repository.seen().len(), 1);
+    // Of its own namespace it keeps others, and these come soon.
+    let put_off = pass(&slow, &mut again).await.unwrap();
+    assert!(put_off.next.is_some_and(|wait| wait.as_secs() <= 10), "{:?}", put_off.next);
+    assert_eq!(silent.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn values_with_dollars_reach_helm_as_they_are_written() {
+    let (mut stage, _repository) =
+        stage(&[ChartTier::Template], UpdateMode::Apply, &["--helm-image=helm:4"]).await;
+    let chart = &mut stage.mirror.spec.updates[0].from.helm_chart.as_mut().unwrap().charts[0];
+    let set = vec!["a=x$$y,b=$(HOME)".into()];
+    chart.environments = vec![ChartEnvironment { name: "own".into(), set }];
+    stage.settle().await;
+    let pod = jobs(&stage).remove(0).spec.unwrap().template.spec.unwrap();
+    let arguments = pod.init_containers.unwrap().remove(0).args.unwrap();
+    assert!(arguments.iter().any(|argument| argument.contains("a=x$$$$y,b=$$(HOME)")), "{arguments:?}");
+}
+
+#[tokio::test]
 async fn without_an_image_with_helm_templates_are_refused_with_the_name_of_the_setting() {
     let (mut stage, _repository) = stage(&[ChartTier::Template], UpdateMode::Apply, &[]).await;
     stage.settle().await;
@@ -140,6 +190,22 @@ async fn a_job_renders_a_chart_once_and_what_it_reports_is_mirrored() {
     stage.pass(7 * 3600).await;
     stage.settle().await;
     assert_eq!(jobs(&stage).len(), 1);
+}
+
+#[tokio::test]
+async fn the_network_policy_of_copies_selects_the_pods_that_render_charts() {
+    let (mut stage, _repository) =
+        stage(&[ChartTier::Template], UpdateMode::Apply, &["--helm-image=helm:4"]).await;
+    stage.settle().await;
+    let labels = jobs(&stage).remove(0).spec.unwrap().template.metadata.unwrap().labels.unwrap();
+    let policy = include_str!("../../../../manifests/copy-network-policy.yaml");
+    let policy: NetworkPolicy = serde_saphyr::from_str(policy).unwrap();
+    let selector = policy.spec.unwrap().pod_selector.unwrap();
+    let all = selector.match_labels.unwrap();
+    assert!(!all.is_empty() && all.iter().all(|(key, value)| labels.get(key) == Some(value)), "{labels:?}");
+    for expression in selector.match_expressions.unwrap() {
+        assert!(expression.values.unwrap().contains(&labels[&expression.key]), "{labels:?}");
+    }
 }
 
 #[tokio::test]

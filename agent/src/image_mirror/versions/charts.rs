@@ -36,13 +36,6 @@ const DEADLINE_SECONDS: u32 = 300;
 const NO_HELM: &str = "HelmUnavailable: templates are rendered only where an administrator has set HELM_IMAGE of the agent; \
                        imagesFrom: [Annotation, Values] needs no Helm";
 
-/// What helps where the pods of Jobs are refused.
-const ADVICE: Advice = Advice {
-    resources: "spec.jobTemplate.resources",
-    settings: &["JOB"],
-    pod_security: "they pass the level restricted as the agent makes them: a webhook of the cluster changes them",
-};
-
 /// What charts came to, by the names of their Jobs: YAML with the images, or why there is none.
 #[derive(Debug, Default)]
 pub(super) struct Rendered(HashMap<String, Result<String, String>>);
@@ -116,7 +109,7 @@ impl Pass<'_> {
     pub(super) async fn chart_jobs(&self, rendered: &mut Rendered) -> Vec<JobReport> {
         let jobs = &self.agent().jobs;
         let mut reports = jobs.of_owner(&self.owner, self.now);
-        jobs.explain(&mut reports, &ADVICE).await;
+        jobs.explain(&mut reports, &Advice::RESTRICTED).await;
         for report in &reports {
             rendered.take(report);
             if report.is_to_be_deleted() && report.deleting_since.is_none() {
@@ -177,6 +170,8 @@ fn job(owner: &Owner, spec: &ImageMirrorSpec, run: &ChartRun, config: &Config) -
     let helm_image = &config.version_sources.helm_image;
     let arguments = run.template_arguments_into(FOLDER);
     let identity = format!("{helm_image}\n{}", arguments.join("\n"));
+    // Kubernetes replaces `$(NAME)` and `$$` in arguments.
+    let arguments = arguments.iter().map(|argument| argument.replace('$', "$$")).collect();
     let container_of = |name: &str, image: &str, program, arguments| {
         container(name.to_owned(), image.to_owned(), program, arguments, &[], &options.resources)
     };

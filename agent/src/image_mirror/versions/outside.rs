@@ -6,13 +6,14 @@ use imgop_core::api::RegistryAction;
 use imgop_core::inventory::{MirrorUpdateRequest, source_endpoint};
 use imgop_core::sources::github::{GithubMemory, GithubUrls};
 use imgop_core::sources::{
-    Answer, ArtifactPart, ChartLimits, ChartRun, Fetch, FetchError, Finder, Found, Get, HelmCharts,
+    Answer, ArtifactPart, ChartLimits, ChartRun, Fetch, FetchError, Finder, Found, Get, HelmCharts, OCI,
     VersionSource,
 };
 use imgop_registry::reference::{Reference, Repository, Tag};
 use imgop_registry::{Access, RegistryError, RepositoryClient};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use super::super::Pass;
 use super::Unknown;
@@ -30,9 +31,6 @@ const CHART_LIMITS: ChartLimits = ChartLimits {
     file_bytes: 512 << 10,
 };
 
-/// How addresses of charts in registries begin.
-const OCI: &str = "oci://";
-
 impl Pass<'_> {
     /// Returns what a version source announces.
     pub(super) async fn find(
@@ -48,6 +46,7 @@ impl Pass<'_> {
             access: self.access_of(request).await.map_err(Unknown::because)?,
             token: self.github_token(request).await.map_err(Unknown::because)?,
             charts,
+            reading: &self.mirrors.sources.reading,
             now: self.now,
         };
         let limit = self.mirrors.sources.github.of(outside.token.as_ref());
@@ -107,6 +106,8 @@ struct Outside<'a> {
     access: HashMap<Repository, Access>,
     token: Option<SecretString>,
     charts: &'a Charts<'a>,
+    /// The right to read what has arrived of charts.
+    reading: &'a Semaphore,
     now: Timestamp,
 }
 
@@ -155,6 +156,11 @@ impl Fetch for Outside<'_> {
 
     async fn packed(&self, _: &ChartRun, _: usize) -> Result<Vec<u8>, FetchError> {
         Err(FetchError("the agent has no folder with charts".to_owned()))
+    }
+
+    fn memory(&self) -> impl Future<Output: Send> + Send {
+        // It is never closed.
+        async { self.reading.acquire().await.ok() }
     }
 
     fn now(&self) -> Timestamp {

@@ -26,7 +26,8 @@ fn job(end: Option<(&str, &str)>) -> JobView {
         .collect();
     serde_json::from_value(json!({
         "metadata": {"name": "j", "namespace": "team-a", "annotations": {"what": "it does"}},
-        "spec": {"template": {"spec": {"initContainers": [{"name": "a"}], "containers": [{"name": "b"}]}}},
+        "spec": {"podFailurePolicy": {"rules": [{"action": "Ignore"}]},
+            "template": {"spec": {"initContainers": [{"name": "a"}], "containers": [{"name": "b"}]}}},
         "status": {"conditions": conditions},
     }))
     .unwrap()
@@ -63,6 +64,7 @@ fn ended(code: i32, message: &str) -> ContainerState {
         message: message.into(),
         at,
         began: None,
+        is_disrupted: false,
     })
 }
 
@@ -98,6 +100,20 @@ fn a_drained_pod_has_not_failed() {
     assert_eq!(states(&job(None), std::slice::from_ref(&disrupted))[0], ContainerState::Running);
     let second = pod(json!({"containerStatuses": [terminated("a", 0, "")]}));
     assert_eq!(states(&job(None), &[disrupted, second])[0], ended(0, ""));
+}
+
+#[test]
+fn what_a_drained_pod_reports_counts_where_its_job_does_not_replace_it() {
+    let alone: JobView = serde_json::from_value(json!({
+        "metadata": {"name": "j", "namespace": "team-a"},
+        "spec": {"template": {"spec": {"containers": [{"name": "a"}]}}},
+    }))
+    .unwrap();
+    let drained = pod(json!({"phase": "Failed",
+        "conditions": [{"type": "DisruptionTarget", "status": "True"}],
+        "containerStatuses": [terminated("a", 143, "the report")]}));
+    let ContainerState::Ended(end) = states(&alone, &[drained])[0].clone() else { panic!("it goes on") };
+    assert_eq!((end.message.as_str(), end.is_disrupted), ("the report", true));
 }
 
 #[test]

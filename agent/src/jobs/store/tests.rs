@@ -72,7 +72,7 @@ fn job(name: &str, uid: &str) -> JobView {
     serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": "team-a", "uid": format!("uid of {name}"),
             "labels": {OWNER_UID_LABEL: uid}, "annotations": {}, "ownerReferences": [owner]},
-        "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
+        "spec": {"podFailurePolicy": {}, "template": {"spec": {"containers": [{"name": "c"}]}}},
         "status": {"active": 1},
     }))
     .unwrap()
@@ -113,6 +113,33 @@ fn a_job_that_is_gone_before_its_creation_is_answered_does_not_come_back() {
     scene.store.insert(next);
     drop(awaited);
     assert_eq!((scene.names("uid"), scene.taken("team-a", "uid")), (vec!["short".to_owned()], 1));
+}
+
+#[test]
+fn what_a_pod_has_reported_outlives_it_until_its_job_is_gone_where_that_makes_no_other_one() {
+    let alone: JobView = serde_json::from_value(json!({
+        "metadata": job("j", "uid").metadata,
+        "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
+    }))
+    .unwrap();
+    for (job, is_kept) in [(alone, true), (job("j", "uid"), false)] {
+        let scene = Scene::new();
+        scene.jobs(vec![Event::Init, Event::InitApply(ok(job.clone())), Event::InitDone]);
+        let pod = pod("p", "j", 1);
+        for event in
+            [Event::Init, Event::InitDone, Event::Apply(ok(pod.clone())), Event::Delete(ok(pod.clone()))]
+        {
+            scene.store.apply_pod("team-a", event);
+        }
+        let state = scene.store.of_owner(&owner("uid"), now())[0].container("c");
+        assert_eq!(matches!(state, ContainerState::Ended(_)), is_kept, "{state:?}");
+        // A change of the Job keeps it, and its end does not.
+        scene.jobs(vec![Event::Apply(ok(job.clone()))]);
+        let pods = || scene.store.content.lock().pods["team-a"].len();
+        assert_eq!(pods(), usize::from(is_kept));
+        scene.jobs(vec![Event::Delete(ok(job))]);
+        assert_eq!(pods(), 0);
+    }
 }
 
 #[test]

@@ -173,6 +173,49 @@ async fn an_image_that_copies_it_already_is_asked_to_look_at_once() {
     assert_eq!(place.stage.images.writes().len(), writes, "not again at once");
 }
 
+/// A place where an Image of this kind copies what a pod cannot pull.
+async fn with_image(edit: impl FnOnce(&mut Image)) -> Place {
+    let has = Catalog::default().with("team/app", &[("1", "content")]);
+    let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    let source = Source::new("quay.io/team/app", "1");
+    let destination = Destination::new(format!("{}/team/app", place.destination.address));
+    let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
+    image.metadata.uid = Some("own".into());
+    image.metadata.generation = Some(1);
+    edit(&mut image);
+    place.stage.images.show(image);
+    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    place
+}
+
+#[tokio::test]
+async fn an_image_that_is_suspended_or_has_an_open_request_is_not_asked() {
+    let mut suspended = with_image(|image| image.spec.suspend = true).await;
+    assert_eq!(suspended.stage.settle().await, 0);
+    let request = |image: &mut Image| {
+        let annotation = (REQUESTED_AT_ANNOTATION.to_owned(), "of a user".to_owned());
+        image.metadata.annotations = Some([annotation].into());
+    };
+    let mut requested = with_image(request).await;
+    assert_eq!(requested.stage.settle().await, 0, "the user waits for his own");
+    let mut at_rest = with_image(|_| ()).await;
+    assert_eq!(at_rest.stage.settle().await, 1);
+}
+
+#[tokio::test]
+async fn what_no_pod_is_known_to_pull_wakes_no_pass_while_not_all_pods_are_known() {
+    let mut place = Place::new(Catalog::default(), Catalog::default(), Catalog::default()).await;
+    place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
+    place.stage.settle().await;
+    let lines = place.destination.http.lines().len();
+    place.stage.workloads.lists_pods(&[]);
+    place.stage.workloads.pods_have_failed();
+    let result = place.stage.pass(300).await;
+    assert_eq!(place.destination.http.lines().len(), lines);
+    assert!(result.next.is_none_or(|wait| wait.as_secs() >= 10), "{:?}", result.next);
+}
+
 #[tokio::test]
 async fn a_mirror_of_what_runs_has_an_image_look_whose_tag_has_vanished_and_makes_none() {
     let has = Catalog::default().with("team/app", &[("1", "content")]);

@@ -54,7 +54,7 @@ pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
 pub use precedence::{OlderImage, TagClaim, conflicts, disputed, holds_claims};
 pub use probe::{Probed, probe};
-pub use prune::{MAX_DELETIONS, MadeTags, PruneInputs, PruneRequest, UsedImage, due, proven};
+pub use prune::{MadeTags, PruneInputs, PruneRequest, UsedImage, due};
 pub use publish::{Answered, Publications, made_index, publish};
 pub use quota::{Admission, Deferral, admit, release};
 pub use read_ahead::ReadAhead;

@@ -119,8 +119,13 @@ pub enum Outcome {
         /// When that was seen.
         at: Timestamp,
     },
-    /// Its container never ran: another one of its Job failed, or the node did not take the pod.
+    /// Its container never ran, or was ended from outside: another one of its Job failed, or the node did not keep the pod.
     Interrupted {
+        /// When its Job ended.
+        at: Timestamp,
+    },
+    /// The time of its Job was over before its turn came: others of the same Job had all of it.
+    NotBegun {
         /// When its Job ended.
         at: Timestamp,
     },

@@ -270,6 +270,8 @@ fn after(inputs: &Inputs<'_>, run: &Run, tag: &ObservedTag, digest: &Digest) -> 
         Outcome::ContentGone { .. } | Outcome::Interrupted { .. } if attempt == 1 => {
             return TagAction::Copy(copy(tag, digest, 2));
         }
+        // Each of its Jobs takes all of its time, so that these are no storm.
+        Outcome::NotBegun { .. } => return TagAction::Copy(copy(tag, digest, attempt.saturating_add(1))),
         Outcome::Unpublished { tries, message, at } => {
             let failed = failed(FailureReason::PublishFailed, message, *at, *tries);
             if is_due(inputs, &failed) {
@@ -300,9 +302,9 @@ const IMMUTABLE: &str = "the registry did not let the tag be changed, because it
 /// The message where a registry loses what was pushed.
 const CONTENT_GONE: &str = "the content was pushed by digest and is not there; if the registry drops untagged \
                             content, set destination.publish to Direct";
-/// The message where a container never ran, more than once.
-const NEVER_RAN: &str = "the container of this tag never ran, because another one of its pod failed or the node \
-                         did not take the pod";
+/// The message where a container never ran, or was ended from outside, more than once.
+const NEVER_RAN: &str = "the container of this tag never ran or was ended before it was copied, because another one of its \
+                         pod failed or the node did not keep the pod";
 
 fn copy_or_back_off(
     inputs: &Inputs<'_>,

@@ -24,8 +24,6 @@ const DIGITS: usize = 12;
 const MAX_MADE_BYTES: usize = 8 * 1024;
 /// Bytes of an entry beside its tag: digits, quotes, colon, comma, and the time since when it is not selected.
 const ENTRY_BYTES: usize = DIGITS + 6 + 48;
-/// Tags that are deleted in one pass.
-pub const MAX_DELETIONS: usize = 10;
 /// How long a tag must have been no longer selected, where nothing else is said.
 const DEFAULT_MIN_AGE: Duration = Duration::from_hours(7 * 24);
 /// What the tags of contents that are pinned begin with.
@@ -137,8 +135,8 @@ impl MadeTags {
         self.unselected.keys().filter(is_used).cloned().collect()
     }
 
-    /// Returns whether the destination shows what was put under a tag.
-    fn shows(&self, tag: &Tag, digest: &Digest) -> bool {
+    /// Returns whether a tag that the destination shows with this content is as it was put.
+    pub fn shows(&self, tag: &Tag, digest: &Digest) -> bool {
         self.digits.get(tag).is_some_and(|put| *put == digits(digest))
     }
 }
@@ -158,6 +156,8 @@ pub struct PruneInputs<'a> {
     pub at_destination: &'a HashSet<Tag>,
     /// Those that other objects may put, or that something uses.
     pub in_use: &'a BTreeSet<Tag>,
+    /// The contents under tags that stay, which must not go with others at a registry that deletes more than the tag.
+    pub kept: &'a BTreeSet<&'a Digest>,
     /// The time.
     pub now: Timestamp,
 }
@@ -173,25 +173,14 @@ pub fn due(inputs: PruneInputs<'_>) -> Vec<Tag> {
 
 /// Returns whether a tag is this Image's alone, and means nothing to it any more.
 fn is_ours(inputs: PruneInputs<'_>, tag: &Tag) -> bool {
+    let is_kept = || inputs.kept.iter().any(|digest| inputs.made.shows(tag, digest));
     inputs.made.digits.contains_key(tag)
+        && !is_kept()
         && !inputs.selected.contains(tag)
         && inputs.at_source.contains(tag)
         && inputs.at_destination.contains(tag)
         && !inputs.in_use.contains(tag)
         && !is_named_after_content(tag)
-}
-
-/// Returns those of these tags that are deleted now: `shown` is what the destination answers for each of them, `kept` are
-/// the contents under tags that stay, which must not go with them at a registry that deletes more than the tag.
-pub fn proven<'t>(
-    due: &'t [Tag],
-    made: &MadeTags,
-    shown: &BTreeMap<Tag, Digest>,
-    kept: &BTreeSet<&Digest>,
-) -> Vec<&'t Tag> {
-    let is_proven =
-        |tag: &&Tag| shown.get(*tag).is_some_and(|digest| made.shows(tag, digest) && !kept.contains(digest));
-    due.iter().filter(is_proven).take(MAX_DELETIONS).collect()
 }
 
 /// Whether a tag is a signature's or the like, or that of a pinned content.

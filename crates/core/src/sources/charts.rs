@@ -19,6 +19,9 @@ pub(super) use version::{chosen, is_exact, tag_of, version_of};
 
 use super::fetch::FetchError;
 
+/// How addresses of charts in registries begin.
+pub const OCI: &str = "oci://";
+
 /// Charts whose images are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HelmCharts {

@@ -45,6 +45,12 @@ pub trait Fetch: Sync {
         max_bytes: usize,
     ) -> impl Future<Output = Result<Vec<u8>, FetchError>> + Send;
 
+    /// Waits for the memory that it takes to read an index or an archive that has arrived. It is taken for as long as the
+    /// returned value lives.
+    fn memory(&self) -> impl Future<Output: Send> + Send {
+        std::future::ready(())
+    }
+
     /// Returns the time.
     fn now(&self) -> Timestamp;
 }

@@ -21,7 +21,7 @@ mod release_rule;
 pub mod retrieve_image_tags;
 mod tag_regex;
 
-pub use charts::{Chart, ChartLimits, ChartLocation, ChartRun, Environment, HelmCharts, ImageTier};
+pub use charts::{Chart, ChartLimits, ChartLocation, ChartRun, Environment, HelmCharts, ImageTier, OCI};
 pub use constraint::{Constraint, ConstraintError, read_version};
 pub use fetch::{Answer, ArtifactPart, Fetch, FetchError, Get};
 pub use find::{FindError, Finder};

@@ -7,6 +7,8 @@ use imgop_core::copy::{
 use imgop_fakes::{ScriptedRegistry, client, json, reply};
 use imgop_registry::reference::Digest;
 
+use super::observing::registry;
+
 /// Has these tags, lists them if it may, and denies those that begin with `2`.
 async fn denying(tags: &'static [&'static str], lists: bool) -> ScriptedRegistry {
     ScriptedRegistry::start(move |seen| {
@@ -127,4 +129,16 @@ async fn a_tag_in_dockers_old_format_has_a_state_of_its_own_and_says_why() {
     assert_eq!(states(&observed), expected);
     let why = observed.tags[1].unsupported_because().unwrap();
     assert!(why.contains("1.0: it is in Docker's old format (schema 1)"), "{why}");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_is_known_where_tags_are_listed_and_none_is_there() {
+    let source = registry(&[("1.0", "a"), ("1.1", "b"), ("1.2", "c")]).await;
+    let absent = ScriptedRegistry::start(|_| json(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#)).await;
+    let is_new = async |destination: &ScriptedRegistry, version: &str| {
+        observed(&source, destination, version).await.unwrap().destination_is_new
+    };
+    assert!(is_new(&absent, "1.x").await);
+    assert!(!is_new(&registry(&[]).await, "1.x").await, "it is there and has no tags");
+    assert!(!is_new(&absent, "1.0").await, "of one tag no list is asked for");
 }

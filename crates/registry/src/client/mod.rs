@@ -23,6 +23,7 @@ mod tag_list_cache;
 mod tag_memory;
 mod tag_page;
 mod tags;
+mod upload_places;
 mod uploads;
 
 pub use account::Account;

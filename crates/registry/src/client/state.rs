@@ -6,6 +6,7 @@ use super::pull_quota::PullQuota;
 use super::referrers_support::ReferrersSupport;
 use super::tag_list_cache::TagListCache;
 use super::tag_memory::TagMemory;
+use super::upload_places::UploadPlaces;
 use crate::auth::Session;
 use crate::bulk;
 use crate::settings::Settings;
@@ -28,6 +29,7 @@ pub(super) struct RegistryState {
     pub(super) session: Session,
     pub(super) mount_refusals: MountRefusals,
     pub(super) referrers_support: ReferrersSupport,
+    pub(super) upload_places: UploadPlaces,
 }
 
 impl Shared {
@@ -49,6 +51,7 @@ impl RegistryState {
             session,
             mount_refusals: MountRefusals::default(),
             referrers_support: ReferrersSupport::default(),
+            upload_places: UploadPlaces::default(),
         }
     }
 }

@@ -151,8 +151,9 @@ impl RepositoryClient {
         appended.map_err(|failure| self.error(Operation::Upload(digest.clone()), failure))
     }
 
-    /// Asks the registry how much it has of an upload; `None` if it no longer knows it, or if the place is not one of
-    /// this registry.
+    /// Asks the registry how much it has of an upload; `None` if it no longer knows it or does not say, and if the place is
+    /// neither one of uploads to this repository nor one that a registry has named to this process: what a place of another
+    /// process shows, and what is sent there, would be sent with credentials.
     ///
     /// # Errors
     /// Where it gives no answer.
@@ -177,14 +178,25 @@ impl RepositoryClient {
     }
 
     fn begun(&self, response: &Response) -> Result<Upload, Failure> {
-        let place = place(response)?;
-        let is_own = self.is_own(&place);
+        let (place, is_own) = self.named_place(response)?;
         Ok(Upload { place, position: 0, min_chunk: min_chunk(&response.headers), is_own })
     }
 
-    /// Whether a place is at the registry itself, and not where it keeps its blobs.
-    fn is_own(&self, place: &Url) -> bool {
-        self.url("").is_ok_and(|base| base.origin() == place.origin())
+    /// Returns where an upload goes on, and whether that is at the registry itself and not where it keeps its blobs.
+    fn named_place(&self, response: &Response) -> Result<(Url, bool), Failure> {
+        let place = place(response)?;
+        let base = self.url("")?;
+        let is_own = base.origin() == place.origin();
+        if is_own && !is_of_uploads(&base, &place) {
+            self.registry()?.upload_places.add(self.repository(), &place);
+        }
+        Ok((place, is_own))
+    }
+
+    /// Whether a place that another process names may be asked.
+    fn may_be_asked(&self, place: &Url) -> Result<bool, Failure> {
+        let base = self.url("")?;
+        Ok(is_of_uploads(&base, place) || self.registry()?.upload_places.contains(self.repository(), place))
     }
 
     async fn append(&self, upload: &Upload, content: Content, length: u64) -> Result<Upload, Failure> {
@@ -197,18 +209,17 @@ impl RepositoryClient {
         if !response.status.is_success() {
             return Err(self.error_of(&response));
         }
-        let place = place(&response)?;
+        let (place, is_own) = self.named_place(&response)?;
         let position = received(&response.headers).unwrap_or(end);
         if position > end {
             return Err(Failure::protocol("the registry says that it has more of a blob than it was sent"));
         }
-        let is_own = self.is_own(&place);
         Ok(Upload { place, position, is_own, ..*upload })
     }
 
     async fn ask_for_upload(&self, place: &str) -> Result<Option<Upload>, Failure> {
         let Ok(place) = place.parse::<Url>() else { return Ok(None) };
-        if !self.is_own(&place) {
+        if !self.may_be_asked(&place)? {
             return Ok(None);
         }
         let request = Request::get(place.clone(), MAX_OTHER_BYTES);
@@ -218,12 +229,21 @@ impl RepositoryClient {
                 && !matches!(response.status.as_u16(), 401 | 403 | 408 | 429);
             return if is_gone { Ok(None) } else { Err(self.error_of(&response)) };
         }
-        let position = received(&response.headers).unwrap_or(0);
+        let Some(position) = received(&response.headers) else { return Ok(None) };
         let is_moved = response.headers.contains_key(LOCATION);
-        let place = if is_moved { self::place(&response)? } else { place };
-        let is_own = self.is_own(&place);
+        let (place, is_own) = if is_moved { self.named_place(&response)? } else { (place, true) };
         Ok(Some(Upload { place, position, min_chunk: min_chunk(&response.headers), is_own }))
     }
+}
+
+/// Whether a place is one of uploads to the repository at `base`, as the specification has them, or as GHCR has them.
+/// Other paths of a registry may show something else.
+fn is_of_uploads(base: &Url, place: &Url) -> bool {
+    let tail = place.path().strip_prefix(base.path()).filter(|_| base.origin() == place.origin());
+    let id = tail
+        .and_then(|tail| tail.strip_prefix("blobs/uploads/").or_else(|| tail.strip_prefix("blobs/upload/")));
+    // A server may read an encoded slash as one, and dots between two as the folder above.
+    id.is_some_and(|id| !id.is_empty() && !id.contains('%'))
 }
 
 /// Returns where the upload goes on. A registry behind a proxy may not know that it is reached by TLS; one that is leads
@@ -270,6 +290,29 @@ mod tests {
         };
         assert_eq!([of("0-99"), of("bytes=0-99"), of("0-0")], [Some(100), Some(100), Some(0)]);
         assert_eq!([of("0-"), of("x")], [None; 2]);
+    }
+
+    #[test]
+    fn a_place_of_uploads_is_below_the_repository_and_leads_nowhere_else() {
+        let base = "https://r.example.com/v2/team/app/".parse().unwrap();
+        let is = |place: &str| is_of_uploads(&base, &place.parse().unwrap());
+        for place in
+            ["blobs/uploads/1", "blobs/uploads/1?_state=a%3D", "blobs/upload/1:2", "blobs/uploads/a/b"]
+        {
+            assert!(is(&format!("https://r.example.com/v2/team/app/{place}")), "{place}");
+        }
+        for place in [
+            "https://r.example.com/v2/team/app/manifests/1",
+            "https://r.example.com/v2/team/app/blobs/uploads/",
+            "https://r.example.com/v2/prod/app/blobs/uploads/1",
+            "https://r.example.com/v2/team/app/blobs/uploads/../../manifests/1",
+            "https://r.example.com/v2/team/app/blobs/uploads/%2e%2e/%2e%2e/manifests/1",
+            "https://r.example.com/v2/team/app/blobs/uploads/..%2f..%2fmanifests/1",
+            "https://r.example.com:444/v2/team/app/blobs/uploads/1",
+            "http://r.example.com/v2/team/app/blobs/uploads/1",
+        ] {
+            assert!(!is(place), "{place}");
+        }
     }
 
     #[test]

@@ -83,6 +83,49 @@ async fn a_place_that_is_not_at_the_registry_is_not_asked() {
 }
 
 #[tokio::test]
+async fn a_place_of_the_registry_that_is_none_of_uploads_to_the_repository_is_sent_nothing() {
+    let registry = StoringRegistry::start().await;
+    let client = client(&registry.repository("app"));
+    let digest = Digest::of(b"x");
+    for path in [
+        format!("prod/manifests/{digest}"),
+        format!("app/manifests/{digest}"),
+        "prod/blobs/uploads/1".to_owned(),
+        "app/blobs/uploads/../../../prod/manifests/latest".to_owned(),
+        "app/blobs/uploads/..%2f..%2f..%2fprod%2fmanifests%2flatest".to_owned(),
+    ] {
+        let place = format!("http://{}/v2/{path}", registry.address);
+        assert_eq!(client.resume_upload(&place, &digest).await.unwrap(), None, "{path}");
+    }
+    assert_eq!(registry.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_at_an_unusual_place_for_the_process_that_was_given_it_alone() {
+    let registry = ScriptedRegistry::start(|seen| match seen.method.as_str() {
+        "GET" => reply(204, &[("range", "0-3")], ""),
+        _ => reply(202, &[("location", "/artifacts-uploads/1"), ("range", "0-3")], ""),
+    })
+    .await;
+    let digest = Digest::of(b"0123456789");
+    let given = client(&registry.repository("app"));
+    let upload = given.begin_upload(&digest).await.unwrap();
+    let place = upload.place().unwrap().to_owned();
+    assert_eq!(given.resume_upload(&place, &digest).await.unwrap().unwrap().position(), 4);
+    let another = client(&registry.repository("app"));
+    assert_eq!(another.resume_upload(&place, &digest).await.unwrap(), None);
+    assert_eq!(registry.count("GET /artifacts-uploads/"), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_say_how_much_it_has_of_an_upload_is_sent_it_anew() {
+    let registry = ScriptedRegistry::start(|_| reply(200, &[], "a manifest")).await;
+    let place = format!("http://{}/v2/app/blobs/uploads/1", registry.address);
+    let client = client(&registry.repository("app"));
+    assert_eq!(client.resume_upload(&place, &Digest::of(b"x")).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_upload_that_is_begun_instead_of_a_mount_is_used() {
     let registry = StoringRegistry::start().await;
     let digest = registry.hold_blob("base", "layer");

@@ -171,6 +171,7 @@ pub async fn observe(
     // What refers to a tag is sought at the destination too, and then there are several.
     let with_referrers = request.referrers == Referrers::All;
     let mut observation = Observation::new(sides, request, known);
+    let mut has_no_repository = false;
     if let Some(destination) = &sides.destination
         && (refs.len() >= LIST_FROM
             || known.read_ahead.is_some()
@@ -180,6 +181,7 @@ pub async fn observe(
         match listed(destination).await {
             Listed::Tags(tags) => observation.listed = Some(tags),
             Listed::NoRepository(tags) => {
+                has_no_repository = true;
                 observation.is_new = known.read_ahead.is_some();
                 observation.listed = Some(tags);
             }
@@ -188,12 +190,13 @@ pub async fn observe(
     }
     let wanted = observation.comparable(&refs)?;
     observation.bulk = sides.source.digests_in_bulk(&wanted, &among).await;
-    observed.destination_is_new = observation.is_new;
     observed.tags = futures::stream::iter(refs)
         .map(|tag| observation.at(tag))
         .buffered(limits.concurrency.max(1))
         .try_collect()
         .await?;
+    observed.destination_is_new =
+        has_no_repository && observed.tags.iter().all(|tag| tag.destination == Seen::Absent);
     observation.check_refusals(&observed)?;
     if let Some(min_age) = request.min_age {
         observation.learn_pushes(&observed.tags, &among).await;

@@ -204,6 +204,14 @@ fn what_was_interrupted_once_is_repeated_at_once_and_then_waits() {
 }
 
 #[test]
+fn a_tag_whose_turn_did_not_come_is_copied_at_once_however_often_and_has_not_failed() {
+    for tries in [1, 2, 7] {
+        let left = run("v1", "a", tries, Outcome::NotBegun { at: now() });
+        assert_eq!(attempt(&v1(Seen::Absent).action(&[left])), tries + 1);
+    }
+}
+
+#[test]
 fn a_tag_that_could_not_be_set_is_set_again_without_a_job() {
     let unpublished = |at| Outcome::Unpublished { tries: 2, message: "HTTP 503".into(), at };
     let action = v1(Seen::Absent).action(&[run("v1", "a", 1, unpublished(now()))]);

@@ -99,6 +99,10 @@ impl<'a> Settings<'a> {
             Value::Null => None,
             Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Array(all) if !all.iter().all(Value::is_string) => {
+                made.unusable(key, "one of its elements is no text: write it in quotes");
+                None
+            }
             Value::Array(all) => {
                 let texts: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
                 Some(texts.join(",")).filter(|text| !text.is_empty())

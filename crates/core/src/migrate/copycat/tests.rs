@@ -49,6 +49,18 @@ fn every_setting_of_the_file_is_carried_or_it_is_said_why_not() {
 }
 
 #[test]
+fn a_list_with_an_element_that_is_no_text_is_said_and_not_taken_without_it() {
+    let mut file = whole();
+    file["digestPullIgnoredTags"] = json!([1.0, "latest"]);
+    file["skipNamespaces"] = json!([123]);
+    let changes = migrate(Some(file), &[]).changes;
+    for field in ["digestPullIgnoredTags", "skipNamespaces"] {
+        let said = changes.iter().find(|change| change.field == field && change.outcome == Outcome::Unusable);
+        assert!(said.is_some_and(|change| change.reason.contains("no text")), "{field}: {changes:?}");
+    }
+}
+
+#[test]
 fn every_variable_is_read_and_goes_before_the_file() {
     let env = [
         ("TARGET_KIND", "docker"),

@@ -87,7 +87,7 @@ impl ChartRun {
     }
 
     fn is_of_loopback(&self) -> bool {
-        let of_registry = self.chart.strip_prefix("oci://").and_then(|name| name.parse::<Reference>().ok());
+        let of_registry = self.chart.strip_prefix(super::OCI).and_then(|name| name.parse::<Reference>().ok());
         of_registry.is_some_and(|reference| reference.repository.host().is_loopback())
     }
 }

@@ -8,7 +8,8 @@ use url::Url;
 use super::Finder;
 use crate::sources::charts::{
     ChartError, ChartFiles, ChartImages, ChartLocation, ChartRun, HelmCharts, ImageTier, Index, IndexedChart,
-    chart_files, chosen, images_in, images_of_annotations, images_of_values, is_exact, tag_of, version_of,
+    OCI, chart_files, chosen, images_in, images_of_annotations, images_of_values, is_exact, tag_of,
+    version_of,
 };
 use crate::sources::fetch::{ArtifactPart, Fetch, FetchError, Get};
 use crate::sources::{Found, Update};
@@ -16,9 +17,6 @@ use crate::sources::{Found, Update};
 /// What `Chart.yaml` and the archive are in a registry.
 const CONFIG_TYPE: &str = "application/vnd.cncf.helm.config.v1+json";
 const ARCHIVE_TYPE: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-/// How addresses of charts in registries begin.
-const OCI: &str = "oci://";
-
 /// Where a chart's files are.
 enum Place<'i> {
     /// Helm finds them.
@@ -60,7 +58,10 @@ impl<F: Fetch> Finder<'_, F> {
         }
         if source.images_from.contains(&ImageTier::Values) || matches!(place, Place::WithHelm) {
             if source.has_files_read() {
-                images.add(images_of(&self.files(&place, run).await?, source)?);
+                let archive = self.archive(&place, run).await?;
+                let _memory = self.fetch.memory().await;
+                let files = chart_files(&archive, &self.charts).map_err(unreadable)?;
+                images.add(images_of(&files, source)?);
             }
         } else if source.images_from.contains(&ImageTier::Annotation) {
             images.add(self.listed(&place).await?.loosened(source.is_loose));
@@ -80,6 +81,7 @@ impl<F: Fetch> Finder<'_, F> {
         let url = below(&parsed, "index.yaml").map_err(failed)?;
         let bytes = self.document(url, None, self.charts.index_bytes).await.map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|_| failed(unreadable("index.yaml is no UTF-8")))?;
+        let _memory = self.fetch.memory().await;
         let index = Index::read(&text, &names);
         let index = index.map_err(|why| failed(unreadable(format!("index.yaml: {why}"))))?;
         Ok(Some(Indexed { address: parsed, index }))
@@ -139,26 +141,23 @@ impl<F: Fetch> Finder<'_, F> {
         }
     }
 
-    /// Returns the files of a chart and its subcharts.
-    async fn files(&self, place: &Place<'_>, run: &ChartRun) -> Result<Vec<ChartFiles>, FetchError> {
+    /// Returns the archive of a chart, with its subcharts.
+    async fn archive(&self, place: &Place<'_>, run: &ChartRun) -> Result<Vec<u8>, FetchError> {
         let limit = self.charts.archive_bytes;
-        let archive = match place {
-            Place::WithHelm => self.fetch.packed(run, limit).await?,
-            Place::Registry(repository, tag) => {
-                self.part(repository, tag, ARCHIVE_TYPE, limit, false).await?
-            }
+        match place {
+            Place::WithHelm => self.fetch.packed(run, limit).await,
+            Place::Registry(repository, tag) => self.part(repository, tag, ARCHIVE_TYPE, limit, false).await,
             Place::Indexed(chart, repository) => {
                 let url = chart.url.as_ref().ok_or_else(|| unreadable("index.yaml has no address of it"))?;
                 if url.starts_with(OCI) {
                     let (repository, tag) = reference(url)?;
                     let tag = parsed(&tag.unwrap_or_else(|| tag_of(&chart.version)))?;
-                    self.part(&repository, &tag, ARCHIVE_TYPE, limit, true).await?
+                    self.part(&repository, &tag, ARCHIVE_TYPE, limit, true).await
                 } else {
-                    self.document(below(repository, url)?, Some(repository), limit).await?
+                    self.document(below(repository, url)?, Some(repository), limit).await
                 }
             }
-        };
-        chart_files(&archive, &self.charts).map_err(unreadable)
+        }
     }
 
     /// Returns a document. `named_by` is the repository whose index names it, unless a spec does.

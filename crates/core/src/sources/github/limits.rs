@@ -41,9 +41,13 @@ impl GithubLimit<'_> {
     pub(super) fn set(&self, host: &str, until: Timestamp, now: Timestamp) {
         let mut all = self.all.0.lock();
         all.retain(|_, until| *until > now);
-        if all.len() < MAX_LIMITS {
-            all.insert(self.key(host), until);
+        let key = self.key(host);
+        if all.len() >= MAX_LIMITS && !all.contains_key(&key) {
+            // A token that is renewed again and again is many.
+            let first = all.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
+            first.map(|first| all.remove(&first));
         }
+        all.insert(key, until);
     }
 
     fn key(&self, host: &str) -> Key {
@@ -67,5 +71,21 @@ mod tests {
         assert_eq!(limits.of(Some(&token)).until("raw.githubusercontent.com", now), None);
         assert_eq!(limits.of(Some(&other)).until("api.github.com", now), None);
         assert_eq!(limits.of(None).until("api.github.com", now), None);
+    }
+
+    #[test]
+    fn of_too_many_limits_those_are_forgotten_that_end_first() {
+        let (limits, now) = (GithubLimits::default(), "2026-11-30T12:00:00Z".parse::<Timestamp>().unwrap());
+        let token = |number: usize| SecretString::from(format!("token {number}"));
+        let until =
+            |number: usize| now + jiff::SignedDuration::from_secs(60 + i64::try_from(number).unwrap());
+        for number in 0..=MAX_LIMITS {
+            limits.of(Some(&token(number))).set("api.github.com", until(number), now);
+        }
+        let known = |number: usize| limits.of(Some(&token(number))).until("api.github.com", now);
+        assert_eq!((known(0), known(1), known(MAX_LIMITS)), (None, Some(until(1)), Some(until(MAX_LIMITS))));
+        // One that is known is prolonged, and none is forgotten for it.
+        limits.of(Some(&token(1))).set("api.github.com", until(5_000), now);
+        assert_eq!((known(1), known(2)), (Some(until(5_000)), Some(until(2))));
     }
 }

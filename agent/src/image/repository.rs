@@ -1,0 +1,30 @@
+//! The repository of the destination, as the spec says.
+
+use imgop_core::api::Side;
+use imgop_core::copy::{CopyRequest, Plan, TagAction};
+
+use super::Pass;
+use super::failures::Halt;
+use super::pass_state::PassState;
+use crate::registry_access::ensure_repository;
+
+impl Pass<'_> {
+    /// Sees to it that it is there and has its policies. `again` does so whatever is known of it.
+    pub(super) async fn ensure_repository(&self, request: &CopyRequest, again: bool) -> Result<(), Halt> {
+        let Some(creation) = &request.create else { return Ok(()) };
+        let of = self.endpoint_use(Side::Destination, &request.destination);
+        Ok(ensure_repository((self.agent(), &self.owner), creation, of, again).await?)
+    }
+
+    /// The same where nothing is copied now: the spec may have other policies than before. A repository that is not there is
+    /// created once there is something to copy.
+    pub(super) async fn keep_repository(&self, state: &PassState<'_>, plan: &Plan) -> Result<(), Halt> {
+        let is_there = plan.tags.iter().any(|tag| {
+            matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced | TagAction::Keep)
+        });
+        if self.image.spec.suspend || !is_there {
+            return Ok(());
+        }
+        self.ensure_repository(state.request, state.retry_now).await
+    }
+}
