@@ -41,6 +41,7 @@ pub type Ended = (Copy, Result<Digest, String>);
 impl Kept {
     /// Returns an Image that is due.
     pub fn new(target: Target, now: Timestamp) -> Self {
+        let known = Known { has_no_record: target.known.has_no_record, ..Known::default() };
         Self {
             key: target.name(),
             target,
@@ -50,7 +51,7 @@ impl Kept {
             is_completed: false,
             last: None,
             answers: AnswersOfBoth::default(),
-            known: Known::default(),
+            known,
             failures: Vec::new(),
         }
     }
@@ -142,6 +143,7 @@ impl Kept {
             first_seen: still_waiting(observed, plan).into_iter().map(seen).collect(),
             newest: observed.newest.clone(),
             contents: ContentCache::of(request, observed),
+            has_no_record: self.known.has_no_record,
             ..Known::default()
         };
         self.failures = plan.failures().filter(|failure| failure.tries() > 0).cloned().collect();
@@ -271,6 +273,16 @@ mod tests {
         let known = kept.target(after(60)).known;
         assert_eq!(known.at_destination.values().collect::<Vec<_>>(), [&copy.digest]);
         assert_eq!(known.already_synced.len(), 1);
+    }
+
+    #[test]
+    fn that_there_is_no_record_holds_after_a_round_too() {
+        let mut target = kept(Mode::OnceByTag, |_| {}).target;
+        target.known.has_no_record = true;
+        let mut kept = Kept::new(target, now());
+        assert!(kept.target(now()).known.has_no_record);
+        kept.ended(observed(true), Vec::new(), now());
+        assert!(kept.target(now()).known.has_no_record);
     }
 
     #[test]

@@ -87,6 +87,26 @@ fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_
 }
 
 #[test]
+fn a_tag_of_mode_once_by_tag_that_moves_is_left_alone_and_one_of_mode_recurrent_follows() {
+    let case = Case::new();
+    let [once, recurrent] = [("OnceByTag", "once"), ("Recurrent", "recurrent")].map(|(mode, path)| {
+        case.image("one", "").replace("OneShot", mode).replace("mirror/one", &format!("mirror/{path}"))
+    });
+    let both = [once, recurrent.replace("{name: one}", "{name: other}")].concat();
+    assert_eq!(case.run(&both, "").code, 0);
+    let digest = |of: &Background<StoringRegistry>, path: &str| of.manifests(path)["1.0"].clone();
+    let before = digest(&case.destination, "mirror/once");
+    // The tag moves to what `two` shows.
+    let (media_type, bytes) = digest(&case.source, "two");
+    case.source.hold_blob("one", r#"{"of":"two"}"#);
+    case.source.hold_manifest("one", &["1.0"], &media_type, bytes);
+    let run = case.run(&both, "");
+    assert_eq!((run.code, run.stdout.matches(" copied").count()), (0, 1), "{run}");
+    assert_eq!(digest(&case.destination, "mirror/once"), before);
+    assert_ne!(digest(&case.destination, "mirror/recurrent"), before);
+}
+
+#[test]
 fn a_tag_of_two_sources_of_an_inventory_is_copied_of_none_and_said() {
     let case = Case::new();
     let (source, destination) = (case.source.address, case.destination.address);

@@ -117,7 +117,9 @@ fn target(mut image: Image, now: Timestamp) -> Result<Target, NotRun> {
     image.status = None;
     let name = image.name_any();
     let broken = |error| NotRun::Broken(CliError::failed(format!("Image {name}: {error}")));
-    Target::of_image(image, now).map_err(broken)
+    let mut target = Target::of_image(image, now).map_err(broken)?;
+    target.known.has_no_record = true;
+    Ok(target)
 }
 
 async fn mirrored(mirror: &ImageMirror, now: Timestamp) -> Vec<Result<Target, NotRun>> {
