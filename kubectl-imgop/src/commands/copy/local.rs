@@ -32,7 +32,7 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         limits: Limits::default(),
         purpose: if is_dry { Purpose::Look } else { Purpose::Push },
     };
-    Box::pin(LocalCopy { ui, looking, is_dry, format: args.output }.run(vec![Ok(target)])).await
+    Box::pin(LocalCopy { ui, looking, is_dry, format: args.output.map(Into::into) }.run(vec![Ok(target)])).await
 }
 
 /// Fails for flags that say how an agent copies, or what only a cluster has.

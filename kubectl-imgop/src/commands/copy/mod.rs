@@ -20,7 +20,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
 use crate::output::Ui;
-use crate::output::documents::ObjectFormat;
+use crate::output::documents::CopyFormat;
 use crate::output::text::shell_word;
 use crate::prompts::can_ask;
 use crate::registry::local_access::LocalAccessArgs;
@@ -92,7 +92,7 @@ pub struct CopyArgs {
 
     /// Output format
     #[arg(short, long, value_enum)]
-    output: Option<ObjectFormat>,
+    output: Option<CopyFormat>,
 }
 
 /// Creates or updates an Image.
