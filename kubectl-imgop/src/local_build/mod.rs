@@ -107,10 +107,11 @@ impl LocalBuild<'_> {
         now: Timestamp,
     ) -> Result<Vec<(imgop_registry::oci::PlatformSelector, Digest)>, CliError> {
         let mut built = Vec::new();
+        let until = tokio::time::Instant::now() + request.timeout;
         for platform in &request.platforms {
             self.ui.note(&format!("building {} for {platform}", builder.name_any()));
-            let part =
-                part::Part { spec: &builder.spec, request, platform, access, tls: self.tls, started_at: now };
+            let (spec, tls) = (&builder.spec, self.tls);
+            let part = part::Part { spec, request, platform, access, tls, started_at: now, until };
             built.push((platform.clone(), part.build().await?));
         }
         Ok(built)
