@@ -121,9 +121,10 @@ impl Part<'_> {
         let _ended_here = Uninterrupted::begin();
         let report = folder.path().join(REPORT);
         // The report of the one before says nothing of this one.
-        match fs::remove_file(&report) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
-            _ => {}
+        if let Err(error) = fs::remove_file(&report)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(cannot(error));
         }
         let mut process = Command::new(std::env::current_exe().map_err(cannot)?)
             .arg(STEP)
@@ -272,14 +273,16 @@ mod tests {
         assert_eq!(said(9, "{}"), Err("build was killed before its end".to_owned()));
         assert_eq!(said(1 << 8, "{}"), Err("build ended without a report: exit status: 1".to_owned()));
         assert_eq!(said(0, ""), Err("build ended without a report: exit status: 0".to_owned()));
-        let failure = StepFailure { message: "no".to_owned(), ..StepFailure::default() };
-        let report = StepReport { failure: Some(failure), ..StepReport::default() };
-        assert_eq!(said(1 << 8, &report.to_message()), Err("no".to_owned()));
+        let report = r#"{"failure":{"reason":"StepFailed","message":"no"}}"#;
+        assert_eq!(said(1 << 8, report), Err("no".to_owned()));
     }
 
     #[test]
     fn large_files_go_where_tmpdir_says_unless_it_is_empty() {
         assert_eq!(place_of(Some("/scratch".into())), PathBuf::from("/scratch"));
-        assert_eq!([None, Some(OsString::new())].map(place_of), [PathBuf::from("/var/tmp"), PathBuf::from("/var/tmp")]);
+        assert_eq!(
+            [None, Some(OsString::new())].map(place_of),
+            [PathBuf::from("/var/tmp"), PathBuf::from("/var/tmp")]
+        );
     }
 }

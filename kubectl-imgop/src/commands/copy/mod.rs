@@ -87,6 +87,10 @@ pub struct CopyArgs {
     #[arg(long, conflicts_with_all = ["name", "wait"])]
     local: bool,
 
+    /// How many tags a pattern may match with --local; 500 without it, which is the agent's limit too
+    #[arg(long, value_name = "NUMBER", requires = "local")]
+    max_tags: Option<usize>,
+
     #[command(flatten)]
     access: LocalAccessArgs,
 
@@ -147,6 +151,7 @@ impl CopyArgs {
             timeout: _,
             submit,
             local: _,
+            max_tags: _,
             access: _,
             output: _,
         } = self;

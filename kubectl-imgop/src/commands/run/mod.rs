@@ -190,7 +190,7 @@ impl Machine {
             sources,
             tls: (args.access.tls(), args.access.tls()),
             limits: Limits { max_tags: args.max_tags, ..Limits::default() },
-            purpose: if args.is_dry() { Purpose::Look } else { Purpose::Push },
+            purpose: if args.is_dry() { Purpose::DryPush } else { Purpose::Push },
         };
         LocalCopy { ui, looking, is_dry: args.is_dry(), format: args.output }
     }
