@@ -116,6 +116,9 @@ fn a_dry_run_takes_its_word_as_other_verbs_and_a_wrong_builder_keeps_neither_the
     assert_eq!(document["copies"][0]["tags"][0]["result"], "would-copy");
     assert_eq!(document["builds"][0]["name"], "wrong");
     assert!(dry.stderr.contains("ImageBuilder wrong: ") && dry.stderr.contains("Would push"), "{dry}");
+    let elsewhere = case.run(&case.image("one", ""), "--dry-run -n team-a --context there");
+    let said = "run asks no cluster, so -n team-a --context there changes nothing";
+    assert!(elsewhere.code == 0 && elsewhere.stderr.contains(said), "{elsewhere}");
     let server = case.run(&files, "--dry-run=server");
     assert!(server.code == 2 && server.stderr.contains("run asks no cluster"), "{server}");
 }

@@ -36,6 +36,13 @@ pub struct Conflict {
     pub sources: Vec<String>,
 }
 
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { destination, sources } = self;
+        write!(f, "{destination} would be both {}, so none of them is copied", sources.join(" and "))
+    }
+}
+
 /// One reference that is copied to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {

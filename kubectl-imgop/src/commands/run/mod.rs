@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 
 use crate::args::DryRun;
 use crate::cli_error::{CliError, Kind, Outcome};
-use crate::cluster::AnsweringCluster;
+use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::local_build::{Built, LocalBuild};
 use crate::local_copy::LocalCopy;
 use crate::output::Ui;
@@ -74,7 +74,11 @@ pub struct RunArgs {
 }
 
 /// Copies what the objects of files lack.
-pub async fn run(ui: Ui, args: &RunArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &RunArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let unused = connection.given();
+    if !unused.is_empty() {
+        ui.warning(&format!("run asks no cluster, so {unused} changes nothing"));
+    }
     if args.dry_run == Some(DryRun::Server) {
         return Err(CliError::usage("--dry-run=server: run asks no cluster; write --dry-run"));
     }
