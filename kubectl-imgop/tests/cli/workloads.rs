@@ -105,6 +105,9 @@ fn an_image_is_described_with_all_that_use_it() {
     for words in ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", DIGEST] {
         assert!(run.code == 0 && run.stdout.contains(words), "{run}");
     }
+    let run = cluster.program.run("workloads describe quay.io/a/web:1 -o json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &document["apiVersion"]), (0, &json!("imgop.workloads/v1")), "{run}");
     let all = cluster.program.run("workloads describe quay.io/a/web");
     assert!(all.code == 0 && all.stdout.contains("quay.io/a/web:1"), "every tag of the repository: {all}");
     let other = cluster.program.run("workloads describe quay.io/a/other:1");
