@@ -88,6 +88,16 @@ fn what_workloads_use_is_listed_with_who_uses_it_where_it_goes_and_why_not() {
 }
 
 #[test]
+fn of_all_namespaces_each_mirror_is_named_with_its_own() {
+    let cluster = cluster(json!({}));
+    let run = cluster.program.run("workloads list -A");
+    assert_eq!(run.code, 0, "{run}");
+    assert_rows(&run.stdout, &[&["MIRROR", "IMAGE"], &["ci/cluster"]]);
+    let everywhere = "/apis/skopeo.io/v1alpha1/workloadmirrors";
+    assert!(cluster.requests().iter().any(|line| line.contains(everywhere)), "{:?}", cluster.requests());
+}
+
+#[test]
 fn the_plan_shows_the_images_that_are_to_be_made_and_what_waits() {
     let spec = json!({ "digests": { "use": "Running", "ignoreTags": [] } });
     let run = cluster(spec).program.run("workloads plan");
