@@ -179,7 +179,7 @@ fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {
             Verb::Build(args) => build::run(ui, &args, &cli.connection).await,
             Verb::Preview(args) => Box::pin(preview::run(ui, &args, &cli.connection)).await,
             Verb::Verify(args) => Box::pin(verify::run(ui, &args, &cli.connection)).await,
-            Verb::Run(args) => Box::pin(run_verb::run(ui, &args)).await,
+            Verb::Run(args) => Box::pin(run_verb::run(ui, &args, &cli.connection)).await,
             Verb::Mirror(args) => mirror::run(ui, args, &cli.connection).await,
             Verb::Workloads(args) => workloads::run(ui, &args, &cli.connection).await,
             Verb::Migrate(args) => {

@@ -11,6 +11,7 @@ use crate::commands::mirror::validate::Validation;
 use crate::commands::quota::Quotas;
 use crate::commands::search::Found;
 use crate::commands::tags::Listing;
+use crate::local_copy::{Document, Line};
 use crate::preview::document::Item;
 use crate::verification::Verification;
 use crate::workloads::rows::UsedImages;
@@ -22,6 +23,7 @@ fn schema<T: JsonSchema>() -> String {
 #[test]
 fn the_schemas_in_the_documentation_are_those_of_the_documents() {
     for (verb, schema) in [
+        ("copy", schema::<Document<'_>>()),
         ("doctor", schema::<Diagnosis>()),
         ("enable", schema::<EnabledNamespaces>()),
         ("history", schema::<History>()),
@@ -30,6 +32,7 @@ fn the_schemas_in_the_documentation_are_those_of_the_documents() {
         ("mirror-validation", schema::<Validation>()),
         ("preview", schema::<Item<'_>>()),
         ("quota", schema::<Quotas>()),
+        ("run", schema::<Line<'_>>()),
         ("search", schema::<Found>()),
         ("tags", schema::<Listing>()),
         ("verify", schema::<Verification>()),

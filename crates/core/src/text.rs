@@ -40,6 +40,15 @@ pub fn bytes(number: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// Returns a word quoted for a shell, if it needs that: whoever pastes a command runs that command and nothing else.
+pub fn shell_word(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Whether a terminal acts on a character, or hides it or text around it.
 pub fn is_invisible(c: char) -> bool {
     !imgop_registry::is_printable(c)
@@ -52,6 +61,14 @@ fn floor_char_boundary(text: &str, index: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_a_shell_would_read_otherwise_is_quoted() {
+        assert_eq!(shell_word("registry.corp:5000/a_b@sha256"), "registry.corp:5000/a_b@sha256");
+        let quoted = ["a b", "a;b", "$(a)", "*", "", "~"].map(shell_word);
+        assert_eq!(quoted, ["'a b'", "'a;b'", "'$(a)'", "'*'", "''", "'~'"]);
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+    }
 
     #[test]
     fn a_long_text_keeps_its_beginning_and_never_half_a_character() {

@@ -154,7 +154,8 @@ impl Graph {
         self.manifest(media_type, index.to_string())
     }
 
-    fn manifest(&mut self, media_type: &str, text: String) -> Manifest {
+    /// Adds a manifest as it is written here.
+    pub fn manifest(&mut self, media_type: &str, text: String) -> Manifest {
         let manifest = Manifest::new(media_type, text.into());
         if self.manifests.iter().all(|known| known.digest != manifest.digest) {
             self.manifests.push(manifest.clone());

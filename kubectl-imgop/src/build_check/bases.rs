@@ -103,8 +103,12 @@ impl Bases<'_> {
         let (client, origin) = self.client(image).await?;
         let seen = ask(&client, image).await;
         seen.map_err(|error| {
-            let context =
-                ErrorContext { wording: self.wording, source: origin, destination: Origin::default() };
+            let context = ErrorContext {
+                wording: self.wording,
+                source: origin,
+                destination: Origin::default(),
+                copies_here: false,
+            };
             let explained = explain(&ObserveError::Registry { side: Side::Source, error }, &context);
             let message = explained.message.strip_prefix("source: ").unwrap_or(&explained.message).to_owned();
             CliError { message, ..explained }

@@ -9,8 +9,11 @@ mod pushing;
 
 use std::collections::BTreeSet;
 
+use imgop_core::api::ImageBuilder;
 use imgop_core::build::BuildRequest;
 use imgop_core::build::dockerfile::BuildahVersion;
+use imgop_registry::Registries;
+use kube::ResourceExt as _;
 
 pub use bases::{Base, BaseState, Bases};
 pub use lint::lint;
@@ -19,6 +22,8 @@ pub use page::print_problems;
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
 use crate::output::text::count;
+use crate::output::wording::Wording;
+use crate::registry::local_access::AccessSources;
 use pushing::Pushing;
 
 /// What is checked.
@@ -36,6 +41,37 @@ pub struct Checked<'a> {
     pub own_secret: Option<&'a str>,
     /// The version of Buildah that would build it.
     pub buildah: BuildahVersion,
+}
+
+/// The version of Buildah whose faults are shown where an admin chose none: the oldest that is supported.
+pub const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
+
+/// Checks an ImageBuilder as its file has it, and prints what was found.
+pub async fn check_builder(
+    builder: &ImageBuilder,
+    request: &BuildRequest,
+    registries: &Registries,
+    sources: AccessSources<'_>,
+    is_of_cluster: bool,
+) -> Result<Outcome, CliError> {
+    let ui = sources.ui;
+    let bases = Bases {
+        registries,
+        sources,
+        spec: &builder.spec,
+        namespace: builder.metadata.namespace.as_deref(),
+        wording: Wording::Fields,
+        is_of_cluster,
+    };
+    let checked = Checked {
+        name: &builder.name_any(),
+        text: builder.spec.source.as_deref(),
+        request,
+        files: None,
+        own_secret: None,
+        buildah: OLDEST_BUILDAH,
+    };
+    check(ui, checked, &bases).await
 }
 
 /// Checks, and prints what was found. Returns done if a build could begin and push, as far as that is known here.

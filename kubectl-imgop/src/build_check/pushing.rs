@@ -86,7 +86,12 @@ impl Bases<'_> {
             _ => false,
         };
         let destination = Origin { role: Role::Pushed, ..origin };
-        let context = ErrorContext { wording: self.wording, source: Origin::default(), destination };
+        let context = ErrorContext {
+            wording: self.wording,
+            source: Origin::default(),
+            destination,
+            copies_here: false,
+        };
         let explained = explain(&ObserveError::Registry { side: Side::Destination, error }, &context);
         if is_of_this_machine { Pushing::NotKnown(explained.message) } else { Pushing::Impossible(explained) }
     }

@@ -76,6 +76,12 @@ impl ConnectionArgs {
         Self { is_silent: true, ..self }
     }
 
+    /// Returns the flags that are given, for a verb that asks no cluster.
+    pub fn given(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|namespace| format!(" -n {namespace}"));
+        format!("{}{}", namespace.unwrap_or_default(), self.flags()).trim_start().to_owned()
+    }
+
     /// Returns a client. Nothing is sent yet.
     pub async fn connect(&self) -> Result<Cluster, CliError> {
         let config = self.config().await?;

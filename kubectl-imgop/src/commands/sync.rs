@@ -5,11 +5,11 @@ use imgop_core::api::{PRUNE_ANNOTATION, REQUESTED_AT_ANNOTATION, RESET_ANNOTATIO
 use imgop_core::reset::Reset;
 use imgop_core::selection::SourceRef;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::sync_result::Begun;
+use super::sync_result::{Begun, SyncResult};
 use crate::args::SelectedArgs;
-use crate::cli_error::{CliError, Outcome};
+use crate::cli_error::{CliError, Kind, Outcome};
 use crate::cluster::objects::{Found, FoundObject, each, references};
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
@@ -66,17 +66,20 @@ fn parse_reset(text: &str) -> Result<Reset, String> {
 pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     args.selected.check(ui)?;
     let cluster = connection.connect().await?;
-    let (objects, found) = objects(ui, args, &cluster).await?;
+    let (objects, found) = objects(ui, args, &cluster).await.or_else(|error| not_begun(ui, args, error))?;
+    if args.json && objects.is_empty() {
+        ui.data(&json(&SyncResult::not_begun("there is nothing to sync"))?)?;
+        return Ok(Outcome::NotReady);
+    }
     if let Some(Reset::Tag(tag)) = &args.retry {
         objects.iter().try_for_each(|object| check_failed(object, tag, &cluster))?;
     }
-    let now = Timestamp::now();
-    let begun = args.json.then(|| Begun::of(&objects, args.retry.is_some(), now)).transpose()?;
-    let token = now.to_string();
-    let mut annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
-    if let Some(reset) = &args.retry {
-        annotation["metadata"]["annotations"][RESET_ANNOTATION] = reset.value(&token).into();
+    let mut begun = None;
+    if args.json {
+        begun = Some(Begun::of(&objects, args.retry.is_some(), &cluster).await?);
     }
+    let token = Timestamp::now().to_string();
+    let annotation = annotation(args, &token);
     if args.prune {
         objects.iter().try_for_each(check_prune)?;
     }
@@ -95,6 +98,9 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
     .await?;
     let outcome = found.and(triggered);
     if requested.is_empty() {
+        if begun.is_some() {
+            ui.data(&json(&SyncResult::not_begun("the agent could not be asked"))?)?;
+        }
         // Scripts that rely on a sync must not mistake none for a successful one.
         return Ok(Outcome::NotReady);
     }
@@ -110,6 +116,23 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
         ui.data(&json(&begun.ended(&cluster, outcome == Outcome::Done).await?)?)?;
     }
     Ok(outcome)
+}
+
+/// Answers a program also where nothing can be synced.
+fn not_begun<T>(ui: Ui, args: &SyncArgs, error: CliError) -> Result<T, CliError> {
+    if args.json && error.kind != Kind::Usage {
+        ui.data(&json(&SyncResult::not_begun(&error.message))?)?;
+    }
+    Err(error)
+}
+
+/// Returns what asks the agent for a sync, and for what is tried again by it.
+fn annotation(args: &SyncArgs, token: &str) -> Value {
+    let mut annotation = json!({ "metadata": { "annotations": { REQUESTED_AT_ANNOTATION: token } } });
+    if let Some(reset) = &args.retry {
+        annotation["metadata"]["annotations"][RESET_ANNOTATION] = reset.value(token).into();
+    }
+    annotation
 }
 
 /// Fails unless an object deletes others.

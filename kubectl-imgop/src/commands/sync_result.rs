@@ -1,8 +1,10 @@
 //! What `kubectl imgop sync --json` prints: how a sync of a WorkloadMirror ended, in the words of k8s-copycat's endpoints.
 
-use imgop_core::api::{Image, WORKLOAD_MIRROR_LABEL, WorkloadMirror};
+use std::collections::HashMap;
+
+use imgop_core::api::{HistoryEntry, Image, WORKLOAD_MIRROR_LABEL, WorkloadMirror};
 use imgop_core::inventory::mirror_label;
-use jiff::Timestamp;
+use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde::Serialize;
 
@@ -40,12 +42,37 @@ pub struct SyncResult {
 pub struct Begun {
     name: String,
     failed: Option<u32>,
-    at: Timestamp,
+    /// What its Images had done before, by their names.
+    before: Histories,
+}
+
+/// What Images have done, by their names.
+type Histories = HashMap<String, Vec<HistoryEntry>>;
+
+impl SyncResult {
+    /// Returns that nothing was begun, and why.
+    pub fn not_begun(message: &str) -> Self {
+        Self {
+            reset: None,
+            cleared_targets: None,
+            triggered: false,
+            success: None,
+            workloads_processed: None,
+            images_mirrored: None,
+            message: message.to_owned(),
+        }
+    }
 }
 
 impl Begun {
     /// Returns what there is to compare with, of the one WorkloadMirror that is synced.
-    pub fn of(objects: &[FoundObject], has_reset: bool, at: Timestamp) -> Result<Self, CliError> {
+    pub async fn of(objects: &[FoundObject], has_reset: bool, cluster: &Cluster) -> Result<Self, CliError> {
+        let begun = Self::without_images(objects, has_reset)?;
+        let before = histories(&begun.images(cluster).await?);
+        Ok(Self { before, ..begun })
+    }
+
+    fn without_images(objects: &[FoundObject], has_reset: bool) -> Result<Self, CliError> {
         let mirror = match objects {
             [found] if found.kind == Erased::<WorkloadMirror>::REF => {
                 read::<WorkloadMirror>(&found.object).ok()
@@ -57,7 +84,16 @@ impl Begun {
         };
         let counts = mirror.status.as_ref().and_then(|status| status.counts);
         let failed = has_reset.then(|| counts.map_or(0, |counts| counts.failed));
-        Ok(Self { name: mirror.metadata.name.unwrap_or_default(), failed, at })
+        let (name, before) = (mirror.metadata.name.unwrap_or_default(), Histories::new());
+        Ok(Self { name, failed, before })
+    }
+
+    async fn images(&self, cluster: &Cluster) -> Result<Vec<Image>, CliError> {
+        let labels = format!("{WORKLOAD_MIRROR_LABEL}={}", mirror_label(&self.name));
+        let images = cluster.api::<Image>().list(&ListParams::default().labels(&labels)).await;
+        let images =
+            images.map_err(|error| cluster.explain_in_namespace("list", "images.skopeo.io", &error))?;
+        Ok(images.items)
     }
 
     /// Returns that it was begun.
@@ -66,10 +102,7 @@ impl Begun {
             reset: self.failed.map(|failed| failed > 0),
             cleared_targets: self.failed,
             triggered: true,
-            success: None,
-            workloads_processed: None,
-            images_mirrored: None,
-            message: "the agent was asked to look at all workloads".to_owned(),
+            ..SyncResult::not_begun("the agent was asked to look at all workloads")
         }
     }
 
@@ -78,28 +111,36 @@ impl Begun {
         let mirror = cluster.api::<WorkloadMirror>().get(&self.name).await;
         let mirror = mirror
             .map_err(|error| cluster.explain_in_namespace("get", "workloadmirrors.skopeo.io", &error))?;
-        let labels = format!("{WORKLOAD_MIRROR_LABEL}={}", mirror_label(&self.name));
-        let images = cluster.api::<Image>().list(&ListParams::default().labels(&labels)).await;
-        let images =
-            images.map_err(|error| cluster.explain_in_namespace("list", "images.skopeo.io", &error))?;
+        let images = self.images(cluster).await?;
         let status = mirror.status.unwrap_or_default();
         let ready = imgop_core::api::conditions::find(&status.conditions, imgop_core::api::conditions::READY);
         Ok(SyncResult {
             success: Some(success),
             workloads_processed: Some(status.counts.map_or(0, |counts| counts.workloads)),
-            images_mirrored: Some(copied(&images.items, self.at)),
+            images_mirrored: Some(copied(&self.before, &images)),
             message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
             ..self.triggered()
         })
     }
 }
 
-/// Returns how many tags Images have copied since a time.
-fn copied(images: &[Image], since: Timestamp) -> u32 {
-    let histories =
-        images.iter().filter_map(|image| image.status.as_ref()).flat_map(|status| &status.history);
-    let since = histories.filter(|entry| entry.performed_at.0 >= since);
-    since.filter_map(|entry| entry.copied).fold(0, u32::saturating_add)
+fn histories(images: &[Image]) -> Histories {
+    let of = |image: &Image| {
+        let history = image.status.as_ref().map(|status| status.history.clone());
+        (image.name_any(), history.unwrap_or_default())
+    };
+    images.iter().map(of).collect()
+}
+
+/// Returns how many tags Images have copied that they had not copied before. No clock is asked: that of the agent is not that
+/// of this machine.
+fn copied(before: &Histories, images: &[Image]) -> u32 {
+    let new = images.iter().flat_map(|image| {
+        let known = before.get(&image.name_any()).map(Vec::as_slice).unwrap_or_default();
+        let history = image.status.iter().flat_map(|status| &status.history);
+        history.filter(move |entry| !known.contains(entry))
+    });
+    new.filter_map(|entry| entry.copied).fold(0, u32::saturating_add)
 }
 
 #[cfg(test)]
@@ -120,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_reset_says_how_many_tags_are_tried_again_in_the_words_of_the_former_endpoint() {
-        let begun = Begun::of(&[mirror()], true, Timestamp::UNIX_EPOCH).unwrap();
+        let begun = Begun::without_images(&[mirror()], true).unwrap();
         let result = serde_json::to_value(begun.triggered()).unwrap();
         assert_eq!(
             result,
@@ -129,33 +170,35 @@ mod tests {
         );
         let mut healthy = mirror();
         healthy.object.data["status"]["counts"]["failed"] = 0.into();
-        let result =
-            serde_json::to_value(Begun::of(&[healthy], true, Timestamp::UNIX_EPOCH).unwrap().triggered());
+        let result = serde_json::to_value(Begun::without_images(&[healthy], true).unwrap().triggered());
         assert_eq!(
             result.unwrap()["reset"],
             false,
             "nothing was there to be reset, as the endpoint said too"
         );
-        let begun = Begun::of(&[mirror()], false, Timestamp::UNIX_EPOCH).unwrap();
+        let begun = Begun::without_images(&[mirror()], false).unwrap();
         assert!(serde_json::to_value(begun.triggered()).unwrap().get("reset").is_none());
-        assert!(Begun::of(&[], false, Timestamp::UNIX_EPOCH).is_err());
+        assert!(Begun::without_images(&[], false).is_err());
     }
 
     #[test]
-    fn only_what_was_really_copied_since_counts_as_mirrored() {
-        let image = |history: serde_json::Value| -> Image {
+    fn only_what_was_really_copied_since_counts_as_mirrored_whatever_the_clocks_say() {
+        let image = |name: &str, history: serde_json::Value| -> Image {
             serde_json::from_value(json!({
-                "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "x" },
+                "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": name },
                 "spec": { "mode": "Recurrent", "source": { "name": "a/b", "tags": ["1"] }, "destination": { "name": "c/d" } },
                 "status": { "history": history },
             }))
             .unwrap()
         };
         let entry = |at: &str, copied: u32| json!({ "performedAt": at, "copied": copied });
+        let (early, late) = ("2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z");
+        let before = histories(&[image("x", json!([entry(early, 5)]))]);
         let images = [
-            image(json!([entry("2026-01-02T00:00:00Z", 2), entry("2026-01-01T00:00:00Z", 5)])),
-            image(json!([{ "performedAt": "2026-01-02T00:00:00Z", "failed": 1 }])),
+            image("x", json!([entry(late, 2), entry(early, 5)])),
+            image("y", json!([entry(early, 1), { "performedAt": late, "failed": 1 }])),
         ];
-        assert_eq!(copied(&images, "2026-01-01T12:00:00Z".parse().unwrap()), 2);
+        assert_eq!(copied(&before, &images), 3);
+        assert_eq!(copied(&histories(&images), &images), 0);
     }
 }

@@ -14,24 +14,20 @@ mod publish;
 use std::collections::BTreeMap;
 
 use imgop_core::api::{EndpointRef, ImageBuilder, ImageBuilderSpec, Side, Tls, TlsMode};
-use imgop_core::build::dockerfile::BuildahVersion;
 use imgop_core::build::{BuildCache, BuildContext, BuildRequest};
 use imgop_registry::reference::{Digest, RegistryHost, Repository};
 use imgop_registry::{Registries, RepositoryClient};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::build_check::{Bases, Checked, check, lint};
+use crate::build_check::{OLDEST_BUILDAH, check_builder, lint};
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
-use crate::output::wording::Wording;
 use crate::registry::local_access::{AccessSources, Endpoint, Reached};
 #[cfg(target_os = "linux")]
 pub use part::{STEP, step};
-
-/// The version of Buildah whose faults a dry run shows: the oldest that is supported.
-const OLDEST_BUILDAH: BuildahVersion = BuildahVersion { major: 1, minor: 28 };
 
 /// How images are built here.
 pub struct LocalBuild<'a> {
@@ -46,7 +42,7 @@ pub struct LocalBuild<'a> {
 }
 
 /// What became of an ImageBuilder.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Built {
     /// Its name.
@@ -55,6 +51,7 @@ pub struct Built {
     pub references: Vec<String>,
     /// What they show.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub digest: Option<Digest>,
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,36 +70,13 @@ pub struct Access {
 impl LocalBuild<'_> {
     /// Reports what a build would be.
     pub async fn preview(&self, builder: &ImageBuilder) -> Result<Outcome, CliError> {
-        let (name, request) = (builder.name_any(), request(builder)?);
         let AccessSources { ui: _, cluster, local, flags } = *self.sources;
-        let bases = Bases {
-            registries: self.registries,
-            sources: AccessSources { ui: self.ui, cluster, local, flags },
-            spec: &builder.spec,
-            namespace: builder.metadata.namespace.as_deref(),
-            wording: Wording::Fields,
-            is_of_cluster: false,
-        };
-        let checked = Checked {
-            name: &name,
-            text: builder.spec.source.as_deref(),
-            request: &request,
-            files: None,
-            own_secret: None,
-            buildah: OLDEST_BUILDAH,
-        };
-        check(self.ui, checked, &bases).await
+        let sources = AccessSources { ui: self.ui, cluster, local, flags };
+        check_builder(builder, &request(builder)?, self.registries, sources, false).await
     }
 
     /// Builds and pushes an image.
-    pub async fn run(&self, builder: &ImageBuilder, now: Timestamp) -> Result<Built, CliError> {
-        let name = builder.name_any();
-        self.build(builder, now)
-            .await
-            .map_err(|error| CliError { message: format!("ImageBuilder {name}: {}", error.message), ..error })
-    }
-
-    async fn build(&self, builder: &ImageBuilder, now: Timestamp) -> Result<Built, CliError> {
+    pub async fn build(&self, builder: &ImageBuilder, now: Timestamp) -> Result<Built, CliError> {
         let (name, request) = (builder.name_any(), request(builder)?);
         if !cfg!(target_os = "linux") {
             return Err(CliError::failed("images are built on Linux alone, or in a cluster"));
@@ -133,10 +107,11 @@ impl LocalBuild<'_> {
         now: Timestamp,
     ) -> Result<Vec<(imgop_registry::oci::PlatformSelector, Digest)>, CliError> {
         let mut built = Vec::new();
+        let until = tokio::time::Instant::now() + request.timeout;
         for platform in &request.platforms {
             self.ui.note(&format!("building {} for {platform}", builder.name_any()));
-            let part =
-                part::Part { spec: &builder.spec, request, platform, access, tls: self.tls, started_at: now };
+            let (spec, tls) = (&builder.spec, self.tls);
+            let part = part::Part { spec, request, platform, access, tls, started_at: now, until };
             built.push((platform.clone(), part.build().await?));
         }
         Ok(built)

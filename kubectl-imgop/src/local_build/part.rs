@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 
 use imgop_core::api::{ImageBuilderSpec, TlsMode};
 use imgop_core::build::step::{PartInputs, StepFailure, StepInput, StepReport, place};
@@ -17,11 +18,11 @@ use imgop_registry::reference::{Digest, RegistryHost};
 use imgop_registry::{Credential, Tls, docker_config};
 use imgop_step::Places;
 use jiff::Timestamp;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::Access;
 use crate::cli_error::CliError;
@@ -42,6 +43,8 @@ pub struct Part<'a> {
     /// How a flag secures all connections.
     pub tls: Option<TlsMode>,
     pub started_at: Timestamp,
+    /// When `spec.timeout` of the whole build is over.
+    pub until: Instant,
 }
 
 /// Is one container of a build: its arguments are a folder, what is done, and a document.
@@ -107,7 +110,7 @@ impl Part<'_> {
         Ok(())
     }
 
-    /// Runs one container to its end. What it prints goes to stderr. At a signal it ends what it has started.
+    /// Runs one container to its end, and with it what it has started. What it prints goes to stderr.
     async fn process(
         &self,
         what: &str,
@@ -116,6 +119,13 @@ impl Part<'_> {
     ) -> Result<StepReport, CliError> {
         let cannot = |error: io::Error| CliError::failed(format!("cannot start the build: {error}"));
         let _ended_here = Uninterrupted::begin();
+        let report = folder.path().join(REPORT);
+        // The report of the one before says nothing of this one.
+        if let Err(error) = fs::remove_file(&report)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(cannot(error));
+        }
         let mut process = Command::new(std::env::current_exe().map_err(cannot)?)
             .arg(STEP)
             .arg(folder.path())
@@ -123,29 +133,44 @@ impl Part<'_> {
             .args(document)
             .stdin(Stdio::null())
             .stdout(Stdio::from(io::stderr()))
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
-        let ended = tokio::select! {
-            ended = process.wait() => ended.map_err(cannot).map(drop),
-            error = asked_to_end() => Err(end(&mut process, error).await),
-            () = sleep(self.request.timeout) => {
+        let group = Group::of(&process);
+        let status = tokio::select! {
+            ended = process.wait() => ended.map_err(cannot)?,
+            error = asked_to_end() => return Err(end(&mut process, error).await),
+            () = sleep_until(self.until) => {
                 let error = CliError::failed("it took longer than spec.timeout");
-                Err(end(&mut process, error).await)
+                return Err(end(&mut process, error).await);
             }
         };
-        ended?;
-        let report = fs::read_to_string(folder.path().join(REPORT)).unwrap_or_default();
-        let report = StepReport::from_message(&report)
-            .ok_or_else(|| CliError::failed(format!("{what} ended without a report")))?;
-        match &report.failure {
-            Some(failure) => Err(explained(failure)),
-            None => Ok(report),
+        drop(group);
+        ended(what, status, &fs::read_to_string(report).unwrap_or_default())
+    }
+}
+
+/// A container and what it has started. In a cluster the kernel ends all of that with the container; here this does.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// Returns that of a process which begins one.
+    fn of(process: &Child) -> Self {
+        Self(process.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Mostly nothing is left.
+            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }
 
-/// Lets a container end what it has started, and waits for it.
+/// Asks a container to end, and waits for it.
 async fn end(process: &mut Child, error: CliError) -> CliError {
     if let Some(id) = process.id().and_then(|id| i32::try_from(id).ok()) {
         // It may have ended just now.
@@ -153,6 +178,19 @@ async fn end(process: &mut Child, error: CliError) -> CliError {
     }
     let _ = process.wait().await;
     error
+}
+
+/// Returns the report of a container, if it did what it was started for.
+fn ended(what: &str, status: ExitStatus, report: &str) -> Result<StepReport, CliError> {
+    match StepReport::from_message(report) {
+        Some(StepReport { failure: Some(failure), .. }) => Err(explained(&failure)),
+        Some(report) if status.success() => Ok(report),
+        _ if status.signal() == Some(Signal::SIGKILL as i32) => {
+            let error = CliError::failed(format!("{what} was killed before its end"));
+            Err(error.hinted("the kernel does that where memory runs out: dmesg"))
+        }
+        _ => Err(CliError::failed(format!("{what} ended without a report: {status}"))),
+    }
 }
 
 fn explained(failure: &StepFailure) -> CliError {
@@ -166,7 +204,7 @@ struct Folder(TempDir);
 impl Folder {
     /// Makes one where large files that are temporary belong.
     fn new() -> Result<Self, CliError> {
-        let place = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+        let place = place_of(std::env::var_os("TMPDIR"));
         let folder = tempfile::Builder::new().prefix("imgop-build-").tempdir_in(&place);
         let folder = folder.map_err(|error| {
             CliError::failed(format!("cannot make a folder in {}: {error}", place.display()))
@@ -199,6 +237,11 @@ impl Folder {
     }
 }
 
+/// Returns where the folder of a part is made, by the value of `TMPDIR`: one that is empty names no place.
+fn place_of(variable: Option<OsString>) -> PathBuf {
+    variable.filter(|place| !place.is_empty()).map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
+}
+
 impl Drop for Folder {
     /// Layers have files of other users, which only a user namespace with them can remove.
     fn drop(&mut self) {
@@ -214,4 +257,32 @@ impl Drop for Folder {
 fn make(folder: &Path) -> Result<(), CliError> {
     fs::create_dir_all(folder)
         .map_err(|error| CliError::failed(format!("cannot make {}: {error}", folder.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_killed_or_failed_is_no_success_whatever_stands_in_its_report() {
+        let said = |status: i32, report: &str| {
+            ended("build", ExitStatus::from_raw(status), report).map(drop).map_err(|error| error.message)
+        };
+        assert_eq!(said(0, "{}"), Ok(()));
+        assert_eq!(said(9, ""), Err("build was killed before its end".to_owned()));
+        assert_eq!(said(9, "{}"), Err("build was killed before its end".to_owned()));
+        assert_eq!(said(1 << 8, "{}"), Err("build ended without a report: exit status: 1".to_owned()));
+        assert_eq!(said(0, ""), Err("build ended without a report: exit status: 0".to_owned()));
+        let report = r#"{"failure":{"reason":"StepFailed","message":"no"}}"#;
+        assert_eq!(said(1 << 8, report), Err("no".to_owned()));
+    }
+
+    #[test]
+    fn large_files_go_where_tmpdir_says_unless_it_is_empty() {
+        assert_eq!(place_of(Some("/scratch".into())), PathBuf::from("/scratch"));
+        assert_eq!(
+            [None, Some(OsString::new())].map(place_of),
+            [PathBuf::from("/var/tmp"), PathBuf::from("/var/tmp")]
+        );
+    }
 }

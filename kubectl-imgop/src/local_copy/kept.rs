@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use imgop_core::api::{FailureReason, Mode, Phase, TagFailure};
+use imgop_core::api::{FailureReason, Image, ImageSpec, Mode, Phase, TagFailure};
 use imgop_core::copy::{
     AnswersOfBoth, ContentCache, Cooldown, Copy, FirstSeen, Known, Observed, Outcome, Plan, Run, readiness,
     schedule_next, still_waiting, synced_once,
@@ -13,6 +13,7 @@ use imgop_core::copy::{
 use imgop_core::schedule::{Candidate, Schedule, Uptime};
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use super::planned;
 use crate::preview::targets::{Rest, Target};
@@ -33,6 +34,10 @@ pub struct Kept {
     answers: AnswersOfBoth,
     known: Known,
     failures: Vec<TagFailure>,
+    /// Those of its failures that are reported.
+    reported: Vec<TagFailure>,
+    /// Names of Images that stand before it, copy once and have done so.
+    done_before: BTreeSet<String>,
 }
 
 /// What became of a copy: the digest that the destination has then, or why it failed.
@@ -41,6 +46,7 @@ pub type Ended = (Copy, Result<Digest, String>);
 impl Kept {
     /// Returns an Image that is due.
     pub fn new(target: Target, now: Timestamp) -> Self {
+        let known = Known { has_no_record: target.known.has_no_record, ..Known::default() };
         Self {
             key: target.name(),
             target,
@@ -50,8 +56,10 @@ impl Kept {
             is_completed: false,
             last: None,
             answers: AnswersOfBoth::default(),
-            known: Known::default(),
+            known,
             failures: Vec::new(),
+            reported: Vec::new(),
+            done_before: BTreeSet::new(),
         }
     }
 
@@ -62,7 +70,13 @@ impl Kept {
 
     /// Returns whether files still say the same of it, and of what has its destination too.
     pub fn is_same(&self, target: &Target) -> bool {
-        self.key == target.name() && self.target.spec == target.spec && self.target.before == target.before
+        // Where it stands in the files is no matter, but for what stands before it.
+        fn before(target: &Target) -> impl Iterator<Item = (Option<&str>, &ImageSpec)> {
+            target.before.iter().map(|image| (image.metadata.name.as_deref(), &image.spec))
+        }
+        let is_before_same =
+            before(&self.target).eq(before(target)) && self.target.built_before == target.built_before;
+        self.key == target.name() && self.target.spec == target.spec && is_before_same
     }
 
     /// Returns whether it is looked at now.
@@ -86,15 +100,27 @@ impl Kept {
 
     /// Returns when it is looked at again; none if that is never by itself.
     pub fn next(&self) -> Option<Timestamp> {
-        let is_done = self.is_completed && self.target.request.mode == Mode::OneShot;
-        self.schedule.next.filter(|_| !is_done && !self.is_suspended())
+        self.schedule.next.filter(|_| !self.is_done() && !self.is_suspended())
+    }
+
+    /// Returns whether it copies once, and has done so.
+    pub fn is_done(&self) -> bool {
+        self.is_completed && self.target.request.mode == Mode::OneShot
+    }
+
+    /// Notes which Images are done: their tags belong to them no longer, as in a cluster.
+    pub fn note_done(&mut self, done: &BTreeSet<String>) {
+        let is_done = |name: &String| done.contains(name);
+        self.done_before = self.target.before.iter().map(Image::name_any).filter(is_done).collect();
     }
 
     /// Returns what is looked at, with what need not be asked again.
     pub fn target(&self, now: Timestamp) -> Target {
         let Known { at_destination, at_source, .. } = self.answers.known(now);
         let known = Known { at_destination, at_source, now, ..self.known.clone() };
-        Target { known, ..self.target.clone() }
+        let mut target = Target { known, ..self.target.clone() };
+        target.before.retain(|image| !self.done_before.contains(&image.name_any()));
+        target
     }
 
     /// Returns what is done for it after a look.
@@ -142,9 +168,21 @@ impl Kept {
             first_seen: still_waiting(observed, plan).into_iter().map(seen).collect(),
             newest: observed.newest.clone(),
             contents: ContentCache::of(request, observed),
+            has_no_record: self.known.has_no_record,
             ..Known::default()
         };
         self.failures = plan.failures().filter(|failure| failure.tries() > 0).cloned().collect();
+    }
+
+    /// Returns the failures that no copy has reported, and that were not so after the round before.
+    pub fn new_failures(&mut self, plan: &Plan) -> Vec<TagFailure> {
+        let is_known = |failure: &&TagFailure| {
+            self.reported.iter().any(|known| known.tag == failure.tag && known.message == failure.message)
+        };
+        let current = || plan.failures().filter(|failure| failure.tries() == 0);
+        let new = current().filter(|failure| !is_known(failure)).cloned().collect();
+        self.reported = current().cloned().collect();
+        new
     }
 
     fn is_suspended(&self) -> bool {
@@ -161,7 +199,7 @@ fn cooldown() -> Cooldown {
 mod tests {
     use std::time::Duration;
 
-    use imgop_core::api::{Destination, Image, ImageSpec, Source};
+    use imgop_core::api::{Destination, Source};
     use imgop_core::copy::{ObservedTag, Seen, TagAction};
     use imgop_registry::reference::ManifestRef;
 
@@ -271,6 +309,56 @@ mod tests {
         let known = kept.target(after(60)).known;
         assert_eq!(known.at_destination.values().collect::<Vec<_>>(), [&copy.digest]);
         assert_eq!(known.already_synced.len(), 1);
+    }
+
+    /// An Image before which another one stands that copies other content to the same tags.
+    fn second() -> Kept {
+        let mut kept = kept(Mode::Recurrent, |_| {});
+        let mut first = Image::new("first", kept.target.spec.clone());
+        first.spec.source.name = "quay.io/a/other".to_owned();
+        first.metadata.uid = Some("00000000".to_owned());
+        kept.target.before = vec![first];
+        kept
+    }
+
+    #[test]
+    fn what_copies_once_and_has_done_so_keeps_its_tags_no_longer() {
+        let mut kept = second();
+        let plan = kept.plan(&kept.target(now()), &observed(false));
+        assert_eq!(plan.failures().next().unwrap().reason, FailureReason::DestinationConflict);
+        kept.note_done(&["first".to_owned()].into());
+        let plan = kept.plan(&kept.target(now()), &observed(false));
+        assert_eq!((plan.copies().count(), plan.failures().count()), (1, 0));
+    }
+
+    #[test]
+    fn a_failure_that_no_copy_reports_is_new_once_until_it_is_gone() {
+        let mut kept = second();
+        let mut new = |done: &[&str]| {
+            kept.note_done(&done.iter().map(ToString::to_string).collect());
+            let plan = kept.plan(&kept.target(now()), &observed(false));
+            kept.new_failures(&plan).len()
+        };
+        assert_eq!([new(&[]), new(&[]), new(&["first"]), new(&[])], [1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn an_image_that_stands_elsewhere_in_the_files_goes_on_as_it_was() {
+        let (kept, mut target) = (second(), second().target);
+        target.before[0].metadata.uid = Some("00000001".to_owned());
+        assert!(kept.is_same(&target));
+        target.before[0].spec.source.version = "2.x".to_owned();
+        assert!(!kept.is_same(&target));
+    }
+
+    #[test]
+    fn that_there_is_no_record_holds_after_a_round_too() {
+        let mut target = kept(Mode::OnceByTag, |_| {}).target;
+        target.known.has_no_record = true;
+        let mut kept = Kept::new(target, now());
+        assert!(kept.target(now()).known.has_no_record);
+        kept.ended(observed(true), Vec::new(), now());
+        assert!(kept.target(now()).known.has_no_record);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::pin::pin;
 use futures::{Stream, StreamExt as _, stream};
 use imgop_copier::Copied;
 use imgop_core::access::AccessPolicy;
-use imgop_core::api::{Image, TagFailure};
+use imgop_core::api::{Destination, Image, ImageSpec, Mode, Source, TagFailure};
 use imgop_core::copy::{Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Tag;
@@ -29,12 +29,16 @@ use kube::ResourceExt as _;
 use crate::cli_error::{CliError, Outcome};
 use crate::local_build::Built;
 use crate::output::Ui;
-use crate::output::documents::ObjectFormat;
+use crate::output::documents::RunFormat;
 use crate::preview::inspect::{Looked, Looking, look};
 use crate::preview::targets::{Rest, Target};
 use copies::Planned;
 pub use events::Events;
+#[cfg(test)]
+pub use events::Line;
 pub use kept::Kept;
+#[cfg(test)]
+pub use report::Document;
 use report::{Report, Reports};
 pub use round::round;
 
@@ -50,7 +54,7 @@ pub struct LocalCopy<'a> {
     /// Whether it is only said what would be copied.
     pub is_dry: bool,
     /// What is printed.
-    pub format: Option<ObjectFormat>,
+    pub format: Option<RunFormat>,
 }
 
 /// What was copied.
@@ -97,7 +101,10 @@ impl LocalCopy<'_> {
             match looked {
                 Ok(Some((target, looked))) => planned.push(self.plan(target, looked, &mut reports)?),
                 Ok(None) => {}
-                Err(error) => errors.push(error.of(&name, number)),
+                Err(error) => {
+                    reports.add_failed(&name, &error);
+                    errors.push(error.of(&name, number));
+                }
             }
         }
         if number > 1 {
@@ -195,28 +202,33 @@ fn planned(
 /// Returns which tags of a plan belong to what stands before it, with the message for people.
 fn conflicts(target: &Target, plan: &Plan) -> HashMap<Tag, String> {
     let policy = AccessPolicy::default();
-    let before = OlderImage::all(&last(target), &target.request.destination, target.before.iter(), &policy);
+    let (last, destination) = (behind_all(&target.name()), &target.request.destination);
+    let before = OlderImage::all(&last, destination, target.before.iter(), &policy);
     let conflict = |copy: &Copy| {
         let tag = &copy.destination_tag;
         // A tag that is named after a content says itself what it has.
         let is_theirs = |other: &&OlderImage<'_>| {
             other.conflicts_with(&target.request, tag, &policy) && subject_of(tag).is_none()
         };
-        let OlderImage { image, request } = before.iter().find(is_theirs)?;
-        let message = format!(
-            "{}:{tag} belongs to {}, which stands before it and copies from {}; give one of them another destination",
-            target.request.destination,
-            image.name_any(),
-            request.source
-        );
+        let owner = match before.iter().find(is_theirs) {
+            Some(OlderImage { image, request }) => {
+                format!("{}, which stands before it and copies from {}", image.name_any(), request.source)
+            }
+            None => {
+                let built = target.built_before.iter().find(|built| built.tag == *tag)?;
+                format!("ImageBuilder {}, which stands before it", built.builder)
+            }
+        };
+        let message = format!("the tag belongs to {owner}; give one of them another destination");
         Some((tag.clone(), message))
     };
     plan.copies().filter_map(conflict).collect()
 }
 
-/// Returns the Image of a target as one that stands behind all others.
-fn last(target: &Target) -> Image {
-    let mut image = Image::new(&target.name(), target.spec.clone());
+/// Returns an Image of this name that stands behind all others, to be asked for those before it.
+pub fn behind_all(name: &str) -> Image {
+    let spec = ImageSpec::new(Mode::OneShot, Source::default(), Destination::default());
+    let mut image = Image::new(name, spec);
     image.metadata.uid = Some("behind all others".to_owned());
     image
 }

@@ -3,78 +3,120 @@
 use imgop_copier::{Copied, Progress};
 use imgop_core::copy::{Copy, CopyRequest, Plan, PlannedTag, TagAction};
 use imgop_registry::reference::{Digest, Tag};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::local_build::Built;
 use crate::output::Ui;
-use crate::output::documents::{ObjectFormat, json, yaml};
+use crate::output::documents::{RunFormat, json, yaml};
 use crate::output::text::{bytes, count};
 
 /// The version of the document that `-o json` prints: its fields only ever become more.
 const API_VERSION: &str = "imgop.copy/v1";
 
 /// The document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.copy/v1")]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub struct Document<'a> {
+    /// The version of the document.
     api_version: &'static str,
+    /// What became of the tags of each source and destination.
     copies: &'a [Report],
+    /// What could not be looked at at all.
+    #[serde(skip_serializing_if = "<[Failed]>::is_empty")]
+    #[schemars(default)]
+    failed: &'a [Failed],
+    /// How much was moved; nothing of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     transfer: Option<Transfer>,
+    /// What became of ImageBuilders.
     #[serde(skip_serializing_if = "<[Built]>::is_empty")]
+    #[schemars(default)]
     builds: &'a [Built],
 }
 
+/// What could not be looked at at all.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failed {
+    /// The Image, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Why.
+    pub error: String,
+}
+
 /// What became of the tags of one source and destination.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// The source repository.
     pub source: String,
+    /// The destination repository.
     pub destination: String,
+    /// The tags.
     pub tags: Vec<TagResult>,
 }
 
 /// What became of one tag.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TagResult {
+    /// The tag, or the digest, at the source.
     tag: String,
+    /// The tag at the destination.
     destination_tag: String,
+    /// What became of it.
     result: TagOutcome,
+    /// What the destination has now, or would have.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     digest: Option<Digest>,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 /// What became of a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum TagOutcome {
+    /// It was copied.
     Copied,
+    /// It is missing or differs, and a dry run copies nothing.
     WouldCopy,
+    /// The destination has it.
     UpToDate,
+    /// The destination has other content, which is not replaced.
     Kept,
+    /// It is too young.
     Waits,
+    /// It could not be copied.
     Failed,
 }
 
 /// How much was moved.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Transfer {
+    /// Bytes that were sent.
     sent_bytes: u64,
+    /// Bytes that an earlier upload had sent, and that were not sent again.
     resumed_bytes: u64,
+    /// Blobs that were sent.
     sent_blobs: u64,
+    /// Blobs that the registry took from another repository of its own.
     mounted_blobs: u64,
 }
 
 /// What became of all tags.
 pub struct Reports {
     ui: Ui,
-    format: Option<ObjectFormat>,
+    format: Option<RunFormat>,
     all: Vec<Report>,
+    failed: Vec<Failed>,
     transfer: Option<Transfer>,
 }
 
@@ -129,13 +171,19 @@ impl Report {
 
 impl Reports {
     /// Returns that nothing is known yet.
-    pub fn new(ui: Ui, format: Option<ObjectFormat>) -> Self {
-        Self { ui, format, all: Vec::new(), transfer: None }
+    pub fn new(ui: Ui, format: Option<RunFormat>) -> Self {
+        Self { ui, format, all: Vec::new(), failed: Vec::new(), transfer: None }
     }
 
     /// Keeps a report, which gets the next place.
     pub fn keep(&mut self, report: Report) {
         self.all.push(report);
+    }
+
+    /// Adds what could not be looked at. Its name is empty where it is no Image.
+    pub fn add_failed(&mut self, name: &str, error: &CliError) {
+        let image = (!name.is_empty()).then(|| name.to_owned());
+        self.failed.push(Failed { image, error: error.message.clone() });
     }
 
     /// Adds the tags of a plan for which nothing is copied.
@@ -193,12 +241,12 @@ impl Reports {
 
     /// Prints the document, or a last line for people, and returns how all ended.
     pub fn end(&self, builds: &[Built]) -> Result<Outcome, CliError> {
-        let (copies, transfer) = (&self.all, self.transfer);
-        let document = Document { api_version: API_VERSION, copies, transfer, builds };
+        let Self { all: copies, failed, transfer, .. } = self;
+        let document = Document { api_version: API_VERSION, copies, failed, transfer: *transfer, builds };
         match self.format {
-            Some(ObjectFormat::Json) => self.ui.data(&json(&document)?)?,
-            Some(ObjectFormat::Yaml) => self.ui.data(&yaml(&document)?)?,
-            Some(ObjectFormat::Name) => {
+            Some(RunFormat::Json) => self.ui.data(&json(&document)?)?,
+            Some(RunFormat::Yaml) => self.ui.data(&yaml(&document)?)?,
+            Some(RunFormat::Name) => {
                 builds.iter().flat_map(|built| &built.references).try_for_each(|name| self.ui.data(name))?;
             }
             None if self.all.is_empty() => {}
@@ -228,7 +276,7 @@ impl Reports {
 }
 
 /// Prints the line of the last tag, and why it failed.
-pub fn print_last(ui: Ui, format: Option<ObjectFormat>, report: &Report) -> Result<(), CliError> {
+pub fn print_last(ui: Ui, format: Option<RunFormat>, report: &Report) -> Result<(), CliError> {
     let Some(TagResult { destination_tag, result, reason, .. }) = report.tags.last() else { return Ok(()) };
     let reference = format!("{}:{destination_tag}", report.destination);
     if *result == TagOutcome::Failed {
@@ -237,7 +285,7 @@ pub fn print_last(ui: Ui, format: Option<ObjectFormat>, report: &Report) -> Resu
     }
     match format {
         None => ui.data(&format!("{reference} {}", result.words())),
-        Some(ObjectFormat::Name) if matches!(result, TagOutcome::Copied | TagOutcome::WouldCopy) => {
+        Some(RunFormat::Name) if matches!(result, TagOutcome::Copied | TagOutcome::WouldCopy) => {
             ui.data(&reference)
         }
         Some(_) => Ok(()),

@@ -51,7 +51,8 @@ pub async fn round(
     for ((place, Planned { looked, .. }), ended) in of.into_iter().zip(planned).zip(ended) {
         let Some(kept) = due.get_mut(place) else { continue };
         let plan = kept.ended(looked.observed, ended, clock());
-        events.round_ended(kept, &plan, clock())?;
+        let new = kept.new_failures(&plan);
+        events.round_ended(kept, &plan, &new, clock())?;
     }
     Ok(())
 }

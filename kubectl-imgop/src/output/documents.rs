@@ -54,6 +54,38 @@ pub enum ObjectFormat {
     Name,
 }
 
+/// Formats of what is copied and built from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// A document of apiVersion imgop.copy/v1; with --watch a line of apiVersion imgop.run/v1 for each event
+    Json,
+    /// A document of apiVersion imgop.copy/v1
+    Yaml,
+    /// The references that were written, or would be, a line each
+    Name,
+}
+
+/// Formats of `copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CopyFormat {
+    /// The Image; with --local a document of apiVersion imgop.copy/v1
+    Json,
+    /// The Image; with --local a document of apiVersion imgop.copy/v1
+    Yaml,
+    /// Kind and name; with --local the references that were written, or would be, a line each
+    Name,
+}
+
+impl From<CopyFormat> for RunFormat {
+    fn from(format: CopyFormat) -> Self {
+        match format {
+            CopyFormat::Json => Self::Json,
+            CopyFormat::Yaml => Self::Yaml,
+            CopyFormat::Name => Self::Name,
+        }
+    }
+}
+
 /// Formats of things that have no name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DocumentFormat {

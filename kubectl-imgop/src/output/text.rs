@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-pub use imgop_core::text::bytes;
 use imgop_core::text::is_invisible;
+pub use imgop_core::text::{bytes, shell_word};
 
 /// Shows control characters, and marks that turn or hide text, as escapes such as `\u{1b}`.
 ///
@@ -51,15 +51,6 @@ pub fn first_few(words: &[String], max: usize, beyond: usize) -> String {
     let others = words.len() - shown.len() + beyond;
     shown.extend((others > 0).then(|| format!("+{others}")));
     shown.join(",")
-}
-
-/// Returns a word quoted for a shell, if it needs that.
-pub fn shell_word(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(&b);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Returns the lines of a text that is wrapped to this width. What is to be copied stays whole: words, and commands that

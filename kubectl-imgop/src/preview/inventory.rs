@@ -55,12 +55,7 @@ pub async fn images(mirror: &ImageMirror, cluster: Result<&Cluster, String>) -> 
         image.metadata.namespace.clone_from(&mirror.metadata.namespace);
         image
     };
-    let conflict = |Conflict { destination, sources }: &Conflict| {
-        let sources = sources.join(" and ");
-        failed(format!(
-            "{destination} would be {sources}, so none of them is copied; give one another targetName or tag"
-        ))
-    };
+    let conflict = |conflict: &Conflict| failed(format!("{conflict}; give one another targetName or tag"));
     let conflicts = expansion.conflicts.iter().map(conflict).collect();
     Ok(Mirrored { images: expansion.children.iter().map(image).collect(), conflicts })
 }

@@ -15,6 +15,8 @@ use crate::registry::local_access::{AccessSources, Endpoint, Origin};
 pub enum Purpose {
     /// It is looked at, and nothing changes there.
     Look,
+    /// The same, to say what would be pushed from here.
+    DryPush,
     /// It is pushed to.
     Push,
 }
@@ -39,8 +41,12 @@ pub async fn sides_for(
     tls: (Option<TlsMode>, Option<TlsMode>),
 ) -> Result<(Sides, ErrorContext), CliError> {
     let source = sources.reach(endpoint(target, Side::Source, tls.0)).await?;
-    let mut context =
-        ErrorContext { wording: target.wording, source: source.origin, destination: Origin::default() };
+    let mut context = ErrorContext {
+        wording: target.wording,
+        source: source.origin,
+        destination: Origin::default(),
+        copies_here: purpose != Purpose::Look,
+    };
     let source = registries.repository(&target.request.source, &source.access);
     let mut destination = None;
     if target.has_destination {
@@ -48,7 +54,7 @@ pub async fn sides_for(
         context.destination = reached.origin;
         let (repository, access) = (&target.request.destination, &reached.access);
         destination = Some(match purpose {
-            Purpose::Look => registries.repository(repository, access),
+            Purpose::Look | Purpose::DryPush => registries.repository(repository, access),
             Purpose::Push => registries.push_target(repository, access),
         });
     }

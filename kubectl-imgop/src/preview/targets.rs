@@ -6,6 +6,7 @@ use imgop_core::api::{Image, ImageSpec, Side, TagFailure};
 use imgop_core::copy::{CopyRequest, Known, SpecError};
 use imgop_core::reset::Reset;
 use imgop_core::schedule::{Candidate, Due, Schedule};
+use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -60,12 +61,23 @@ pub struct Target {
     pub rest: Option<Rest>,
     /// Images with the same destination that stand before it in its files: a tag belongs to the first that selects it.
     pub before: Vec<Image>,
+    /// Tags of its destination that ImageBuilders build which stand before it in its files.
+    pub built_before: Vec<BuiltBefore>,
     /// Whether there is a destination to compare with.
     pub has_destination: bool,
     /// Whether its problems are explained by flags or by fields.
     pub wording: Wording,
     /// Whether the spec is read from the cluster, where others may have written it.
     pub is_of_cluster: bool,
+}
+
+/// A tag that an ImageBuilder builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltBefore {
+    /// The tag.
+    pub tag: Tag,
+    /// The name of the ImageBuilder.
+    pub builder: String,
 }
 
 /// Why an Image copies nothing.
@@ -97,6 +109,7 @@ impl Target {
             retries_now: false,
             rest,
             before: Vec::new(),
+            built_before: Vec::new(),
             has_destination,
             wording: Wording::Flags,
             is_of_cluster: false,
@@ -119,6 +132,7 @@ impl Target {
             retries_now: due.is_some_and(Due::is_asked_for),
             rest,
             before: Vec::new(),
+            built_before: Vec::new(),
             request,
             spec: image.spec.clone(),
             image: Some(ImageName::of(&image)),

@@ -18,6 +18,8 @@ pub struct ErrorContext {
     pub source: Origin,
     /// Where the access to the destination comes from.
     pub destination: Origin,
+    /// Whether this program copies, and no agent does.
+    pub copies_here: bool,
 }
 
 /// Returns what a failed observation means, with hints.
@@ -29,7 +31,12 @@ pub fn explain(error: &ObserveError, context: &ErrorContext) -> CliError {
             registry.hints(error.reason()).into_iter().fold(failed, CliError::hinted)
         }
         ObserveError::TooManyTags { count, .. } | ObserveError::TooManyNamed { count, .. } => {
-            failed.hinted(format!("the agent rejects it too; to see the tags anyway: --max-tags {count}"))
+            let flag = format!("--max-tags {count}");
+            failed.hinted(if context.copies_here {
+                format!("to copy all of them: {flag}")
+            } else {
+                format!("the agent rejects it too; to see the tags anyway: {flag}")
+            })
         }
         ObserveError::TooManyReferrers { .. } | ObserveError::Naming(_) | ObserveError::TooSlow { .. } => {
             failed
@@ -219,7 +226,7 @@ mod tests {
     fn hints_with(how: Unreachable, wording: Wording, source_ca: Option<&str>) -> String {
         let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
         let source = Origin { ca: source_ca.map(str::to_owned), ..Origin::default() };
-        let context = ErrorContext { wording, source, destination: Origin::default() };
+        let context = ErrorContext { wording, source, destination: Origin::default(), copies_here: false };
         let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
         registry.hints(&Reason::Unreachable(how)).join("\n")
     }
@@ -240,7 +247,12 @@ mod tests {
     fn a_ca_secret_that_was_not_read_is_not_blamed() {
         let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
         let source = Origin { ca_secret: Some("corp-ca".to_owned()), ..Origin::default() };
-        let context = ErrorContext { wording: Wording::Fields, source, destination: Origin::default() };
+        let context = ErrorContext {
+            wording: Wording::Fields,
+            source,
+            destination: Origin::default(),
+            copies_here: false,
+        };
         let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
         insta::assert_snapshot!(registry.hints(&Reason::Unreachable(Unreachable::Tls)).join("\n"), @"
         trust the certificate of its CA on this machine: --source-ca-file FILE
@@ -255,7 +267,8 @@ mod tests {
         let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
         let hints = |role: Role, wording: Wording, how: Unreachable| {
             let source = Origin { role, ..Origin::default() };
-            let context = ErrorContext { wording, source, destination: Origin::default() };
+            let context =
+                ErrorContext { wording, source, destination: Origin::default(), copies_here: false };
             let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
             registry.hints(&Reason::Unreachable(how)).join("\n")
         };

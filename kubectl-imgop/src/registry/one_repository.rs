@@ -86,7 +86,12 @@ impl OneRepositoryArgs {
     pub fn explain(&self, error: RegistryError) -> CliError {
         let ca = self.ca_file.as_ref().map(|file| file.display().to_string());
         let source = Origin { ca, role: Role::Alone, ..Origin::default() };
-        let context = ErrorContext { wording: Wording::Flags, source, destination: Origin::default() };
+        let context = ErrorContext {
+            wording: Wording::Flags,
+            source,
+            destination: Origin::default(),
+            copies_here: false,
+        };
         let explained = explain(&ObserveError::Registry { side: Side::Source, error }, &context);
         let message = explained.message.strip_prefix("source: ").unwrap_or(&explained.message).to_owned();
         CliError { message, ..explained }

@@ -2,7 +2,7 @@
 
 use imgop_fakes::{Background, Graph, StoringRegistry};
 use imgop_registry::reference::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Program, Run};
 
@@ -142,16 +142,76 @@ fn what_is_there_stays_where_it_is_to_be_kept() {
     assert_eq!(Digest::of(&case.destination.manifests("mirror/app")["1.0"].1), own);
 }
 
+/// A tag of two platforms, and the manifests of both.
+fn two_platforms() -> (Graph, [Digest; 2]) {
+    let mut graph = Graph::default();
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let config = graph.blob(format!(r#"{{"architecture":"{architecture}"}}"#));
+        let layers = [graph.blob(format!("layer of {architecture}"))];
+        (architecture, graph.oci_image(&config, &layers))
+    });
+    let entries = images.each_ref().map(|(architecture, image)| {
+        json!({ "mediaType": image.media_type, "digest": image.digest.as_str(), "size": image.bytes.len(),
+            "platform": { "os": "linux", "architecture": architecture } })
+    });
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = graph.manifest(
+        media_type,
+        json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries }).to_string(),
+    );
+    graph.tags.push(("1.0".to_owned(), index.digest));
+    (graph, images.map(|(_, image)| image.digest))
+}
+
 #[test]
 fn only_the_wanted_platforms_are_copied() {
-    let graph = Graph::of_six_platforms();
+    let (graph, [amd64, arm64]) = two_platforms();
     let case = Case::new(&graph);
-    // All entries say the same platform, so that it is taken whole; another one is not there.
-    let whole = case.copy(":v1", "--platforms linux/amd64");
-    assert_eq!((whole.code, case.destination.manifests("mirror/app").len()), (0, 8), "{}", whole.stderr);
-    let none = case.copy(":v2", "--platforms linux/arm64");
-    assert_eq!(none.code, 1);
-    assert!(none.stderr.contains("has platform linux/arm64"), "{}", none.stderr);
+    let run = case.copy(":1.0", "--platforms linux/amd64");
+    assert_eq!(run.code, 0, "{run}");
+    let held = case.destination.manifests("mirror/app");
+    let index: Value = serde_json::from_slice(&held["1.0"].1).unwrap();
+    let entries = index["manifests"].as_array().unwrap();
+    assert_eq!((entries.len(), entries[0]["digest"].as_str()), (1, Some(amd64.as_str())), "{index}");
+    assert!(held.contains_key(amd64.as_str()) && !held.contains_key(arm64.as_str()), "{:?}", held.keys());
+    let other = case.copy(":1.0", "--platforms linux/s390x");
+    assert!(other.code == 1 && other.stderr.contains("has platform linux/s390x"), "{other}");
+    assert_eq!(case.copy(":1.0", "").code, 0);
+    assert!(
+        case.destination.manifests("mirror/app").contains_key(arm64.as_str()),
+        "without it all are copied"
+    );
+}
+
+#[test]
+fn what_refers_to_a_tag_is_copied_only_where_it_is_wanted() {
+    let mut graph = three_tags();
+    let subject = graph.tags[0].1.clone();
+    let (config, layers) = (graph.blob("{}"), [graph.blob("signature")]);
+    let signature = graph.oci_image(&config, &layers);
+    let tag = format!("{}.sig", subject.as_str().replace(':', "-"));
+    graph.tags.push((tag.clone(), signature.digest));
+    let case = Case::new(&graph);
+    assert_eq!(case.copy(":1.0", "").code, 0);
+    assert!(!case.destination.manifests("mirror/app").contains_key(&tag));
+    let run = case.copy(":1.0", "--referrers All");
+    assert_eq!(run.code, 0, "{run}");
+    assert!(case.destination.manifests("mirror/app").contains_key(&tag), "{run}");
+}
+
+#[test]
+fn more_tags_than_the_agents_limit_are_copied_where_that_is_wanted() {
+    let mut graph = three_tags();
+    let shown = graph.tags[0].1.clone();
+    graph.tags.extend((0..501).map(|number| (format!("3.{number}"), shown.clone())));
+    let case = Case::new(&graph);
+    for flags in ["", "--dry-run"] {
+        let refused = case.copy(":3.x", flags);
+        assert_eq!(refused.code, 1, "{refused}");
+        assert!(refused.stderr.contains("hint: to copy all of them: --max-tags 501\n"), "{refused}");
+    }
+    let dry = case.copy(":3.x", "--dry-run --max-tags 501");
+    assert_eq!((dry.code, dry.stdout.lines().count()), (0, 501), "{}", dry.stderr);
 }
 
 #[test]

@@ -58,7 +58,9 @@ mod run_files;
 #[cfg(unix)]
 mod run_watch;
 mod schedules;
+mod sync_json;
 #[cfg(unix)]
 mod terminal;
 mod verify;
 mod workloads;
+mod workloads_verify;

@@ -190,6 +190,40 @@ fn a_variable_whose_value_stands_in_a_config_map_is_said_and_not_taken_for_one_t
     assert!(run.stderr.contains("INCLUDE_NAMESPACES cannot be used: its values stand elsewhere"), "{run}");
 }
 
+#[test]
+fn a_login_that_comes_with_a_whole_secret_is_asked_for_and_what_the_tool_has_not_is_no_failure() {
+    for (tool, text, indent) in
+        [("copycat", COPYCAT, " ".repeat(10)), ("image-operator", OPERATOR, " ".repeat(8))]
+    {
+        let env = format!("{indent}env:\n");
+        let field = "- { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }";
+        let of_pod = format!("{env}{indent}{field}\n");
+        let of_secret = format!("{indent}envFrom: [{{ secretRef: {{ name: creds }} }}]\n{of_pod}");
+        let migrate =
+            |lines: &str| Program::new().stdin(&text.replace(&env, lines)).run(&format!("migrate {tool} -"));
+        let run = migrate(&of_secret);
+        let said = "all of Secret creds cannot be used: Secrets are not read, and a login may be in it";
+        assert!(run.code == 1 && run.stderr.contains(said), "{run}");
+        let run = migrate(&of_pod);
+        assert_eq!(run.code, 0, "{run}");
+        assert!(run.stderr.contains("POD_NAMESPACE not carried"), "{run}");
+    }
+}
+
+#[test]
+fn what_a_file_says_of_a_secret_is_taken_for_all_of_it() {
+    let text = OPERATOR
+        .replace("        - { name: CREDS_DESTINATION_USERNAME, value: robot }\n", "")
+        .replace("        - { name: CREDS_DESTINATION_PASSWORD, value: hunter2 }\n", "")
+        .replace("        env:\n", "        envFrom: [{ secretRef: { name: creds } }]\n        env:\n");
+    let program = Program::new().stdin(&text);
+    program.file("operator.env", "CREDS_DESTINATION_USERNAME=\nCREDS_DESTINATION_PASSWORD=\n");
+    let run = program.run("migrate image-operator - --env operator.env");
+    assert_eq!(run.code, 0, "{run}");
+    assert!(run.stdout.contains("name: image-operator-destination"), "{run}");
+    assert!(run.stderr.contains("all of Secret creds is not read: what --env does not name"), "{run}");
+}
+
 const OPERATOR: &str = r#"
 apiVersion: apps/v1
 kind: Deployment

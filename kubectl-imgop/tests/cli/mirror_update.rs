@@ -174,6 +174,19 @@ fn an_entry_that_the_inventory_has_not_is_said_before_it_is_added() {
 }
 
 #[test]
+fn comments_of_the_inventory_are_lost_only_where_that_is_wanted() {
+    let place = Place::new();
+    let commented = format!("# ours\n{CONFIG}");
+    place.commit("config.yaml", &commented);
+    let refused = place.update("--entry tools --write");
+    let said = "error: 1 comment would be lost, so tree/config.yaml is left as it is";
+    assert!(refused.code == 1 && refused.stderr.contains(said), "{refused}");
+    assert_eq!(place.config(), commented);
+    let written = place.update("--entry tools --write --force");
+    assert!(written.code == 0 && !place.config().contains('#'), "{written}");
+}
+
+#[test]
 fn what_is_missing_is_written_in_the_canonical_form_with_regsync_yaml_beside_it() {
     let place = Place::new();
     let run = place.update("--entry tools --write");

@@ -58,6 +58,81 @@ fn real_buildah_puts_the_manifest_itself_of_one_platform_and_says_why_a_step_fai
     assert!(run.stderr.contains("ImageBuilder app: ") && run.stderr.contains("nothing"), "{run}");
 }
 
+/// A file with this build, and programs of which one does what this script says and the others do nothing.
+#[cfg(target_os = "linux")]
+fn scripted(name: &str, script: &str, build: &str) -> (Program, std::path::PathBuf) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = Program::new();
+    let version =
+        "[ \"$1\" = --version ] && echo 'buildah version 1.41.0 (image-spec 1.1.1, runtime-spec 1.2.1)'";
+    for (other, script) in [("buildah", version), ("skopeo", ""), ("git", ""), (name, script)] {
+        let file = program.file(&format!("bin/{other}"), &format!("#!/bin/sh\n{script}\nexit 0\n"));
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let file = program.file(
+        "app.yaml",
+        &format!(
+            "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: app}}\nspec: {{architecture: amd64, \
+             image: {{name: r.example.com/a/app, version: v1}}, {build}}}\n"
+        ),
+    );
+    let path = format!("{}/bin:{REAL}", program.home().display());
+    (program.variable("PATH", &path), file)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_step_that_is_killed_is_no_success_and_accuses_no_run_of_anything() {
+    let script =
+        "case \" $* \" in *' --version '*) echo 'buildah version 1.41.0';; *' build '*) kill -9 $PPID;; esac";
+    let (program, file) = scripted("buildah", script, "source: FROM scratch");
+    let run = program.run(&format!("run -f {}", file.display()));
+    assert_eq!(run.code, 1, "{run}");
+    assert!(run.stderr.contains("ImageBuilder app: build was killed before its end"), "{run}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_build_has_started_ends_with_it() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let (program, file) = scripted("git", "", "context: {git: {url: 'https://git.example.com/a'}}");
+    let started = program.home().join("started");
+    let pid_file = started.display().to_string();
+    program.file(
+        "bin/git",
+        &format!("#!/bin/sh\necho $$ > {pid_file}.new\nmv {pid_file}.new {pid_file}\nexec sleep 1000\n"),
+    );
+    let mut process = std::process::Command::new(assert_cmd::cargo::cargo_bin!("kubectl-imgop"))
+        .env_clear()
+        .envs(program.environment())
+        .args(["run", "-f"])
+        .arg(file)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("git runs", || started.exists());
+    let git: i32 = std::fs::read_to_string(&started).unwrap().trim().parse().unwrap();
+    kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(143));
+    // It is not ours to reap.
+    let has_ended = || {
+        let stat = std::fs::read_to_string(format!("/proc/{git}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    wait_until("git has ended", has_ended);
+}
+
+/// Waits for something that happens without a word.
+#[cfg(target_os = "linux")]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_so() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn a_dry_run_says_what_would_be_pushed_and_what_is_wrong() {
     let registry = Background::of(StoringRegistry::start());

@@ -69,6 +69,58 @@ fn what_fails_for_one_image_does_not_keep_the_others() {
     assert!(run.stderr.contains("absent: "), "{}", run.stderr);
     let document: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(document["copies"][0]["tags"][0]["result"], "copied");
+    let failed = document["failed"].as_array().unwrap();
+    assert_eq!((failed.len(), failed[0]["image"].as_str()), (1, Some("absent")), "{document}");
+    assert!(failed[0]["error"].as_str().unwrap().contains("/absent"), "{document}");
+    let alone = case.run(&case.image("absent", ""), "-o json");
+    let document: Value = serde_json::from_str(&alone.stdout).unwrap();
+    assert_eq!((alone.code, document["failed"].as_array().unwrap().len()), (1, 1), "{document}");
+}
+
+fn builder(name: &str, image: &str, version: &str) -> String {
+    format!(
+        "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: {name}}}\nspec: {{source: \"FROM scratch\", \
+         architecture: amd64, image: {{name: \"{image}\", version: \"{version}\"}}}}\n---\n"
+    )
+}
+
+#[test]
+fn a_tag_belongs_to_the_first_image_or_builder_of_the_files_and_the_others_fail() {
+    let case = Case::new();
+    let to = format!("{}/mirror/one", case.destination.address);
+    let files = [case.image("one", ""), builder("app", &to, "1.0"), builder("other", &to, "1.0")].concat();
+    for flags in ["--dry-run", ""] {
+        let run = case.run(&files, flags);
+        assert_eq!(run.code, 1, "{run}");
+        for name in ["app", "other"] {
+            let said = format!("ImageBuilder {name}: {to}:1.0 belongs to Image one, which stands before it");
+            assert!(run.stderr.contains(&said), "{run}");
+        }
+    }
+    assert_eq!(case.destination.manifests("mirror/one")["1.0"], case.source.manifests("one")["1.0"]);
+    let to = format!("{}/mirror/two", case.destination.address);
+    let run = case.run(&[builder("app", &to, "1.0"), case.image("two", "")].concat(), "");
+    let said = format!("{to}:1.0: the tag belongs to ImageBuilder app, which stands before it");
+    assert!(run.code == 1 && run.stderr.contains(&said), "{run}");
+    assert!(case.destination.manifests("mirror/two").is_empty(), "the builder is the one that may put it");
+}
+
+#[test]
+fn a_dry_run_takes_its_word_as_other_verbs_and_a_wrong_builder_keeps_neither_the_others_nor_the_document() {
+    let case = Case::new();
+    let to = format!("{}/app", case.destination.address);
+    let files = [case.image("one", ""), builder("wrong", "", "v1"), builder("app", &to, "v1")].concat();
+    let dry = case.run(&files, "--dry-run=client -o json");
+    assert_eq!(dry.code, 1, "{dry}");
+    let document: Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!(document["copies"][0]["tags"][0]["result"], "would-copy");
+    assert_eq!(document["builds"][0]["name"], "wrong");
+    assert!(dry.stderr.contains("ImageBuilder wrong: ") && dry.stderr.contains("Would push"), "{dry}");
+    let elsewhere = case.run(&case.image("one", ""), "--dry-run -n team-a --context there");
+    let said = "run asks no cluster, so -n team-a --context there changes nothing";
+    assert!(elsewhere.code == 0 && elsewhere.stderr.contains(said), "{elsewhere}");
+    let server = case.run(&files, "--dry-run=server");
+    assert!(server.code == 2 && server.stderr.contains("run asks no cluster"), "{server}");
 }
 
 #[test]
@@ -78,12 +130,32 @@ fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_
     let run = case.run(&[case.image("one", ""), second.clone()].concat(), "");
     assert_eq!(run.code, 1, "{}", run.stderr);
     let said = format!("{}{}", run.stdout, run.stderr);
-    assert!(said.contains("mirror/one:1.0 belongs to one, which stands before it"), "{said}");
+    assert!(said.contains("mirror/one:1.0: the tag belongs to one, which stands before it"), "{said}");
     let digest = |path: &str| case.source.manifests(path)["1.0"].clone();
     assert_eq!(case.destination.manifests("mirror/one")["1.0"], digest("one"));
     // Alone it has the tag.
     assert_eq!(case.run(&second, "").code, 0);
     assert_eq!(case.destination.manifests("mirror/one")["1.0"], digest("two"));
+}
+
+#[test]
+fn a_tag_of_mode_once_by_tag_that_moves_is_left_alone_and_one_of_mode_recurrent_follows() {
+    let case = Case::new();
+    let [once, recurrent] = [("OnceByTag", "once"), ("Recurrent", "recurrent")].map(|(mode, path)| {
+        case.image("one", "").replace("OneShot", mode).replace("mirror/one", &format!("mirror/{path}"))
+    });
+    let both = [once, recurrent.replace("{name: one}", "{name: other}")].concat();
+    assert_eq!(case.run(&both, "").code, 0);
+    let digest = |of: &Background<StoringRegistry>, path: &str| of.manifests(path)["1.0"].clone();
+    let before = digest(&case.destination, "mirror/once");
+    // The tag moves to what `two` shows.
+    let (media_type, bytes) = digest(&case.source, "two");
+    case.source.hold_blob("one", r#"{"of":"two"}"#);
+    case.source.hold_manifest("one", &["1.0"], &media_type, bytes);
+    let run = case.run(&both, "");
+    assert_eq!((run.code, run.stdout.matches(" copied").count()), (0, 1), "{run}");
+    assert_eq!(digest(&case.destination, "mirror/once"), before);
+    assert_ne!(digest(&case.destination, "mirror/recurrent"), before);
 }
 
 #[test]

@@ -19,16 +19,9 @@ struct Watching {
 
 impl Watching {
     fn start(program: &Program, file: &std::path::Path) -> Self {
-        let mut process = Command::new(cargo_bin!("kubectl-imgop"))
-            .env_clear()
-            .envs(program.environment())
-            .args(["run", "--watch", "-o", "json", "-f"])
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = watch(program, file);
+        let mut process =
+            command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let events = BufReader::new(process.stdout.take().unwrap());
         Self { process, events }
     }
@@ -52,6 +45,18 @@ impl Watching {
         kill(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         self.process.wait().unwrap().code()
     }
+}
+
+/// Returns the command that keeps what a file says.
+fn watch(program: &Program, file: &std::path::Path) -> Command {
+    let mut command = Command::new(cargo_bin!("kubectl-imgop"));
+    command
+        .env_clear()
+        .envs(program.environment())
+        .args(["run", "--watch", "-f"])
+        .arg(file)
+        .stdin(Stdio::null());
+    command
 }
 
 impl Drop for Watching {
@@ -105,6 +110,45 @@ fn what_cannot_be_reached_is_reported_and_the_others_are_kept() {
     assert!(failed["message"].is_string() && failed["next"].is_string(), "{failed}");
     assert_eq!(watching.next_of(), of("tag", "one"));
     assert_eq!(watching.next_of(), of("round", "one"));
+    assert_eq!(watching.end(), Some(0));
+}
+
+#[test]
+fn people_are_told_why_a_tag_is_not_copied_before_how_the_image_stands() {
+    let case = Case::new();
+    let second = case.image("two", "").replace("mirror/two", "mirror/one");
+    let file = case.program.file("images.yaml", &[case.image("one", ""), second].concat());
+    let mut command = watch(&case.program, &file);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut said: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("two: 0 of 1")).collect();
+    let last = said.pop().unwrap();
+    assert!(last.starts_with("error: two: 1.0: the tag belongs to one, which stands before it"), "{last}");
+    kill(Pid::from_raw(process.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_tag_of_two_sources_of_an_inventory_keeps_the_others_from_nothing() {
+    let case = Case::new();
+    let (source, destination) = (case.source.address, case.destination.address);
+    let entry = |path: &str, name: &str| {
+        format!("  - {{source: \"{source}/{path}\", tags: [\"1.0\"], targetName: {name}}}\n")
+    };
+    let mirror = format!(
+        "apiVersion: skopeo.io/v1alpha1\nkind: ImageMirror\nmetadata: {{name: acme}}\nspec:\n  targets: [{{repository: \
+         \"{destination}/mirror\", default: true}}]\n  entries:\n{}{}{}",
+        entry("one", "x"),
+        entry("two", "x"),
+        entry("two", "good")
+    );
+    let file = case.program.file("mirror.yaml", &mirror);
+    let mut watching = Watching::start(&case.program, &file);
+    let files = watching.next();
+    let conflict = files["conflicts"][0].as_str().unwrap();
+    assert!(conflict.contains("mirror/x:1.0 would be "), "{files}");
+    let tag = watching.next();
+    assert_eq!(tag["destination"].as_str().unwrap(), format!("{destination}/mirror/good"));
     assert_eq!(watching.end(), Some(0));
 }
 

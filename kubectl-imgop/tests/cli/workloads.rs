@@ -88,6 +88,16 @@ fn what_workloads_use_is_listed_with_who_uses_it_where_it_goes_and_why_not() {
 }
 
 #[test]
+fn of_all_namespaces_each_mirror_is_named_with_its_own() {
+    let cluster = cluster(json!({}));
+    let run = cluster.program.run("workloads list -A");
+    assert_eq!(run.code, 0, "{run}");
+    assert_rows(&run.stdout, &[&["MIRROR", "IMAGE"], &["ci/cluster"]]);
+    let everywhere = "/apis/skopeo.io/v1alpha1/workloadmirrors";
+    assert!(cluster.requests().iter().any(|line| line.contains(everywhere)), "{:?}", cluster.requests());
+}
+
+#[test]
 fn the_plan_shows_the_images_that_are_to_be_made_and_what_waits() {
     let spec = json!({ "digests": { "use": "Running", "ignoreTags": [] } });
     let run = cluster(spec).program.run("workloads plan");
@@ -105,6 +115,9 @@ fn an_image_is_described_with_all_that_use_it() {
     for words in ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", DIGEST] {
         assert!(run.code == 0 && run.stdout.contains(words), "{run}");
     }
+    let run = cluster.program.run("workloads describe quay.io/a/web:1 -o json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &document["apiVersion"]), (0, &json!("imgop.workloads/v1")), "{run}");
     let all = cluster.program.run("workloads describe quay.io/a/web");
     assert!(all.code == 0 && all.stdout.contains("quay.io/a/web:1"), "every tag of the repository: {all}");
     let other = cluster.program.run("workloads describe quay.io/a/other:1");

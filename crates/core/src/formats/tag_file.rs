@@ -3,7 +3,7 @@
 use super::adding::is_same;
 use super::images_list::{self, ImagesList};
 use super::rancher::{self, Config, Schema};
-use super::{AddError, Format, FormatError, NewEntry, Problem, Wanted, detect};
+use super::{AddError, Format, FormatError, NewEntry, Problem, Wanted, detect, yaml};
 
 /// A file to whose entries tags are added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,15 +25,23 @@ impl TagFile {
                 let rancher::Read { config, warnings } = rancher::read(text)?;
                 Ok((Self::Config(Box::new(config)), warnings))
             }
-            Format::ImagesList => {
-                let list = images_list::read(text)?;
-                let notes = list.lost().to_vec();
-                Ok((Self::List(list), notes))
-            }
+            Format::ImagesList => Ok((Self::List(images_list::read(text)?), Vec::new())),
             _ => {
                 let problem = Problem::Value("tags are added to config.yaml and images-list only".to_owned());
                 Err(FormatError { line: 1, field: String::new(), problem })
             }
+        }
+    }
+
+    /// Returns the comments of the text that it was read from which it has not when it is written.
+    pub fn lost_comments(&self, text: &str) -> Vec<FormatError> {
+        let lost = |line: usize| {
+            let problem = Problem::Value("this comment is left out when the file is written".to_owned());
+            FormatError { line, field: String::new(), problem }
+        };
+        match self {
+            Self::Config(_) => yaml::comments(text).into_iter().map(lost).collect(),
+            Self::List(list) => list.lost().to_vec(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 
 use imgop_registry::reference::Tag;
 
@@ -34,6 +35,13 @@ pub struct Conflict {
     pub destination: String,
     /// The references at the sources, sorted.
     pub sources: Vec<String>,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { destination, sources } = self;
+        write!(f, "{destination} would be both {}, so none of them is copied", sources.join(" and "))
+    }
 }
 
 /// One reference that is copied to another.

@@ -86,6 +86,17 @@ pub fn migrate_operator_settings(settings: &BTreeMap<String, String>) -> Migrate
     made
 }
 
+/// Whether image-operator has a setting of this variable, whose value matters: of a login it is enough that there is one.
+pub fn is_operator_setting(name: &str) -> bool {
+    let registries = [SOURCE_LOGIN[2], DESTINATION_LOGIN[2]];
+    SAME.iter()
+        .chain(&DELETION_DELAY)
+        .chain(&registries)
+        .chain(&[JOB_NAMESPACE, IRSA, NO_TLS, NO_SOURCE_TLS])
+        .any(|known| *known == name)
+        || name.starts_with(ON_THE_FLY)
+}
+
 struct Settings<'a>(&'a BTreeMap<String, String>);
 
 impl Settings<'_> {

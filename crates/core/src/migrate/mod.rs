@@ -12,10 +12,12 @@ mod seed_frequency;
 use std::fmt;
 
 pub use autoupdate::mirror_update;
-pub use copycat::{CopycatInput, MigratedCopycat, migrate_copycat};
+pub use copycat::{CopycatInput, MigratedCopycat, is_copycat_variable, migrate_copycat};
 pub use daily::{Daily, follow_daily};
 pub use image_operator::migrate as migrate_image_operator;
-pub use image_operator_settings::{MigratedOperator, migrate_operator_settings, operator_chart_changes};
+pub use image_operator_settings::{
+    MigratedOperator, is_operator_setting, migrate_operator_settings, operator_chart_changes,
+};
 pub use on_the_fly::image_operator_values;
 
 /// An object as it is applied here.

@@ -160,6 +160,26 @@ async fn of_tags_that_never_move_only_the_destinations_list_is_needed() {
 }
 
 #[tokio::test]
+async fn without_a_record_what_the_destination_has_of_tags_that_are_copied_once_counts_as_copied() {
+    let moved = FIVE.map(|(tag, _)| (tag, "what it showed before"));
+    let without_record = Known { has_no_record: true, ..Known::default() };
+    let once = case(&FIVE, &moved[..3], "1.x", |spec| spec.mode = Mode::OnceByTag).await;
+    let observed = states(&once.observe(&without_record).await);
+    let counted = |state: TagState| observed.iter().filter(|(_, found)| *found == state).count();
+    assert_eq!((counted(TagState::AlreadySynced), counted(TagState::Missing)), (3, 1), "{observed:?}");
+    assert_eq!(once.asked(), [(1, 1), (1, 0)], "only what is missing is asked for");
+    let recurrent = case(&FIVE, &moved, "1.x", |spec| spec.mode = Mode::Recurrent).await;
+    let observed = states(&recurrent.observe(&without_record).await);
+    assert!(observed.iter().all(|(_, state)| *state == TagState::Differs), "{observed:?}");
+    let fixed = case(&FIVE, &[("stable", "a")], "1.3", |spec| {
+        spec.mode = Mode::OnceByTag;
+        spec.destination.version = Some("stable".into());
+    });
+    let observed = fixed.await.observe(&without_record).await;
+    assert_eq!(observed.tags[0].state(), TagState::Differs, "another tag may have been put there");
+}
+
+#[tokio::test]
 async fn one_tag_that_never_moves_is_asked_for_at_the_destination_only() {
     let immutable = |spec: &mut ImageSpec| spec.source.immutable_tags = vec!["*".into()];
     let there = case(&FIVE, &FIVE, "1.0", immutable).await;

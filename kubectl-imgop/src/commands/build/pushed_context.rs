@@ -82,7 +82,8 @@ async fn client(
 
 /// Returns why the folder could not be pushed, and how to do without.
 fn failed(error: RegistryError, destination: Origin, archive: &ContextArchive) -> CliError {
-    let context = ErrorContext { wording: Wording::Flags, source: Origin::default(), destination };
+    let context =
+        ErrorContext { wording: Wording::Flags, source: Origin::default(), destination, copies_here: false };
     let explained = explain(&ObserveError::Registry { side: Side::Destination, error }, &context);
     let why = explained.message.strip_prefix("destination: ").unwrap_or(&explained.message);
     let message = format!("the folder cannot be pushed: {why}");

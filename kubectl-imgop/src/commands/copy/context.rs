@@ -158,7 +158,7 @@ impl Context {
                 _ => None,
             };
             let (source, destination) = (origin.clone(), origin);
-            let context = ErrorContext { wording: Wording::Flags, source, destination };
+            let context = ErrorContext { wording: Wording::Flags, source, destination, copies_here: false };
             Unread { error: explain(&ObserveError::Registry { side, error }, &context), tls }
         })
     }

@@ -24,15 +24,16 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
     let cluster = AnsweringCluster::new(Err("--local asks no cluster".to_owned()));
     let (local, registries) = (args.access.credentials.read()?, registries(false)?);
     let sources = AccessSources { ui, cluster: &cluster, local: &local, flags: &args.access };
-    let endpoints = &args.image.endpoints;
+    let (endpoints, limits) = (&args.image.endpoints, Limits::default());
     let looking = Looking {
         registries: &registries,
         sources: &sources,
         tls: (endpoints.source_tls, endpoints.destination_tls),
-        limits: Limits::default(),
-        purpose: if is_dry { Purpose::Look } else { Purpose::Push },
+        limits: Limits { max_tags: args.max_tags.unwrap_or(limits.max_tags), ..limits },
+        purpose: if is_dry { Purpose::DryPush } else { Purpose::Push },
     };
-    Box::pin(LocalCopy { ui, looking, is_dry, format: args.output }.run(vec![Ok(target)])).await
+    Box::pin(LocalCopy { ui, looking, is_dry, format: args.output.map(Into::into) }.run(vec![Ok(target)]))
+        .await
 }
 
 /// Fails for flags that say how an agent copies, or what only a cluster has.

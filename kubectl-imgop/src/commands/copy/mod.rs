@@ -20,7 +20,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{ConnectionArgs, TimeLimit};
 use crate::kinds::object_name::parse_new_name;
 use crate::output::Ui;
-use crate::output::documents::ObjectFormat;
+use crate::output::documents::CopyFormat;
 use crate::output::text::shell_word;
 use crate::prompts::can_ask;
 use crate::registry::local_access::LocalAccessArgs;
@@ -87,12 +87,16 @@ pub struct CopyArgs {
     #[arg(long, conflicts_with_all = ["name", "wait"])]
     local: bool,
 
+    /// How many tags a pattern may match with --local; 500 without it, which is the agent's limit too
+    #[arg(long, value_name = "NUMBER", requires = "local")]
+    max_tags: Option<usize>,
+
     #[command(flatten)]
     access: LocalAccessArgs,
 
     /// Output format
     #[arg(short, long, value_enum)]
-    output: Option<ObjectFormat>,
+    output: Option<CopyFormat>,
 }
 
 /// Creates or updates an Image.
@@ -147,6 +151,7 @@ impl CopyArgs {
             timeout: _,
             submit,
             local: _,
+            max_tags: _,
             access: _,
             output: _,
         } = self;

@@ -19,7 +19,7 @@ use crate::kinds::image::{derive, fingerprint};
 use crate::kinds::progress::Goal;
 use crate::kinds::{Erased, ObjectRef, read};
 use crate::output::Ui;
-use crate::output::documents::{ObjectFormat, document, json as as_json, yaml};
+use crate::output::documents::{CopyFormat, document, json as as_json, yaml};
 
 /// Creates or updates the Image of complete arguments.
 pub async fn submit(
@@ -170,9 +170,9 @@ fn print(ui: Ui, args: &CopyArgs, image: &ObjectRef, what: &str, object: &Value)
     let dry = DryRun::remark(args.submit.dry_run);
     ui.data(&match args.output {
         None => format!("{} {what}{dry}", image.qualified()),
-        Some(ObjectFormat::Name) => image.qualified(),
-        Some(ObjectFormat::Json) => as_json(object)?,
-        Some(ObjectFormat::Yaml) => yaml(object)?,
+        Some(CopyFormat::Name) => image.qualified(),
+        Some(CopyFormat::Json) => as_json(object)?,
+        Some(CopyFormat::Yaml) => yaml(object)?,
     })
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::migrate::{CopycatInput, Outcome as SettingOutcome, migrate_copycat};
+use imgop_core::migrate::{CopycatInput, Outcome as SettingOutcome, is_copycat_variable, migrate_copycat};
 use serde_json::Value;
 
 use super::deployed::DeploymentName;
-use super::environment;
+use super::environment::{self, Unread};
 use crate::cli_error::{CliError, Outcome};
 use crate::commands::mirror::file::InputFile;
 use crate::output::Ui;
@@ -67,8 +67,8 @@ pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, Cl
         found.env.extend(environment::of_file(&InputFile::read(path)?.text));
     }
     let Found { file, env, mut unread } = found;
-    unread.retain(|name| env.get(name).is_none_or(String::is_empty));
-    let is_unread = super::warn_unread(ui, &unread);
+    unread.retain(|one| !one.is_among(&env));
+    let is_unread = super::warn_unread(ui, &unread, args.env.is_some());
     let (name, namespace) = (args.name.clone(), args.into.clone());
     let migrated = migrate_copycat(&CopycatInput { file, env, name, namespace });
     for change in &migrated.changes {
@@ -91,7 +91,7 @@ struct Found {
     file: Option<Value>,
     env: BTreeMap<String, String>,
     /// Variables whose values stand elsewhere.
-    unread: Vec<String>,
+    unread: Vec<Unread>,
 }
 
 impl Found {
@@ -134,6 +134,6 @@ impl Found {
             self.env.insert(variable.to_owned(), "true".to_owned());
         }
         self.env.extend(environment::of_container(container));
-        self.unread.extend(environment::unread(container));
+        self.unread.extend(environment::unread(container, is_copycat_variable));
     }
 }

@@ -1,7 +1,7 @@
 //! `--from`: a Deployment of the cluster with the ConfigMaps that it names, as documents that a file could have. Secrets are
 //! never read: of a variable that comes from one, that it is set is all that is known.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -44,17 +44,38 @@ pub async fn deployed(from: &DeploymentName, connection: &ConnectionArgs) -> Res
     let mut deployment = read::<Deployment>(&cluster, "deployments.apps", &from.name).await?;
     deployment["kind"] = "Deployment".into();
     let mut documents = Vec::new();
-    for name in mounted(&deployment) {
-        let mut config_map = read::<ConfigMap>(&cluster, "configmaps", &name).await?;
-        config_map["kind"] = "ConfigMap".into();
-        documents.push(config_map);
+    for (name, need) in mounted(&deployment) {
+        if let Some(mut config_map) = config_map(&cluster, &name, need).await? {
+            config_map["kind"] = "ConfigMap".into();
+            documents.push(config_map);
+        }
     }
-    for name in of_variables(&deployment) {
-        let config_map = read::<ConfigMap>(&cluster, "configmaps", &name).await?;
-        fill(&mut deployment, &name, &config_map["data"]);
+    let mut values = BTreeMap::new();
+    for (name, need) in of_variables(&deployment) {
+        let found = config_map(&cluster, &name, need).await?;
+        values.insert(name, found.map(|found| found["data"].clone()).unwrap_or_default());
     }
+    fill(&mut deployment, &values);
     documents.push(deployment);
     Ok(documents)
+}
+
+/// Whether a Deployment starts without a ConfigMap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
+}
+
+/// Reads a ConfigMap; none where there is none and none is needed.
+async fn config_map(cluster: &Cluster, name: &str, need: Need) -> Result<Option<Value>, CliError> {
+    if need == Need::Required {
+        return read::<ConfigMap>(cluster, "configmaps", name).await.map(Some);
+    }
+    let api = Api::<ConfigMap>::namespaced(cluster.client.clone(), &cluster.namespace);
+    let found = api.get_opt(name).await;
+    let found = found.map_err(|error| cluster.explain_in_namespace("get", "configmaps", &error))?;
+    found.map(|found| as_value("configmaps", name, &found)).transpose()
 }
 
 async fn read<K>(cluster: &Cluster, resource: &str, name: &str) -> Result<Value, CliError>
@@ -65,62 +86,76 @@ where
     let api = Api::<K>::namespaced(cluster.client.clone(), &cluster.namespace);
     let found = api.get(name).await;
     let found = found.map_err(|error| cluster.explain_in_namespace("get", resource, &error))?;
+    as_value(resource, name, &found)
+}
+
+fn as_value(resource: &str, name: &str, found: &impl Serialize) -> Result<Value, CliError> {
     serde_json::to_value(found)
         .map_err(|error| CliError::failed(format!("cannot read {resource} {name}: {error}")))
 }
 
+/// Returns the ConfigMaps of references, each once.
+fn needed<'a>(references: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Need> {
+    let mut all = BTreeMap::new();
+    for reference in references {
+        let Some(name) = reference["name"].as_str() else { continue };
+        let need = if reference["optional"] == true { Need::Optional } else { Need::Required };
+        let known = all.entry(name.to_owned()).or_insert(need);
+        if need == Need::Required {
+            *known = need;
+        }
+    }
+    all
+}
+
 /// Returns the ConfigMaps that a Deployment mounts.
-fn mounted(deployment: &Value) -> BTreeSet<String> {
+fn mounted(deployment: &Value) -> BTreeMap<String, Need> {
     let volumes = deployment["spec"]["template"]["spec"]["volumes"].as_array().into_iter().flatten();
-    volumes.filter_map(|volume| volume["configMap"]["name"].as_str().map(str::to_owned)).collect()
+    needed(volumes.map(|volume| &volume["configMap"]))
 }
 
 /// Returns the ConfigMaps that variables come from.
-fn of_variables(deployment: &Value) -> BTreeSet<String> {
-    let containers = super::environment::containers(deployment);
-    let mut names = BTreeSet::new();
-    for container in containers {
+fn of_variables(deployment: &Value) -> BTreeMap<String, Need> {
+    let references = super::environment::containers(deployment).flat_map(|container| {
         let env = container["env"].as_array().into_iter().flatten();
-        names.extend(
-            env.filter_map(|one| one["valueFrom"]["configMapKeyRef"]["name"].as_str().map(str::to_owned)),
-        );
         let whole = container["envFrom"].as_array().into_iter().flatten();
-        names.extend(whole.filter_map(|one| one["configMapRef"]["name"].as_str().map(str::to_owned)));
-    }
-    names
+        let of_env = env.map(|one| &one["valueFrom"]["configMapKeyRef"]);
+        of_env.chain(whole.map(|one| &one["configMapRef"]))
+    });
+    needed(references)
 }
 
-/// Writes the values of a ConfigMap to the variables that come from it.
-fn fill(deployment: &mut Value, name: &str, data: &Value) {
+/// Writes the values of ConfigMaps to the variables that come from them: of several with one name the last in the list
+/// counts, and what a container names itself goes before what it takes as a whole.
+fn fill(deployment: &mut Value, config_maps: &BTreeMap<String, Value>) {
     let containers =
         deployment["spec"]["template"]["spec"]["containers"].as_array_mut().into_iter().flatten();
     for container in containers {
-        let whole = container["envFrom"].as_array().into_iter().flatten();
-        let of_whole = whole.filter(|one| one["configMapRef"]["name"] == name);
-        let prefixes: Vec<String> =
-            of_whole.map(|one| one["prefix"].as_str().unwrap_or_default().to_owned()).collect();
         let mut all: Vec<Value> = Vec::new();
-        for prefix in prefixes {
-            let values = data.as_object().into_iter().flatten();
+        for one in container["envFrom"].as_array().into_iter().flatten() {
+            let of = one["configMapRef"]["name"].as_str().and_then(|name| config_maps.get(name));
+            let prefix = one["prefix"].as_str().unwrap_or_default();
+            let values = of.and_then(Value::as_object).into_iter().flatten();
             all.extend(
                 values.map(
                     |(key, value)| serde_json::json!({ "name": format!("{prefix}{key}"), "value": value }),
                 ),
             );
         }
-        // What a container names itself goes before what it takes as a whole.
         for mut variable in container["env"].as_array().cloned().unwrap_or_default() {
             let of = &variable["valueFrom"]["configMapKeyRef"];
-            if of["name"] == name
-                && let Some(value) = data.get(of["key"].as_str().unwrap_or_default())
-            {
-                variable["value"] = value.clone();
+            let values = of["name"].as_str().and_then(|name| config_maps.get(name));
+            let value = values.and_then(|values| values.get(of["key"].as_str().unwrap_or_default())).cloned();
+            match value {
+                Some(value) => variable["value"] = value,
+                None if of["optional"] == true => continue,
+                None => {}
             }
             all.push(variable);
         }
         container["env"] = all.into();
         if let Some(whole) = container["envFrom"].as_array_mut() {
-            whole.retain(|one| one["configMapRef"]["name"] != name);
+            whole.retain(|one| one["configMapRef"].is_null());
         }
     }
 }
@@ -150,13 +185,32 @@ mod tests {
                 { "name": "P", "valueFrom": { "secretKeyRef": { "name": "s", "key": "p" } } }] });
         let mut deployment = json!({ "spec": { "template": { "spec": { "containers": [container],
             "volumes": [{ "configMap": { "name": "file" } }, { "secret": { "secretName": "s" } }] } } } });
-        assert_eq!(mounted(&deployment), ["file".to_owned()].into());
-        assert_eq!(of_variables(&deployment), ["all".to_owned()].into());
-        fill(&mut deployment, "all", &json!({ "a": "1" }));
+        assert_eq!(mounted(&deployment), [("file".to_owned(), Need::Required)].into());
+        assert_eq!(of_variables(&deployment), [("all".to_owned(), Need::Required)].into());
+        fill(&mut deployment, &[("all".to_owned(), json!({ "a": "1" }))].into());
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let env = super::super::environment::of_container(container);
         let wanted =
             [("A", "1"), ("P", ""), ("X_a", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(env, wanted.into());
+    }
+
+    #[test]
+    fn of_several_config_maps_the_last_in_the_list_counts_and_one_that_is_optional_may_be_absent() {
+        let optional = json!({ "name": "absent", "optional": true });
+        let container = json!({
+            "envFrom": [{ "configMapRef": { "name": "z" } }, { "configMapRef": { "name": "a" } }, { "configMapRef": optional },
+                { "secretRef": { "name": "s" } }],
+            "env": [{ "name": "B", "valueFrom": { "configMapKeyRef": { "name": "absent", "key": "b", "optional": true } } }],
+        });
+        let mut deployment = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
+        let needed = of_variables(&deployment);
+        assert_eq!((needed["absent"], needed["z"]), (Need::Optional, Need::Required));
+        let values = [("z", json!({ "K": "of z" })), ("a", json!({ "K": "of a" })), ("absent", Value::Null)];
+        fill(&mut deployment, &values.map(|(name, value)| (name.to_owned(), value)).into());
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let env = super::super::environment::of_container(container);
+        assert_eq!(env, [("K".to_owned(), "of a".to_owned())].into());
+        assert_eq!(container["envFrom"], json!([{ "secretRef": { "name": "s" } }]));
     }
 }

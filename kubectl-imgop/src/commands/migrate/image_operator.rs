@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::migrate::{
-    Change, Migrated, MigratedOperator, Outcome as FieldOutcome, image_operator_values,
+    Change, Migrated, MigratedOperator, Outcome as FieldOutcome, image_operator_values, is_operator_setting,
     migrate_image_operator, migrate_operator_settings, operator_chart_changes,
 };
 use serde_json::Value;
 
 use super::deployed::DeploymentName;
-use super::environment;
+use super::environment::{self, Unread};
 use crate::cli_error::{CliError, Outcome};
 use crate::commands::mirror::file::InputFile;
 use crate::output::Ui;
@@ -65,8 +65,8 @@ pub fn run(ui: Ui, args: &ImageOperatorArgs, deployed: &[Value]) -> Result<Outco
         found.settings.extend(environment::of_file(&InputFile::read(path)?.text));
     }
     let Found { objects: mut migrated, settings, chart, others, mut unread } = found;
-    unread.retain(|name| settings.get(name).is_none_or(String::is_empty));
-    let is_unread = super::warn_unread(ui, &unread);
+    unread.retain(|one| !one.is_among(&settings));
+    let is_unread = super::warn_unread(ui, &unread, args.env.is_some());
     let MigratedOperator { objects, agent, commands, changes } = migrate_operator_settings(&settings);
     migrated.extend(objects);
     for one in &migrated {
@@ -99,7 +99,7 @@ struct Found {
     /// How many objects are none of the operator's.
     others: usize,
     /// Variables whose values stand elsewhere.
-    unread: Vec<String>,
+    unread: Vec<Unread>,
 }
 
 impl Found {
@@ -112,7 +112,7 @@ impl Found {
                 for container in environment::containers(document) {
                     self.settings.extend(environment::of_container(container));
                     self.settings.extend(environment::flags_of_container(container));
-                    self.unread.extend(environment::unread(container));
+                    self.unread.extend(environment::unread(container, is_operator_setting));
                 }
             }
             None if let Some(values) = image_operator_values(document) => {

@@ -14,6 +14,7 @@ use crate::commands::mirror::file::InputFile;
 use crate::commands::mirror::import::{ImportOptions, document};
 use crate::output::Ui;
 use crate::output::documents::DocumentFormat;
+use crate::output::text::shell_word;
 
 /// As often as rancher's workflows run by themselves; a change of the inventory is mirrored at once.
 const DAILY: &str = "1d";
@@ -126,11 +127,11 @@ fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<Outcome, Cl
     }
     args.output.print(ui, &document(&mirror)?)?;
     for registry in registries {
-        let secret = secret_name(&registry);
+        let (secret, login) = (secret_name(&registry), shell_word(&registry));
         // A folder of its own: the usual file has the logins of all registries.
         ui.hint(&format!(
             "to push to {registry}, give the namespace a login that is for there only:\n  \
-             export DOCKER_CONFIG=$(mktemp -d); docker login {registry}\n  \
+             export DOCKER_CONFIG=$(mktemp -d); docker login {login}\n  \
              kubectl create secret generic {secret} --type=kubernetes.io/dockerconfigjson \
              --from-file=.dockerconfigjson=$DOCKER_CONFIG/config.json\n  \
              rm -r \"$DOCKER_CONFIG\"; unset DOCKER_CONFIG"

@@ -15,6 +15,8 @@ use serde_json::Value;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
+use crate::output::text::shell_word;
+use environment::Unread;
 
 /// Print what another tool was told as resources of this one
 ///
@@ -71,15 +73,13 @@ pub fn run(ui: Ui, args: &MigrateArgs, deployed: &[Value]) -> Result<Outcome, Cl
     }
 }
 
-/// Says which variables could not be read. Returns whether there are any.
-fn warn_unread(ui: Ui, unread: &[String]) -> bool {
-    for name in unread {
-        ui.warning(&format!(
-            "{name} cannot be used: its values stand elsewhere in the cluster; read them with --from NAMESPACE/DEPLOYMENT, or \
-             give them with --env FILE"
-        ));
+/// Says what could not be read of an environment; `has_env` is whether a file gives the rest of it. Returns whether anything
+/// is missing.
+fn warn_unread(ui: Ui, unread: &[Unread], has_env: bool) -> bool {
+    for one in unread {
+        ui.warning(&one.warning(has_env));
     }
-    !unread.is_empty()
+    unread.iter().any(|one| !(has_env && one.is_whole()))
 }
 
 /// Says what is to be typed: the commands that create Secrets, and the settings of the agent.
@@ -88,7 +88,27 @@ fn hint(ui: Ui, commands: &[String], agent: &BTreeMap<String, String>) {
         ui.hint(&format!("to give the login, type:\n  {command}"));
     }
     if !agent.is_empty() {
-        let set: Vec<String> = agent.iter().map(|(name, value)| format!("--set {name}={value}")).collect();
-        ui.hint(&format!("settings of the agent:\n  kubectl imgop upgrade {}", set.join(" ")));
+        ui.hint(&format!("settings of the agent:\n  {}", upgrade_command(agent)));
+    }
+}
+
+/// Returns the command that sets these. Their values are what others wrote.
+fn upgrade_command(agent: &BTreeMap<String, String>) -> String {
+    let set = agent.iter().map(|(name, value)| format!(" --set {}", shell_word(&format!("{name}={value}"))));
+    set.fold("kubectl imgop upgrade".to_owned(), |command, set| command + &set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_setting_stays_one_word_of_the_command() {
+        let agent = [("A", "registry.corp"), ("B", "r; touch /tmp/x"), ("C", "it's")];
+        let agent = agent.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(
+            upgrade_command(&agent),
+            r"kubectl imgop upgrade --set A=registry.corp --set 'B=r; touch /tmp/x' --set 'C=it'\''s'"
+        );
     }
 }

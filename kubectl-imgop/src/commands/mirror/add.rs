@@ -61,6 +61,10 @@ pub struct AddArgs {
     #[arg(long)]
     no_check: bool,
 
+    /// Write the file also where its comments are lost by that: its canonical form has none
+    #[arg(long, conflicts_with = "pull_request")]
+    force: bool,
+
     /// Make a pull request with the tags, and leave FILE as it is
     #[arg(long)]
     pull_request: bool,
@@ -96,6 +100,7 @@ impl AddArgs {
         let (added, change) = self.added(ui, &file).await?;
         let is_written = !file.is_stdin() && !added.tags.is_empty();
         if is_written {
+            file.check_comments(&added.file.lost_comments(&file.text), self.force)?;
             file.replace(&added.file.formatted())?;
             write_regsync(file.path(), &added.file)?;
         } else if file.is_stdin() && self.output.is_none() {
@@ -135,6 +140,7 @@ impl AddArgs {
     async fn added(&self, ui: Ui, file: &InputFile) -> Result<(Added, Change), CliError> {
         let (of, warnings) = TagFile::read(&file.text).map_err(|error| file.error(&error))?;
         file.warn(ui, &warnings);
+        file.warn(ui, &of.lost_comments(&file.text));
         let new = self.create.then(|| NewEntry { target_name: self.target_name.clone() });
         let added = add_tags(&of, &self.wanted()?, new.as_ref());
         let added = added.map_err(|error| CliError::failed(format!("{}: {error}", file.name())))?;

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use imgop_core::text::shorten;
 use imgop_registry::reference::Digest;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::output::Ui;
-use crate::output::documents::json;
+use crate::output::documents::{json, yaml};
 use crate::output::table::Table;
 use crate::output::text::count;
 
@@ -19,8 +20,12 @@ use crate::output::text::count;
 const API_VERSION: &str = "imgop.mirror/v1";
 /// The first line of a comment on a pull request, by which a program finds its own.
 const MARKER: &str = "<!-- kubectl imgop mirror -->";
-/// The most rows of a comment: GitHub takes 65,536 characters.
-const MAX_COMMENT_ROWS: usize = 200;
+/// The most bytes of a comment: GitHub takes 65,536 characters.
+const MAX_COMMENT_BYTES: usize = 60_000;
+/// Those of its table, and of what stands before it.
+const MAX_COMMENT_ROWS_BYTES: usize = 45_000;
+/// Those of a reason in it.
+const MAX_REASON_BYTES: usize = 500;
 
 /// What registries have of the tags of an inventory.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -99,6 +104,8 @@ pub enum ComparisonFormat {
     Table,
     /// A document of apiVersion imgop.mirror/v1
     Json,
+    /// A document of apiVersion imgop.mirror/v1
+    Yaml,
     /// A comment on a pull request
     Markdown,
 }
@@ -140,6 +147,7 @@ impl Comparison {
     pub fn print(&self, ui: Ui, format: ComparisonFormat) -> Result<(), CliError> {
         match format {
             ComparisonFormat::Json => ui.data(&json(self)?),
+            ComparisonFormat::Yaml => ui.data(&yaml(self)?),
             ComparisonFormat::Markdown => ui.data(&self.markdown()),
             ComparisonFormat::Table => {
                 let table = self.table();
@@ -205,38 +213,36 @@ impl Comparison {
         if parts.is_empty() { format!("{total}.") } else { format!("{total}: {}.", parts.join(", ")) }
     }
 
-    /// Returns a comment on a pull request.
+    /// Returns a comment on a pull request, which has as much of it as there is room for.
     fn markdown(&self) -> String {
         let mut text = format!("{MARKER}\n### Images of `{}`\n\n{}\n", self.file, self.summary());
-        let open: Vec<&ComparedTag> = self.open().collect();
-        if !open.is_empty() {
+        let rows: Vec<String> = self.open().map(ComparedTag::markdown).collect();
+        if !rows.is_empty() {
             text.push_str("\n| | source | destination | |\n|---|---|---|---|\n");
         }
-        for tag in open.iter().take(MAX_COMMENT_ROWS) {
-            let reason = cell(&tag.reason());
-            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            let _ = writeln!(
-                text,
-                "| {} | `{}` | `{}` | {}{reason} |",
-                tag.state.sign().0,
-                tag.source,
-                tag.destination,
-                tag.state.word()
-            );
-        }
-        if open.len() > MAX_COMMENT_ROWS {
-            let _ = writeln!(text, "\nand {} more", open.len() - MAX_COMMENT_ROWS);
-        }
-        for conflict in self.conflicts.iter().take(MAX_COMMENT_ROWS) {
-            let sources: Vec<String> = conflict.sources.iter().map(|source| format!("`{source}`")).collect();
-            let _ = writeln!(
-                text,
-                "\n**Conflict:** {} would both become `{}`; none of them is copied.",
-                sources.join(" and "),
-                conflict.destination
-            );
-        }
+        push_within(&mut text, &rows, MAX_COMMENT_ROWS_BYTES);
+        let conflicts: Vec<String> = self.conflicts.iter().map(ConflictReport::markdown).collect();
+        push_within(&mut text, &conflicts, MAX_COMMENT_BYTES);
         text
+    }
+}
+
+/// Adds as many of these as there is room for, and says how many more there are.
+fn push_within(text: &mut String, parts: &[String], most: usize) {
+    for (number, part) in parts.iter().enumerate() {
+        if text.len() + part.len() > most {
+            let _ = writeln!(text, "\nand {} more", parts.len() - number);
+            return;
+        }
+        text.push_str(part);
+    }
+}
+
+impl ConflictReport {
+    fn markdown(&self) -> String {
+        let sources: Vec<String> = self.sources.iter().map(|source| format!("`{source}`")).collect();
+        let (destination, sources) = (&self.destination, sources.join(" and "));
+        format!("\n**Conflict:** `{destination}` would be both {sources}, so none of them is copied.\n")
     }
 }
 
@@ -246,6 +252,14 @@ fn cell(text: &str) -> String {
 }
 
 impl ComparedTag {
+    fn markdown(&self) -> String {
+        let reason = cell(&self.reason());
+        let reason = shorten(&reason, MAX_REASON_BYTES);
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let (sign, word) = (self.state.sign().0, self.state.word());
+        format!("| {sign} | `{}` | `{}` | {word}{reason} |\n", self.source, self.destination)
+    }
+
     fn reason(&self) -> String {
         match (self.state, &self.reason, &self.source_digest, &self.destination_digest) {
             (_, Some(reason), ..) => reason.clone(),
@@ -254,5 +268,36 @@ impl ComparedTag {
             }
             _ => String::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_has_room_at_github_also_where_everything_is_wrong() {
+        let tags = (0..1000).map(|number| ComparedTag {
+            source: format!("quay.io/a/b:{number}"),
+            destination: format!("r.example.com/b:{number}"),
+            state: State::NotChecked,
+            source_digest: None,
+            destination_digest: None,
+            reason: Some("the registry refuses ".repeat(100)),
+        });
+        let conflict = |number: usize| ConflictReport {
+            destination: format!("r.example.com/c:{number}"),
+            sources: vec!["quay.io/a/c:1".repeat(20), "quay.io/a/d:1".repeat(20)],
+        };
+        let comparison = Comparison::new("f".to_owned(), tags.collect(), (0..1000).map(conflict).collect());
+        let text = comparison.markdown();
+        assert!(text.len() <= 65_536, "{}", text.len());
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("and ") && line.ends_with(" more")).count(),
+            2
+        );
+        assert!(
+            text.contains("| ? | `quay.io/a/b:0` |") && text.contains("**Conflict:** `r.example.com/c:0`")
+        );
     }
 }

@@ -42,6 +42,10 @@ pub struct ExportArgs {
     /// Folder in which hosts.toml is written, which containerd's settings name; otherwise all are printed
     #[arg(long, value_name = "FOLDER")]
     output_dir: Option<PathBuf>,
+
+    /// Replace a hosts.toml that is there with other content
+    #[arg(long, requires = "output_dir")]
+    force: bool,
 }
 
 /// Formats that are written.
@@ -75,7 +79,7 @@ pub fn run(ui: Ui, args: &ExportArgs) -> Result<Outcome, CliError> {
             images_list(subject.inventory()?.rows())?
         }
         ExportFormat::SkopeoSync => exported_skopeo_sync(ui, &subject)?,
-        ExportFormat::HostsToml => return hosts(ui, &subject, args.output_dir.as_deref()),
+        ExportFormat::HostsToml => return hosts(ui, &subject, args.output_dir.as_deref(), args.force),
     };
     ui.data(&text)?;
     Ok(Outcome::Done)
@@ -119,7 +123,7 @@ fn name_excluded(ui: Ui, inventory: &Inventory) {
 }
 
 /// Writes `hosts.toml` for each registry that images come from, or prints them, each below its path.
-fn hosts(ui: Ui, subject: &Subject, folder: Option<&Path>) -> Result<Outcome, CliError> {
+fn hosts(ui: Ui, subject: &Subject, folder: Option<&Path>, force: bool) -> Result<Outcome, CliError> {
     let hosts = subject.inventory()?.containerd_hosts();
     for (source, destination) in &hosts.uncovered {
         ui.warning(&format!(
@@ -130,23 +134,45 @@ fn hosts(ui: Ui, subject: &Subject, folder: Option<&Path>) -> Result<Outcome, Cl
     for registry in &hosts.needs_ca {
         ui.warning(&format!("{registry}: nodes need its certificate too; add ca = \"PATH\" to its hosts"));
     }
-    for (registry, text) in &hosts.files {
-        let Some(folder) = folder else {
-            ui.data(&format!("# {registry}/hosts.toml\n{text}"))?;
-            continue;
-        };
-        let folder = folder.join(registry);
-        let path = folder.join("hosts.toml");
-        let written = std::fs::create_dir_all(&folder).and_then(|()| write_whole(&path, text));
-        written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
-        ui.note(&format!("{} written", path.display()));
-    }
     if hosts.files.is_empty() {
         return Err(CliError::failed(
             "no repository keeps its path at a target; name them so with naming.template {path} or {registry}/{path}",
         ));
     }
+    let Some(folder) = folder else {
+        for (registry, text) in &hosts.files {
+            ui.data(&format!("# {registry}/hosts.toml\n{text}"))?;
+        }
+        return Ok(Outcome::Done);
+    };
+    let files: Vec<(PathBuf, &str)> = hosts
+        .files
+        .iter()
+        .map(|(registry, text)| (folder.join(registry).join("hosts.toml"), text.as_str()))
+        .collect();
+    if !force {
+        files.iter().try_for_each(|(path, text)| check_replaced(path, text))?;
+    }
+    for (path, text) in files {
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let written = written.and_then(|()| write_whole(&path, text));
+        written.map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
+        ui.note(&format!("{} written", path.display()));
+    }
     Ok(Outcome::Done)
+}
+
+/// Fails if a file is there with other content: whoever administers the nodes may have written it.
+fn check_replaced(path: &Path, text: &str) -> Result<(), CliError> {
+    let is_other = match std::fs::read(path) {
+        Ok(there) => there != text.as_bytes(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    if !is_other {
+        return Ok(());
+    }
+    let what = format!("{} is there with other content, so nothing is written", path.display());
+    Err(CliError::failed(what).hinted("--force replaces it; without --output-dir all files are printed"))
 }
 
 fn images_list(rows: Vec<Row>) -> Result<String, CliError> {

@@ -7,6 +7,7 @@ use imgop_core::formats::{FormatError, MAX_FILE_BYTES};
 
 use crate::cli_error::CliError;
 use crate::output::Ui;
+use crate::output::text::count;
 use crate::preview::files::{MAX_FILE_BYTES as MAX_MANIFEST_BYTES, shown};
 
 /// A file that was read; `-` is the standard input.
@@ -98,6 +99,16 @@ impl InputFile {
         for warning in warnings {
             ui.warning(&warning.in_file(&self.name()));
         }
+    }
+
+    /// Fails if comments are lost when it is written, unless that is wanted. They are named before.
+    pub fn check_comments(&self, lost: &[FormatError], force: bool) -> Result<(), CliError> {
+        if lost.is_empty() || force {
+            return Ok(());
+        }
+        let what =
+            format!("{} would be lost, so {} is left as it is", count(lost.len(), "comment"), self.name());
+        Err(CliError::failed(what).hinted("--force writes the file without them"))
     }
 
     /// Replaces it, unless it is another one by now: what others write meanwhile is not lost.

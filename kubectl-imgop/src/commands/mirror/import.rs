@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use imgop_core::api::{Image, ImageMirror, ImageMirrorSpec, MirrorNaming, MirrorSync, MirrorTarget};
 use imgop_core::formats::{Content, Format, FormatError, Problem, rancher};
-use imgop_core::inventory::{Child, Conflict, Expansion, Inventory, InventoryError};
+use imgop_core::inventory::{Child, Expansion, Inventory, InventoryError};
 use imgop_core::selection::Version;
 use kube::ResourceExt as _;
 use serde::Serialize;
@@ -80,8 +80,8 @@ fn images(ui: Ui, mirror: &ImageMirror) -> Result<Value, CliError> {
     let failed = |error: InventoryError| CliError::failed(error.to_string());
     let inventory = Inventory::read(&mirror.spec, &[]).map_err(failed)?;
     let Expansion { children, conflicts } = inventory.expand().map_err(failed)?;
-    for Conflict { destination, sources } in conflicts {
-        ui.warning(&format!("not carried: {destination} would be both {}", sources.join(" and ")));
+    for conflict in conflicts {
+        ui.warning(&format!("not carried: {conflict}"));
     }
     let name = mirror.name_any();
     let image =

@@ -197,9 +197,7 @@ fn contradictions(subject: &Subject) -> Vec<Finding> {
     let expansion = subject.usable().and_then(|inventory| inventory.expand());
     match expansion {
         Ok(expansion) => {
-            let conflict = |Conflict { destination, sources }: &Conflict| {
-                Finding::of_file(&name, format!("{destination} would be both {}", sources.join(" and ")))
-            };
+            let conflict = |conflict: &Conflict| Finding::of_file(&name, conflict.to_string());
             expansion.conflicts.iter().map(conflict).collect()
         }
         Err(error) => Finding::of_inventory(&name, &error),

@@ -1,14 +1,13 @@
 //! What the files of `run` say, and whether they have changed.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use imgop_core::api::{Image, ImageBuilder, ImageMirror};
-use imgop_registry::reference::Repository;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::claims::note_order;
 use crate::cli_error::CliError;
 use crate::output::Ui;
 use crate::preview::files::{Manifest, manifests};
@@ -21,7 +20,16 @@ pub enum Item {
     /// A copy.
     Copy(Box<Target>),
     /// A build.
-    Build(Box<ImageBuilder>),
+    Build(Build),
+}
+
+/// A build.
+#[derive(Debug)]
+pub struct Build {
+    /// What is built.
+    pub builder: Box<ImageBuilder>,
+    /// Why it is not built: a tag of it belongs to what stands before it.
+    pub conflict: Option<String>,
 }
 
 /// Why something of a file is not run.
@@ -29,6 +37,8 @@ pub enum Item {
 pub enum NotRun {
     /// It is wrong.
     Broken(CliError),
+    /// A tag that two sources of an inventory would become. Only this tag is not run.
+    Conflict(CliError),
     /// It is run in a cluster alone.
     Elsewhere(CliError),
 }
@@ -36,7 +46,7 @@ pub enum NotRun {
 impl From<NotRun> for CliError {
     fn from(why: NotRun) -> Self {
         match why {
-            NotRun::Broken(error) | NotRun::Elsewhere(error) => error,
+            NotRun::Broken(error) | NotRun::Conflict(error) | NotRun::Elsewhere(error) => error,
         }
     }
 }
@@ -82,7 +92,7 @@ pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Resu
                 }
                 items.extend(mirrored(&mirror, now).await.into_iter().map(|image| image.map(copy)));
             }
-            Ok(Manifest::Builder(builder)) => items.push(Ok(Item::Build(builder))),
+            Ok(Manifest::Builder(builder)) => items.push(Ok(Item::Build(Build { builder, conflict: None }))),
             Ok(Manifest::Workloads(mirror)) => {
                 let why = format!(
                     "WorkloadMirror {}: what workloads use is in a cluster; kubectl imgop preview asks it",
@@ -97,33 +107,20 @@ pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Resu
     Ok(items)
 }
 
-/// Notes for each Image which others with its destination stand before it. In a cluster the oldest has a tag; here it is
-/// the first.
-fn note_order(items: &mut [Result<Item, NotRun>]) {
-    let mut before: HashMap<Repository, Vec<Image>> = HashMap::new();
-    for (place, item) in items.iter_mut().enumerate() {
-        if let Ok(Item::Copy(target)) = item {
-            let known = before.entry(target.request.destination.clone()).or_default();
-            target.before.clone_from(known);
-            let mut image = Image::new(&target.name(), target.spec.clone());
-            image.metadata.uid = Some(format!("{place:08}"));
-            known.push(image);
-        }
-    }
-}
-
 /// Returns what an Image copies, as a new one: what a cluster records of it counts nothing here.
 fn target(mut image: Image, now: Timestamp) -> Result<Target, NotRun> {
     image.status = None;
     let name = image.name_any();
     let broken = |error| NotRun::Broken(CliError::failed(format!("Image {name}: {error}")));
-    Target::of_image(image, now).map_err(broken)
+    let mut target = Target::of_image(image, now).map_err(broken)?;
+    target.known.has_no_record = true;
+    Ok(target)
 }
 
 async fn mirrored(mirror: &ImageMirror, now: Timestamp) -> Vec<Result<Target, NotRun>> {
     match inventory::images(mirror, Err("run asks none".to_owned())).await {
         Ok(Mirrored { images, conflicts }) => {
-            let conflicts = conflicts.into_iter().map(|error| Err(NotRun::Broken(error)));
+            let conflicts = conflicts.into_iter().map(|error| Err(NotRun::Conflict(error)));
             images.into_iter().map(|image| target(image, now)).chain(conflicts).collect()
         }
         Err(error) => vec![Err(NotRun::Broken(error))],

@@ -1,30 +1,31 @@
 //! `kubectl imgop run`.
 
+mod claims;
 mod files;
 mod watch;
 
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::api::ImageBuilder;
 use imgop_core::copy::Limits;
 use imgop_registry::Registries;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use crate::args::DryRun;
 use crate::cli_error::{CliError, Kind, Outcome};
-use crate::cluster::AnsweringCluster;
+use crate::cluster::{AnsweringCluster, ConnectionArgs};
 use crate::local_build::{Built, LocalBuild};
 use crate::local_copy::LocalCopy;
 use crate::output::Ui;
-use crate::output::documents::ObjectFormat;
+use crate::output::documents::RunFormat;
 use crate::preview::inspect::Looking;
 use crate::preview::sides::Purpose;
 use crate::registry::credentials::LocalCredentials;
 use crate::registry::local_access::{AccessSources, LocalAccessArgs};
 use crate::registry::one_repository::OneRepositoryArgs;
 use crate::registry::registries;
-use files::Item;
+use files::{Build, Item};
 
 /// Copy and build what the resources of a file say, on this machine and without a cluster
 ///
@@ -52,10 +53,11 @@ pub struct RunArgs {
     files: Vec<PathBuf>,
 
     /// Only say what would be copied and built
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
+        default_missing_value = "client")]
+    dry_run: Option<DryRun>,
 
-    /// Go on by the schedules of the Images until Ctrl-C or SIGTERM; -o json prints a line for each event
+    /// Go on by the schedules of the Images until Ctrl-C or SIGTERM
     #[arg(short, long, conflicts_with = "dry_run")]
     watch: bool,
 
@@ -65,22 +67,29 @@ pub struct RunArgs {
 
     /// Output format
     #[arg(short, long, value_enum)]
-    output: Option<ObjectFormat>,
+    output: Option<RunFormat>,
 
     #[command(flatten)]
     access: OneRepositoryArgs,
 }
 
 /// Copies what the objects of files lack.
-pub async fn run(ui: Ui, args: &RunArgs) -> Result<Outcome, CliError> {
+pub async fn run(ui: Ui, args: &RunArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
+    let unused = connection.given();
+    if !unused.is_empty() {
+        ui.warning(&format!("run asks no cluster, so {unused} changes nothing"));
+    }
+    if args.dry_run == Some(DryRun::Server) {
+        return Err(CliError::usage("--dry-run=server: run asks no cluster; write --dry-run"));
+    }
     if args.watch {
         return watch::run(ui, args, &Timestamp::now).await;
     }
-    let (mut targets, mut builders) = (Vec::new(), Vec::new());
+    let (mut targets, mut builds) = (Vec::new(), Vec::new());
     for item in files::items(ui, &args.files, Timestamp::now()).await? {
         match item {
             Ok(Item::Copy(target)) => targets.push(Ok(*target)),
-            Ok(Item::Build(builder)) => builders.push(builder),
+            Ok(Item::Build(build)) => builds.push(build),
             Err(why) => targets.push(Err(CliError::from(why))),
         }
     }
@@ -92,29 +101,26 @@ pub async fn run(ui: Ui, args: &RunArgs) -> Result<Outcome, CliError> {
     // A document is alone on stdout.
     let aside = if args.output.is_some() { ui.aside() } else { ui };
     let local = LocalBuild { ui: aside, registries, sources: &sources, tls };
-    let (outcome, built) = Box::pin(builds(&local, &builders, args)).await?;
+    let (outcome, built) = Box::pin(build_all(&local, &builds, args)).await?;
     copied.end(&built).map(|copied| copied.and(outcome))
 }
 
 /// Builds these, or only says what a build would be. What fails for one does not keep the others.
-async fn builds(
+async fn build_all(
     local: &LocalBuild<'_>,
-    builders: &[Box<ImageBuilder>],
+    builds: &[Build],
     args: &RunArgs,
 ) -> Result<(Outcome, Vec<Built>), CliError> {
     let (mut outcome, mut all) = (Outcome::Done, Vec::new());
-    for builder in builders {
-        let name = builder.name_any();
-        if builder.spec.suspend {
+    for build in builds {
+        let name = build.builder.name_any();
+        if build.builder.spec.suspend {
             local.ui.note(&format!("{name} is suspended"));
             continue;
         }
-        if args.dry_run {
-            outcome = outcome.and(local.preview(builder).await?);
-            continue;
-        }
-        match local.run(builder, Timestamp::now()).await {
-            Ok(built) => {
+        match one(local, build, args.is_dry()).await {
+            Ok(Ended::Checked(checked)) => outcome = outcome.and(checked),
+            Ok(Ended::Built(built)) => {
                 if args.output.is_none() {
                     let lines = built.references.iter().map(|reference| format!("{reference} built\n"));
                     local.ui.data(&lines.collect::<String>())?;
@@ -123,6 +129,8 @@ async fn builds(
             }
             Err(error) if matches!(error.kind, Kind::Cancelled | Kind::Terminated) => return Err(error),
             Err(error) => {
+                let message = format!("ImageBuilder {name}: {}", error.message);
+                let error = CliError { message, ..error };
                 local.ui.error(&error);
                 outcome = Outcome::NotReady;
                 let reason = Some(error.message);
@@ -131,6 +139,31 @@ async fn builds(
         }
     }
     Ok((outcome, all))
+}
+
+/// How an ImageBuilder ended.
+enum Ended {
+    /// It is said what a build would be.
+    Checked(Outcome),
+    /// It was built.
+    Built(Built),
+}
+
+async fn one(local: &LocalBuild<'_>, build: &Build, is_dry: bool) -> Result<Ended, CliError> {
+    let Build { builder, conflict } = build;
+    if let Some(conflict) = conflict {
+        return Err(CliError::failed(conflict.clone()));
+    }
+    if is_dry {
+        return local.preview(builder).await.map(Ended::Checked);
+    }
+    local.build(builder, Timestamp::now()).await.map(Ended::Built)
+}
+
+impl RunArgs {
+    fn is_dry(&self) -> bool {
+        self.dry_run.is_some_and(|dry| dry != DryRun::None)
+    }
 }
 
 /// How this machine reaches registries.
@@ -161,8 +194,8 @@ impl Machine {
             sources,
             tls: (args.access.tls(), args.access.tls()),
             limits: Limits { max_tags: args.max_tags, ..Limits::default() },
-            purpose: if args.dry_run { Purpose::Look } else { Purpose::Push },
+            purpose: if args.is_dry() { Purpose::DryPush } else { Purpose::Push },
         };
-        LocalCopy { ui, looking, is_dry: args.dry_run, format: args.output }
+        LocalCopy { ui, looking, is_dry: args.is_dry(), format: args.output }
     }
 }

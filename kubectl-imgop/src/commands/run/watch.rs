@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tokio::time::sleep;
 
-use super::files::{Fingerprint, Item, NotRun, items};
+use super::files::{Build, Fingerprint, Item, NotRun, items};
 use super::{Machine, RunArgs};
 use crate::cli_error::{CliError, Outcome};
 use crate::interrupts::{Uninterrupted, asked_to_end};
 use crate::local_copy::{Events, Kept, round};
 use crate::output::Ui;
-use crate::output::documents::ObjectFormat;
+use crate::output::documents::RunFormat;
 use crate::preview::targets::Target;
 use crate::registry::registries;
 
@@ -33,7 +33,7 @@ pub async fn run(ui: Ui, args: &RunArgs, clock: &Clock) -> Result<Outcome, CliEr
     if args.files.iter().any(|file| file == Path::new("-")) {
         return Err(CliError::usage("--watch reads files again when they change; give a file in place of -"));
     }
-    if args.output == Some(ObjectFormat::Yaml) {
+    if args.output == Some(RunFormat::Yaml) {
         return Err(CliError::usage("--watch prints events as lines: -o json or -o name"));
     }
     // What is under way is dropped; the journal has uploads that have begun.
@@ -65,13 +65,23 @@ struct Loaded {
     has_warned: bool,
 }
 
+/// What files say.
+struct Read {
+    targets: Vec<Target>,
+    /// Tags that two sources would become.
+    conflicts: Vec<CliError>,
+}
+
 impl Watch<'_> {
     async fn rounds(&self) -> Result<Outcome, CliError> {
         let mut loaded = self.load().await?;
         loop {
             let now = (self.clock)();
+            let of_done = loaded.images.iter().filter(|image| image.is_done());
+            let done = of_done.map(|image| image.name().to_owned()).collect();
             let mut due: Vec<&mut Kept> = Vec::new();
             for image in &mut loaded.images {
+                image.note_done(&done);
                 if image.is_due(now) {
                     due.push(image);
                 }
@@ -112,8 +122,8 @@ impl Watch<'_> {
     /// Reads the files for the first time: what is wrong then is an error.
     async fn load(&self) -> Result<Loaded, CliError> {
         let seen = Fingerprint::of(&self.args.files);
-        let targets = match self.read().await {
-            Ok(targets) => targets,
+        let Read { targets, conflicts } = match self.read().await {
+            Ok(read) => read,
             Err(mut errors) => {
                 let last = errors.pop().unwrap_or_else(|| CliError::failed("the files have no Image"));
                 for error in &errors {
@@ -123,7 +133,7 @@ impl Watch<'_> {
             }
         };
         let now = (self.clock)();
-        self.events.files_read(targets.len(), now)?;
+        self.events.files_read(targets.len(), &conflicts, now)?;
         let images = targets.into_iter().map(|target| Kept::new(target, now)).collect();
         Ok(Loaded { images, seen, has_warned: false })
     }
@@ -137,11 +147,11 @@ impl Watch<'_> {
         }
         loaded.seen = seen;
         let now = (self.clock)();
-        let targets = match self.read().await {
-            Ok(targets) => targets,
+        let Read { targets, conflicts } = match self.read().await {
+            Ok(read) => read,
             Err(errors) => return self.events.files_unusable(&errors, now),
         };
-        self.events.files_read(targets.len(), now)?;
+        self.events.files_read(targets.len(), &conflicts, now)?;
         let mut before = std::mem::take(&mut loaded.images);
         let kept = targets.into_iter().map(|target| {
             let same = before.iter().position(|kept| kept.is_same(&target));
@@ -152,21 +162,23 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Returns the Images of the files, or all that is wrong with them. What is for a cluster is named and left out.
-    async fn read(&self) -> Result<Vec<Target>, Vec<CliError>> {
+    /// Returns the Images of the files, or all that is wrong with them. What is for a cluster is named and left out, and so
+    /// is a tag that two sources would become.
+    async fn read(&self) -> Result<Read, Vec<CliError>> {
         let files: &[PathBuf] = &self.args.files;
-        let (mut images, mut broken) = (Vec::new(), Vec::new());
+        let (mut targets, mut conflicts, mut broken) = (Vec::new(), Vec::new(), Vec::new());
         for item in items(self.ui, files, (self.clock)()).await.map_err(|error| vec![error])? {
             match item {
-                Ok(Item::Copy(target)) => images.push(*target),
-                Ok(Item::Build(builder)) => self.ui.warning(&format!(
+                Ok(Item::Copy(target)) => targets.push(*target),
+                Ok(Item::Build(Build { builder, .. })) => self.ui.warning(&format!(
                     "ImageBuilder {} is not built: --watch keeps Images; kubectl imgop run without it builds once",
                     builder.name_any()
                 )),
                 Err(NotRun::Broken(error)) => broken.push(error),
+                Err(NotRun::Conflict(error)) => conflicts.push(error),
                 Err(NotRun::Elsewhere(error)) => self.ui.warned(&error),
             }
         }
-        if broken.is_empty() { Ok(images) } else { Err(broken) }
+        if broken.is_empty() { Ok(Read { targets, conflicts }) } else { Err(broken) }
     }
 }

@@ -10,8 +10,9 @@ use super::MirrorsArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
+use crate::output::documents::DocumentFormat;
 use crate::output::table::Table;
-use crate::workloads::rows::Row;
+use crate::workloads::rows::{Row, UsedImages};
 
 /// Show everything about an image that workloads use: who uses it, where it goes, and why it is not there
 ///
@@ -24,6 +25,10 @@ pub struct DescribeArgs {
 
     #[command(flatten)]
     mirrors: MirrorsArgs,
+
+    /// Print a document of apiVersion imgop.workloads/v1
+    #[arg(short, long, value_enum)]
+    output: Option<DocumentFormat>,
 }
 
 /// An image, or all of a repository.
@@ -66,6 +71,10 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
     if rows.is_empty() {
         let error = CliError::failed(format!("no workload that you and a WorkloadMirror see uses {name}"));
         return Err(error.hinted("kubectl imgop workloads list shows what they use"));
+    }
+    if let Some(format) = args.output {
+        format.print(ui, &UsedImages::new(rows))?;
+        return Ok(Outcome::Done);
     }
     for (i, row) in rows.iter().enumerate() {
         if i > 0 {

@@ -23,6 +23,10 @@ pub struct ListArgs {
     #[command(flatten)]
     mirrors: MirrorsArgs,
 
+    /// The WorkloadMirrors of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "mirror")]
+    all_namespaces: bool,
+
     #[command(flatten)]
     printed: PrintedArgs,
 }
@@ -30,18 +34,25 @@ pub struct ListArgs {
 /// Lists used images.
 pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let cluster = connection.connect().await?;
-    let mirrored = args.mirrors.read(ui, &cluster).await?;
+    let mirrored = args.mirrors.read_of(ui, &cluster, args.all_namespaces).await?;
     let mut rows = Vec::new();
     for one in &mirrored {
         let plan = one.plan();
         warn(ui, one, &plan);
-        rows.extend(one.rows(&plan));
+        let mut of_mirror = one.rows(&plan);
+        if args.all_namespaces {
+            of_mirror.iter_mut().for_each(|row| row.mirror = format!("{}/{}", one.seen.namespace, one.name));
+        }
+        rows.extend(of_mirror);
     }
     let document = UsedImages::new(rows);
     match args.printed.output {
         Some(format) => format.print(ui, &document)?,
         None if document.images.is_empty() => {}
-        None => ui.wrapped_table(&table(&document.images, mirrored.len() > 1), !args.printed.no_headers)?,
+        None => {
+            let has_mirror = args.all_namespaces || mirrored.len() > 1;
+            ui.wrapped_table(&table(&document.images, has_mirror), !args.printed.no_headers)?;
+        }
     }
     Ok(Outcome::Done)
 }

@@ -8,8 +8,8 @@ mod verify;
 use clap::{Args, Subcommand};
 use futures::future::try_join_all;
 use imgop_core::api::WorkloadMirror;
-use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, ConnectionArgs};
@@ -65,8 +65,15 @@ struct MirrorsArgs {
 impl MirrorsArgs {
     /// Returns each with what it sees. What the user may not see is said.
     async fn read(&self, ui: Ui, cluster: &Cluster) -> Result<Vec<Mirrored>, CliError> {
-        let mirrors = self.mirrors(cluster).await?;
-        if mirrors.is_empty() {
+        self.read_of(ui, cluster, false).await
+    }
+
+    /// Returns the same; `everywhere` of all namespaces.
+    async fn read_of(&self, ui: Ui, cluster: &Cluster, everywhere: bool) -> Result<Vec<Mirrored>, CliError> {
+        let mirrors = self.mirrors(cluster, everywhere).await?;
+        if mirrors.is_empty() && everywhere {
+            ui.note("No WorkloadMirrors found.");
+        } else if mirrors.is_empty() {
             cluster.check_namespace().await?;
             ui.note(&format!("No WorkloadMirrors found in {} namespace.", cluster.namespace));
         }
@@ -83,7 +90,7 @@ impl MirrorsArgs {
         Ok(mirrored)
     }
 
-    async fn mirrors(&self, cluster: &Cluster) -> Result<Vec<WorkloadMirror>, CliError> {
+    async fn mirrors(&self, cluster: &Cluster, everywhere: bool) -> Result<Vec<WorkloadMirror>, CliError> {
         const KIND: KindRef = Erased::<WorkloadMirror>::REF;
         if let Some(name) = &self.mirror {
             // As other verbs have it: workloadmirror/NAME.
@@ -92,9 +99,10 @@ impl MirrorsArgs {
             let found = cluster.get(&object).await?;
             return Ok(vec![read(&found.object).map_err(|why| cluster.unreadable(&object, &why))?]);
         }
-        let all = cluster.api::<WorkloadMirror>().list(&ListParams::default()).await;
-        let mut all = all.map_err(|error| cluster.explain_list(KIND, "list", false, &error))?.items;
-        all.sort_by_key(ResourceExt::name_any);
+        let api = if everywhere { Api::all(cluster.client.clone()) } else { cluster.api::<WorkloadMirror>() };
+        let all = api.list(&ListParams::default()).await;
+        let mut all = all.map_err(|error| cluster.explain_list(KIND, "list", everywhere, &error))?.items;
+        all.sort_by_key(|mirror| (mirror.namespace(), mirror.name_any()));
         Ok(all)
     }
 }

@@ -16,8 +16,8 @@ use crate::output::Ui;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Signs: + missing, ~ differs, ! incomplete, or not at the source, ? could not be checked.\n\n\
-    Exit codes: 0 every tag is as at its source, 1 a tag is missing, incomplete or not at its source, 2 failed, or a tag \
-    could not be checked, 3 a destination has other content than the source."
+    Exit codes: 0 every tag is as at its source, 1 a tag is missing, incomplete or not at its source, 2 failed, \
+    or something could not be looked at, 3 a destination has other content than the source."
 )]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -35,15 +35,23 @@ pub async fn run(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Resu
 async fn all(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
     let cluster = connection.connect().await?;
-    let mut images = Vec::new();
-    let mut names = Vec::new();
+    let (mut images, mut names, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
     for mirror in args.mirrors.read(ui, &cluster).await? {
         warn(ui, &mirror, &mirror.plan());
         images.extend(mirror.images());
         names.push(mirror.name);
+        unseen.extend(mirror.seen.unseen);
+    }
+    if names.is_empty() {
+        return Err(CliError::failed("nothing was compared: there is no WorkloadMirror"));
     }
     let from = ReadFrom::Cluster(&cluster);
     let (names, access) = (names.join(", "), &args.verification.access);
     let mirrored = Mirrored::of_images(names, images, Vec::new(), access, from, now).await?;
-    args.verification.run(ui, &mirrored, now).await
+    let outcome = args.verification.run(ui, &mirrored, now).await?;
+    // What is not known is never as it is to be.
+    if unseen.is_empty() {
+        return Ok(outcome);
+    }
+    Err(CliError::failed(format!("not all was compared: you may not list {}", unseen.join(", "))))
 }

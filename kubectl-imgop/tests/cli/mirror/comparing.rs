@@ -41,6 +41,10 @@ fn a_plan_shows_what_would_be_copied_and_its_exit_code_says_so() {
     let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((json.code, &document["counts"]["missing"]), (1, &serde_json::json!(1)), "{json}");
     assert_eq!(compared(&from, &to, "v1", "plan mirror.yaml --exit-code").code, 0);
+    for verb in ["plan", "verify"] {
+        let yaml = compared(&from, &to, "v1", &format!("{verb} mirror.yaml -o yaml"));
+        assert!(yaml.code == 0 && yaml.stdout.starts_with("apiVersion: imgop.mirror/v1\n"), "{yaml}");
+    }
 }
 
 #[test]

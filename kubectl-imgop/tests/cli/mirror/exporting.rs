@@ -53,3 +53,27 @@ fn a_file_that_cannot_be_read_leaves_all_files_as_they_are() {
     error: cannot read missing.yaml: No such file or directory (os error 2)
     ");
 }
+
+#[test]
+fn a_hosts_toml_that_is_there_with_other_content_is_replaced_only_where_that_is_wanted() {
+    let program = Program::new();
+    program.file(
+        "mirror.yaml",
+        "apiVersion: skopeo.io/v1alpha1\nkind: ImageMirror\nmetadata: {name: acme}\nspec:\n  \
+         targets: [{repository: r.corp/m, default: true}]\n  naming: {template: '{path}'}\n  entries:\n  \
+         - {source: quay.io/a/b, tags: ['1']}\n  - {source: ghcr.io/a/c, tags: ['1']}\n",
+    );
+    let own = program.file("certs/quay.io/hosts.toml", "server = \"https://own\"\n");
+    let export = |flags: &str| {
+        program.run(&format!("mirror export mirror.yaml --format hosts.toml --output-dir certs {flags}"))
+    };
+    let refused = export("");
+    assert_eq!(refused.code, 1, "{refused}");
+    assert!(refused.stderr.contains("certs/quay.io/hosts.toml is there with other content"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), "server = \"https://own\"\n");
+    assert!(!program.home().join("certs/ghcr.io").exists(), "none is written");
+    assert_eq!(export("--force").code, 0);
+    assert!(std::fs::read_to_string(&own).unwrap().contains("r.corp"));
+    let again = export("");
+    assert_eq!(again.code, 0, "what is the same is no obstacle: {again}");
+}

@@ -54,12 +54,41 @@ fn comments_of_an_images_list_that_are_dropped_are_named() {
     let list =
         "# list\nquay.io/a/b acme/mirrored-a-b v1\n# why it is here\nquay.io/a/c acme/mirrored-a-c v1\n";
     let expected = "warning: images-list:3: this comment is left out when the file is written; only those above the first image are kept\n";
-    for arguments in ["format images-list", "add images-list --no-check quay.io/a/b:v2"] {
+    for arguments in ["format images-list", "add images-list --no-check --force quay.io/a/b:v2"] {
         let program = Program::new();
         program.file("images-list", list);
         let run = program.run(&format!("mirror {arguments}"));
         assert!(run.code == 0 && run.stderr.starts_with(expected), "{run}");
     }
+}
+
+#[test]
+fn comments_are_named_and_the_file_stays_as_it_is_unless_they_may_be_lost() {
+    let commented =
+        CONFIG.replace("Images:\n", "# ours\nImages:\n").replace("- v1.1\n", "- v1.1 # for a CVE\n");
+    let program = Program::new();
+    program.file("config.yaml", &commented);
+    let add = |flags: &str| {
+        program.run(&format!("mirror add config.yaml --no-check {flags} quay.io/tools/widget:v1.2"))
+    };
+    let refused = add("");
+    assert_eq!(refused.code, 1, "{refused}");
+    for line in [
+        "warning: config.yaml:1: this comment is left out when the file is written\n",
+        "warning: config.yaml:6: this comment is left out when the file is written\n",
+        "error: 2 comments would be lost, so config.yaml is left as it is\n",
+    ] {
+        assert!(refused.stderr.contains(line), "{refused}");
+    }
+    assert_eq!(read(&program, "config.yaml"), commented);
+    assert_eq!(add("--force").code, 0);
+    assert!(
+        read(&program, "config.yaml").contains("- v1.2\n") && !read(&program, "config.yaml").contains('#')
+    );
+    let list = "a/b acme/b v1\n# why\n";
+    program.file("images-list", list);
+    let refused = program.run("mirror add images-list --no-check a/b:v2");
+    assert!(refused.code == 1 && read(&program, "images-list") == list, "{refused}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ fn contradictions_in_a_file_are_problems_with_their_lines() {
     insta::assert_snapshot!(program.run("mirror validate config.yaml"), @"
     exit code: 1
     ----- stdout -----
-    config.yaml: docker.io/acme/widget:v1.1 would be both ghcr.io/x/widget:v1.1 and quay.io/tools/widget:v1.1
-    config.yaml: registry.corp/mirror/widget:v1.1 would be both ghcr.io/x/widget:v1.1 and quay.io/tools/widget:v1.1
+    config.yaml: docker.io/acme/widget:v1.1 would be both ghcr.io/x/widget:v1.1 and quay.io/tools/widget:v1.1, so none of them is copied
+    config.yaml: registry.corp/mirror/widget:v1.1 would be both ghcr.io/x/widget:v1.1 and quay.io/tools/widget:v1.1, so none of them is copied
     config.yaml:10: quay.io/tools/widget has a further entry with the same name at the target, in line 2; make one of both
     ----- stderr -----
     3 problems found

@@ -119,6 +119,9 @@ pub struct Sides {
 pub struct Known {
     /// Tags of the source that mode `OnceByTag` has copied.
     pub already_synced: BTreeSet<Tag>,
+    /// Whether nothing records which tags mode `OnceByTag` has copied, as where there is no status: a tag that the
+    /// destination has counts as copied then, whatever it shows.
+    pub has_no_record: bool,
     /// What the destination answered lately, by its own tags; what has expired is left out.
     pub at_destination: HashMap<Tag, Digest>,
     /// What tags of the source showed when they were first seen; needed where `select.minAge` is set.

@@ -7,7 +7,7 @@ use imgop_registry::{BulkDigest, Descriptor, Reason, RegistryError, RepositoryCl
 use parking_lot::Mutex;
 
 use super::{Known, ObserveError, Sides, for_this_tag};
-use crate::api::Side;
+use crate::api::{Mode, Side};
 use crate::copy::{CopyRequest, Naming, Observed, ObservedTag, Seen};
 use crate::selection::SourceRef;
 
@@ -179,7 +179,9 @@ impl Observation<'_> {
             SourceRef::Tag(tag) => {
                 // That a tag never moves is no reason for a fixed tag which others were put onto.
                 let is_fixed = matches!(self.request.naming, Naming::Fixed(_));
-                self.known.already_synced.contains(tag) || self.request.immutable.contains(tag) && !is_fixed
+                let counts_if_there = self.known.has_no_record && self.request.mode == Mode::OnceByTag;
+                self.known.already_synced.contains(tag)
+                    || (counts_if_there || self.request.immutable.contains(tag)) && !is_fixed
             }
             // Another content may stand under the tag.
             SourceRef::Pinned(..) | SourceRef::Digest(_) => false,

@@ -2,6 +2,7 @@
 //! quoted, and the writer of go-yaml, byte for byte. No library has either: serde loses lines and quotes, and quotes
 //! differently.
 
+mod comments;
 mod fields;
 mod order;
 mod quoting;
@@ -9,6 +10,7 @@ mod read;
 mod scalar;
 mod write;
 
+pub(crate) use comments::comments;
 pub(crate) use fields::{Fields, as_bool, check_registry, is_null};
 pub(crate) use quoting::is_read_as_text;
 pub(crate) use read::{Key, Node, Value, read};

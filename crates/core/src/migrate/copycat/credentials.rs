@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Made;
 use super::settings::Settings;
 use crate::migrate::lent::{Lent, LentAccess, lent_secret_command};
+use crate::text::shell_word;
 
 /// The namespace of the WorkloadMirror, where none is said.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -15,7 +16,8 @@ const TYPED: &str = "--docker-username=USER --docker-password=PASSWORD";
 /// Returns the command that creates the Secret for a registry. No value is read to write it.
 pub(super) fn secret_command(name: &str, registry: &str) -> String {
     let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-    format!("kubectl create secret docker-registry {name} --docker-server={server} {TYPED}")
+    let server = shell_word(&format!("--docker-server={server}"));
+    format!("kubectl create secret docker-registry {name} {server} {TYPED}")
 }
 
 /// Makes the sources.

@@ -17,6 +17,7 @@ use super::{Change, Outcome};
 use crate::api::WorkloadMirrorSpec;
 use crate::workloads::WorkloadRequest;
 use settings::Settings;
+pub use settings::is_variable as is_copycat_variable;
 
 /// What copycat was told.
 #[derive(Debug, Clone, Default)]

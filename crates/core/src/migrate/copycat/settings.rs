@@ -55,6 +55,11 @@ const CONFIG_PATH: &str = "CONFIG_PATH";
 /// Keys of the file that copycat never read, by a mistake in how it names its fields.
 const NEVER_READ: [&str; 2] = ["requestTimeout", "registryRetryBackoff"];
 
+/// Whether copycat has a setting of this variable, whose value matters.
+pub fn is_variable(name: &str) -> bool {
+    SETTINGS.iter().any(|(_, variable)| *variable == name)
+}
+
 /// copycat's settings.
 pub(super) struct Settings<'a> {
     env: &'a BTreeMap<String, String>,

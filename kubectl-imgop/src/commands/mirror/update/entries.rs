@@ -109,8 +109,13 @@ fn listed(name: &str, references: &[String], branch: &str) -> String {
     text
 }
 
-/// Writes what is missing into the file, and `regsync.yaml` beside it.
-pub async fn write(look: &Look<'_>, file: &InputFile, updates: &[Update]) -> Result<Changes, CliError> {
+/// Writes what is missing into the file, and `regsync.yaml` beside it. Comments are lost only with `force`.
+pub async fn write(
+    look: &Look<'_>,
+    file: &InputFile,
+    updates: &[Update],
+    force: bool,
+) -> Result<Changes, CliError> {
     if file.is_stdin() {
         return Err(CliError::usage("--write: FILE is stdin; name a file"));
     }
@@ -128,6 +133,7 @@ pub async fn write(look: &Look<'_>, file: &InputFile, updates: &[Update]) -> Res
     }
     let tags: usize = changes.iter().map(|change| change.tags.len()).sum();
     if tags > 0 {
+        file.check_comments(&with.lost_comments(&file.text), force)?;
         file.replace(&with.formatted())?;
         write_regsync(file.path(), &with)?;
         look.ui.note(&format!("{} added to {}", count(tags, "tag"), file.name()));
@@ -182,6 +188,7 @@ async fn proposed(
 fn read(ui: Ui, file: &InputFile) -> Result<TagFile, CliError> {
     let (read, warnings) = TagFile::read(&file.text).map_err(|error| file.error(&error))?;
     file.warn(ui, &warnings);
+    file.warn(ui, &read.lost_comments(&file.text));
     Ok(read)
 }
 

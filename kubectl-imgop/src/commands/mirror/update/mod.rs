@@ -55,6 +55,10 @@ pub struct UpdateArgs {
     #[command(flatten)]
     action: ActionArgs,
 
+    /// Write FILE also where its comments are lost by that: its canonical form has none
+    #[arg(long, requires = "write")]
+    force: bool,
+
     /// Return exit code 1 if tags are missing
     #[arg(long, conflicts_with_all = ["write", "pull_request"])]
     exit_code: bool,
@@ -126,7 +130,7 @@ async fn updated(ui: Ui, args: &UpdateArgs) -> Result<Outcome, CliError> {
     let changes = if args.action.pull_request {
         entries::propose_all(&look, args, &updates).await?
     } else if args.action.write {
-        entries::write(&look, &InputFile::read(&args.file)?, &updates).await?
+        entries::write(&look, &InputFile::read(&args.file)?, &updates, args.force).await?
     } else {
         entries::list(&look, &InputFile::read(&args.file)?, &updates).await?
     };
