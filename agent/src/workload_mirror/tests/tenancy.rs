@@ -62,7 +62,7 @@ async fn a_namespace_that_never_let_itself_be_seen_keeps_no_image_from_leaving()
 
 #[tokio::test(start_paused = true)]
 async fn a_pattern_that_fits_no_namespace_selects_none_and_a_new_namespace_counts_at_once() {
-    // C2: an include list that fits nothing selected everything.
+    // In copycat an include list that fits nothing selected everything.
     let mut stage = selecting(&["prod-*"]);
     assert_eq!(stage.settle().await, 0);
     stage.api.grant(GROUP, "prod-1", true);
