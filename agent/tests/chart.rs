@@ -15,7 +15,7 @@ const VALUES: &str =
 # do not edit. docs/helm.md says more.
 ";
 /// The values of the charts of image-operator, skopeo-operator and copycat.
-const OF_THE_SEEDS: &str = "
+const OF_FORMER_CHARTS: &str = "
     image.repository image.version image.imagePullPolicy image.pullSecrets affinity tolerations resources.memory.request
     resources.memory.limit config.source.disabledTlsCheck config.destination.disabledTlsCheck
     config.destination.defaultRegistry config.destination.defaultAwsIrsaUsage config.api.aws.pageMax
@@ -227,7 +227,7 @@ fn the_page_says_what_became_of_each_value_of_the_seeds_charts_and_names_values_
     let is_named = |name: &str, at: usize| {
         rows.iter().any(|row| row.get(at).is_some_and(|cell| cell.contains(&format!("`{name}`"))))
     };
-    for name in OF_THE_SEEDS.split_whitespace() {
+    for name in OF_FORMER_CHARTS.split_whitespace() {
         assert!(is_named(name, 0), "docs/helm.md does not say what became of {name}");
     }
     let schema = schema();

@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn buildah_image_and_version_are_the_seeds() {
+    fn buildah_image_and_version_are_those_of_image_operator() {
         assert_eq!(settings(&[]).buildah_image(), None);
         assert_eq!(settings(&["--buildah-version=v1.37.5"]).buildah(), RELEASED_BUILDAH);
-        let seed = settings(&["--buildah-image=quay.io/buildah/stable", "--buildah-version=v1.37.5"]);
-        assert_eq!(seed.buildah_image().as_deref(), Some("quay.io/buildah/stable:v1.37.5"));
-        assert_eq!(seed.buildah(), BuildahVersion { major: 1, minor: 37 });
+        let both = settings(&["--buildah-image=quay.io/buildah/stable", "--buildah-version=v1.37.5"]);
+        assert_eq!(both.buildah_image().as_deref(), Some("quay.io/buildah/stable:v1.37.5"));
+        assert_eq!(both.buildah(), BuildahVersion { major: 1, minor: 37 });
         let tagged = settings(&["--buildah-image=r:5000/buildah:v1.40", "--buildah-version=v1.37.5"]);
         assert_eq!(tagged.buildah_image().as_deref(), Some("r:5000/buildah:v1.40"));
     }

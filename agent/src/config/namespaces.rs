@@ -33,8 +33,8 @@ impl fmt::Display for Namespaces {
     }
 }
 
-/// Reads a list of namespaces. What names nothing is refused: it must never widen to everything
-/// (copycat's bug C2).
+/// Reads a list of namespaces. What names nothing is refused: it must never widen to everything, as an
+/// empty list did in copycat.
 pub(super) fn parse_namespaces(text: &str) -> Result<Namespaces, String> {
     if text.trim() == "*" {
         return Ok(Namespaces::All);

@@ -49,7 +49,7 @@ pub struct JobOf<'a> {
 
 /// Returns the Job for a batch, in the namespace of its owner; where something is lent, its files are in a Secret of its
 /// own. Its name is a hash of what it does and for whom, so that creating it twice makes it once, and no two Images, tags
-/// or namespaces meet (seed bugs B6, B18).
+/// or namespaces meet: image-operator shortened names until they were equal.
 pub fn job(of: &JobOf<'_>) -> Job {
     let JobOf { owner, spec, request, batch, config, lent, .. } = *of;
     let options = options(spec, config, lent.is_some());

@@ -205,7 +205,7 @@ fn containers(
     [prepare, build, push]
 }
 
-/// Returns what settings and spec say of its Jobs. The container that builds may use what the spec says (seed bug B12), its
+/// Returns what settings and spec say of its Jobs. The container that builds may use what the spec says, its
 /// template for what that leaves open, and the settings.
 pub(super) fn options(spec: &ImageBuilderSpec, config: &Config) -> JobOptions {
     let resources = spec.resources.clone().or(&spec.job_template.resources).or(&config.builds.resources());

@@ -382,7 +382,7 @@ impl Pass<'_> {
     }
 }
 
-/// Returns what the tags show: the only manifest (seed bug B12), or the index of all.
+/// Returns what the tags show: the only manifest, which has no index around it, or the index of all.
 fn content<'a>(index: Option<&'a Manifest>, verified: &'a [Verified]) -> Option<&'a Manifest> {
     index.or_else(|| verified.first().map(|only| &only.manifest))
 }

@@ -17,7 +17,7 @@ use crate::cluster::status::WithConditions;
 
 /// Builds that are remembered.
 const MAX_HISTORY: usize = 20;
-/// Jobs that the seed's field names.
+/// Jobs that the field of image-operator names.
 const MAX_RAN_JOBS: usize = 16;
 /// Bytes of a message in a condition.
 const MAX_MESSAGE_BYTES: usize = 1_024;
@@ -157,7 +157,7 @@ pub(super) fn show_defaults(status: &mut ImageBuilderStatus, defaulted: Option<D
     }
 }
 
-/// Names a Job in the seed's field.
+/// Names a Job in the field that image-operator has for them.
 pub(super) fn add_job(status: &mut ImageBuilderStatus, job: &str) {
     if status.ran_jobs.iter().any(|name| name == job) {
         return;

@@ -1,5 +1,5 @@
-//! How many Jobs run at once: of one owner, in one namespace, and in all (seed bug B20: thousands at once), and
-//! which owner is next when a place becomes free.
+//! How many Jobs run at once: of one owner, in one namespace, and in all, where image-operator made thousands
+//! at once; and which owner is next when a place becomes free.
 //!
 //! An owner that gets fewer places than it wants is queued, and stays in the queue until it takes places or
 //! leaves. It does not poll: it is woken when it is next, and others leave it a place until it comes.

@@ -58,7 +58,7 @@ pub struct JobTemplate<'a> {
     /// What it is called in `app.kubernetes.io/name`, such as `imgop-copy`.
     pub app: &'static str,
     /// What it does, whole: its name is a hash of this and of its owner's UID, so that creating it twice makes it
-    /// once, and no two owners or namespaces meet (seed bugs B6, B18).
+    /// once, and no two owners or namespaces meet, as they did where a name was made of an image and a tag.
     pub identity: String,
     /// Annotations by which the kind reads it again.
     pub annotations: BTreeMap<String, String>,

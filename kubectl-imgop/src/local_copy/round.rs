@@ -1,5 +1,5 @@
-//! One round of `run --watch`: the Images that are due are looked at and copied together, so that each blob is read once,
-//! and scheduled again.
+//! One round of `run --watch`: the Images that are due are looked at and copied together, so that what one registry
+//! gets is read once, and scheduled again.
 
 use std::pin::pin;
 

@@ -25,7 +25,7 @@ start_emulation() {
         warn "this kernel has no binfmt_misc: nothing is built for $EMULATED"
         return 0
     fi
-    # What somebody else registered serves as well, and stays.
+    # What was registered before serves as well, and stays.
     for entry in "$dir"/binfmt/*aarch64*; do
         if grep -qs '^flags:.*F' "$entry"; then
             echo "$EMULATED" >"$dir/emulated"

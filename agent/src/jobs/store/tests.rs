@@ -205,7 +205,7 @@ fn places_are_counted_once_and_are_free_when_jobs_end_or_are_gone() {
 }
 
 #[test]
-fn jobs_that_were_orphaned_count_while_they_live_and_belong_to_nobody() {
+fn jobs_that_were_orphaned_count_while_they_live_and_have_no_owner() {
     let scene = Scene::new();
     let mut orphan = job("orphan", "uid");
     scene.jobs(vec![Event::Apply(ok(orphan.clone()))]);

@@ -33,7 +33,7 @@ async fn observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anyt
     let pods = ["1", "2", "3"].map(|tag| pod("team-a", tag, &image(tag), ""));
     stage.workloads.lists_pods(&pods);
     stage.settle().await;
-    // C6: a dry run asked registries.
+    // In copycat a dry run asked registries.
     assert_eq!(registry.http.lines(), Vec::<String>::new());
     assert_eq!(stage.status().progress.as_deref(), Some("0/3"));
 
@@ -41,7 +41,7 @@ async fn observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anyt
     stage.settle().await;
     let asked = registry.http.lines();
     assert!(asked.iter().any(|line| line.starts_with("HEAD /v2/acme/app/manifests/")), "{asked:?}");
-    // C5: a dry run made repositories.
+    // In copycat a dry run made repositories.
     assert!(asked.iter().all(|line| line.starts_with("HEAD ") || *line == "GET /v2/"), "{asked:?}");
     assert_eq!(stage.status().progress.as_deref(), Some("1/3"));
     assert_eq!(stage.status().failing.len(), 1, "the source has no tag 3");

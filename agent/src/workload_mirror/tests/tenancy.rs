@@ -98,7 +98,7 @@ async fn the_target_of_a_mirror_of_another_namespace_excludes_what_runs_there_al
 
 #[tokio::test(start_paused = true)]
 async fn a_pattern_that_fits_no_namespace_selects_none_and_a_new_namespace_counts_at_once() {
-    // C2: an include list that fits nothing selected everything.
+    // In copycat an include list that fits nothing selected everything.
     let mut stage = selecting(&["prod-*"]);
     assert_eq!(stage.settle().await, 0);
     stage.api.grant(GROUP, "prod-1", true);

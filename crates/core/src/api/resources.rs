@@ -54,8 +54,7 @@ const NAMES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 impl Resources {
     /// Returns them as a container has them, every amount as it is written in the spec.
     ///
-    /// image-operator wrote each amount into the wrong field of a quantity, so that all of them were 0
-    /// (seed bug B12).
+    /// image-operator wrote each amount into the wrong field of a quantity, so that all of them were 0.
     pub fn requirements(&self) -> ResourceRequirements {
         ResourceRequirements {
             limits: self.limits.quantities(),

@@ -14,7 +14,7 @@ const MAX_SHOWN: usize = 40;
 /// `5m`, `1h30m` or `1d12h`.
 ///
 /// image-operator discarded what stood behind a `d` or `w` and read `1.5d` as 120 hours; what it
-/// could not read it took for 5 minutes, and zero or less made it copy at every pass (seed bug B16).
+/// could not read it took for 5 minutes, and zero or less made it copy at every pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Frequency(Duration);
 
@@ -39,7 +39,7 @@ impl Frequency {
     pub const MINIMUM: Duration = Duration::from_secs(10);
     /// The longest that is taken; more than a century.
     const MAXIMUM: Duration = Duration::from_hours(5200 * 7 * 24);
-    /// What the seed uses when none is given, as written.
+    /// What image-operator uses when none is given, as written.
     pub const DEFAULT_TEXT: &str = "5m";
 
     /// Returns what a spec holds that gives none.

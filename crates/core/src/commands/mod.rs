@@ -1,5 +1,5 @@
 //! From a plan to argument vectors, for Jobs and for local runs. Never a shell string: each value
-//! was parsed into a type that can't begin with a dash or hold a space (seed bug B5).
+//! was parsed into a type that can't begin with a dash or hold a space.
 
 pub mod document;
 mod skopeo;

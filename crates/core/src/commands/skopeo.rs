@@ -12,7 +12,7 @@ pub struct Endpoint {
     /// The repository.
     pub repository: Repository,
     /// The file with this side's credentials, in the format of containers-auth.json. Each side has
-    /// its own file, so that no registry is sent the other's (seed bug B2).
+    /// its own file, so that no registry is sent the other's, as image-operator did.
     pub auth_file: Option<PathBuf>,
     /// The folder with certificates to trust (containers-certs.d).
     pub certificates: Option<PathBuf>,

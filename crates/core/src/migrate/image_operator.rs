@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::seed_frequency::period;
+use super::image_operator_frequency::period;
 use super::{Change, Migrated, Outcome};
 use crate::api::{Frequency, ImageBuilderSpec, ImageSpec};
 use crate::build::BuildRequest;

@@ -4,10 +4,10 @@ mod autoupdate;
 mod copycat;
 mod daily;
 mod image_operator;
+mod image_operator_frequency;
 mod image_operator_settings;
 mod lent;
 mod on_the_fly;
-mod seed_frequency;
 
 use std::fmt;
 

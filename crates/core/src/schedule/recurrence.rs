@@ -116,8 +116,7 @@ impl Recurrence {
     }
 
     /// Returns when an object is due of which this process knows only when it was last looked at, as its status records
-    /// it. What was due while no agent ran is made up for once, spread over a minute: a restart is no stampede (seed bug
-    /// B20).
+    /// it. What was due while no agent ran is made up for once, spread over a minute: a restart is no stampede.
     pub fn resume(
         &self,
         uid: &str,

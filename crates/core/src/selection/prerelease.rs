@@ -26,7 +26,7 @@ impl TagVersion<'_> {
     /// Whether this is a release candidate of what has that suffix: what follows the numbers is the suffix
     /// and, before or within or behind it, `rc` with one or two digits, in any case and with any separators
     /// (`-rc1`, `-RC.1`, `rc-1`). image-operator documents `-rc` and one or two digits; its code knew one
-    /// digit only (seed bug B10).
+    /// digit only.
     pub fn is_candidate_of(&self, suffix: &str) -> bool {
         let rc = self.mark(|word| word.eq_ignore_ascii_case("rc"), 1);
         rc.is_some_and(|mark| {

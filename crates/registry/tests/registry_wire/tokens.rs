@@ -262,7 +262,7 @@ async fn an_empty_token_beside_an_access_token_and_odd_lifetimes_are_taken() {
             assert_eq!(names(&client.tags().await.unwrap()), ["v1"], "{fields}");
         }
         let tokens = registry.lines().into_iter().filter(|line| line.starts_with("GET /token"));
-        // B28: the query of the realm is kept. A lifetime that is none counts as a minute.
+        // The query of the realm is kept. A lifetime that is none counts as a minute.
         assert_eq!(tokens.collect::<Vec<_>>(), ["GET /token?a=b&c=&scope=repository%3Aa%3Apull"], "{fields}");
     }
 }

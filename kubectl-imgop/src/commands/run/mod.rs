@@ -32,7 +32,7 @@ use files::{Build, Item};
 /// The Images and ImageMirrors of the file are looked at once, whatever their modes and schedules, and whatever their
 /// destinations lack is copied by this process: the versions, platforms, referrers and rules are those of the agent. A
 /// suspended one is left out. Logins are those of this machine; Secrets that a spec names are not read. Of all of them
-/// together each layer is read once.
+/// together each layer is read once for each registry that it goes to.
 ///
 /// Then its ImageBuilders are built once, by Buildah of this machine, by the steps of a build in a cluster; with --dry-run
 /// it is said what would keep a build from beginning.

@@ -73,7 +73,7 @@ impl Case {
     }
 
     /// The manifest of image-operator's README, but for the registry and how it is reached.
-    pub fn seed(&self, name: &str, architecture: &str) -> String {
+    pub fn documented(&self, name: &str, architecture: &str) -> String {
         format!(
             "
 apiVersion: buildah.io/v1alpha1

@@ -14,10 +14,10 @@ use kube::Api;
 use case::{Case, with_case};
 
 #[tokio::test]
-async fn the_manifest_of_the_seed_is_built_and_has_the_plain_tag() -> anyhow::Result<()> {
+async fn the_manifest_of_image_operators_readme_is_built_and_has_the_plain_tag() -> anyhow::Result<()> {
     Box::pin(with_case(async |case: Case| {
         for architecture in ["amd64", "arm64"] {
-            case.apply(&case.seed(architecture, architecture)).await?;
+            case.apply(&case.documented(architecture, architecture)).await?;
             let job = case.jobs(architecture, 1).await?.remove(0);
             let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
             let build = pod.init_containers.unwrap_or_default().remove(1);
@@ -37,9 +37,9 @@ async fn the_manifest_of_the_seed_is_built_and_has_the_plain_tag() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn both_architectures_of_the_seed_are_one_index_and_no_other_tag() -> anyhow::Result<()> {
+async fn both_architectures_of_that_manifest_are_one_index_and_no_other_tag() -> anyhow::Result<()> {
     with_case(async |case: Case| {
-        case.apply(&case.seed("both", "both")).await?;
+        case.apply(&case.documented("both", "both")).await?;
         let jobs = case.jobs("both", 2).await?;
         let first = case.end_well(&jobs[0], "amd64").await?;
         case.reason("both", reasons::PROGRESSING).await?;
@@ -57,7 +57,7 @@ async fn both_architectures_of_the_seed_are_one_index_and_no_other_tag() -> anyh
 #[tokio::test]
 async fn a_restart_during_a_build_repeats_and_loses_nothing() -> anyhow::Result<()> {
     with_case(async |mut case: Case| {
-        case.apply(&case.seed("restarted", "amd64")).await?;
+        case.apply(&case.documented("restarted", "amd64")).await?;
         let job = case.jobs("restarted", 1).await?.remove(0);
         case.stop().await?;
         // What happens while no agent runs is found by the next one.
@@ -77,8 +77,9 @@ async fn two_agents_at_once_build_once() -> anyhow::Result<()> {
     with_case(async |mut case: Case| {
         case.start();
         for (label, builds) in [("one", 1), ("two", 2)] {
-            let seed = case.seed("both", "both").replace("LABEL name=both", &format!("LABEL name={label}"));
-            case.apply(&seed).await?;
+            let changed = case.documented("both", "both");
+            let changed = changed.replace("LABEL name=both", &format!("LABEL name={label}"));
+            case.apply(&changed).await?;
             let jobs = case.jobs("both", 2 * builds).await?;
             let running =
                 jobs.iter().filter(|job| job.status.as_ref().is_none_or(|it| it.succeeded.is_none()));
@@ -100,7 +101,7 @@ async fn two_agents_at_once_build_once() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_cancelled_build_is_gone_and_the_tag_untouched() -> anyhow::Result<()> {
     with_case(async |case: Case| {
-        case.apply(&case.seed("cancelled", "amd64")).await?;
+        case.apply(&case.documented("cancelled", "amd64")).await?;
         case.jobs("cancelled", 1).await?;
         case.annotate("cancelled", CANCEL_REQUESTED_AT_ANNOTATION, "now").await?;
         let status = case.reason("cancelled", "Cancelled").await?;
@@ -115,8 +116,9 @@ async fn a_cancelled_build_is_gone_and_the_tag_untouched() -> anyhow::Result<()>
 #[tokio::test]
 async fn of_two_builders_with_one_tag_the_older_one_keeps_it() -> anyhow::Result<()> {
     with_case(async |case: Case| {
-        let of =
-            |name: &str| case.seed(name, "amd64").replace(&format!("version: {name}"), "version: shared");
+        let of = |name: &str| {
+            case.documented(name, "amd64").replace(&format!("version: {name}"), "version: shared")
+        };
         case.apply(&of("older")).await?;
         let job = case.jobs("older", 1).await?.remove(0);
         case.next_second().await;
@@ -141,7 +143,7 @@ async fn the_policy_for_pods_of_builds_is_theirs_and_keeps_them_from_the_metadat
         let client = case.server.client().await?;
         let policies: Api<NetworkPolicy> = Api::namespaced(client, &case.namespace);
         let spec = policies.get("imgop-builds").await?.spec.context("it has a spec")?;
-        case.apply(&case.seed("policy", "amd64")).await?;
+        case.apply(&case.documented("policy", "amd64")).await?;
         let job = case.jobs("policy", 1).await?.remove(0);
         let pod =
             job.spec.and_then(|spec| spec.template.metadata).and_then(|pod| pod.labels).unwrap_or_default();

@@ -2,12 +2,12 @@
 
 mod contexts;
 mod failures;
+mod image_operator;
 mod images;
 mod interruptions;
 mod owners;
 mod rebuilds;
 mod registries;
 mod secrets;
-mod seeds;
 mod starts;
 mod verbs;

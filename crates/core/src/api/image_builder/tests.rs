@@ -104,8 +104,8 @@ fn every_field_of_the_schema_is_in_the_whole_spec() {
     assert_eq!(names(&properties), given);
 }
 
-/// The seed README's ways to write an ImageBuilder.
-fn seed_manifest(architecture: &str, version: &str) -> String {
+/// The ways of image-operator's README to write an ImageBuilder.
+fn documented_manifest(architecture: &str, version: &str) -> String {
     format!(
         r#"
 apiVersion: buildah.io/v1alpha1
@@ -140,11 +140,12 @@ fn manifests_as_in_the_seeds_readme_are_accepted() {
         ("arm64", vec!["linux/arm64"]),
         ("both", vec!["linux/amd64", "linux/arm64"]),
     ] {
-        let builder: ImageBuilder = serde_saphyr::from_str(&seed_manifest(architecture, "\"1.0\"")).unwrap();
+        let builder: ImageBuilder =
+            serde_saphyr::from_str(&documented_manifest(architecture, "\"1.0\"")).unwrap();
         let request = BuildRequest::parse(&builder.spec).unwrap();
         let built: Vec<String> = request.platforms.iter().map(ToString::to_string).collect();
         assert_eq!(built, platforms);
-        assert_eq!(request.format, Format::Docker, "as the seed's BUILDAH_FORMAT");
+        assert_eq!(request.format, Format::Docker, "as image-operator's BUILDAH_FORMAT");
     }
     let least = serde_saphyr::from_str::<ImageBuilder>(
         "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {name: a}\nspec: {architecture: arm64, \
@@ -156,7 +157,7 @@ fn manifests_as_in_the_seeds_readme_are_accepted() {
 #[test]
 fn b12_one_architecture_gets_the_plain_tag() {
     for architecture in ["amd64", "arm64", "both"] {
-        let builder: ImageBuilder = serde_saphyr::from_str(&seed_manifest(architecture, "v1")).unwrap();
+        let builder: ImageBuilder = serde_saphyr::from_str(&documented_manifest(architecture, "v1")).unwrap();
         let destination = BuildRequest::parse(&builder.spec).unwrap().destination;
         let tags: Vec<String> = destination.tags.iter().map(|(to, tag)| format!("{to}:{tag}")).collect();
         assert_eq!(tags, ["registry.example.com/tools/toolbox:v1"], "{architecture}");
@@ -165,7 +166,7 @@ fn b12_one_architecture_gets_the_plain_tag() {
 
 #[test]
 fn b12_resources_are_the_jobs_as_they_are_written_and_never_0() {
-    let builder: ImageBuilder = serde_saphyr::from_str(&seed_manifest("both", "v1")).unwrap();
+    let builder: ImageBuilder = serde_saphyr::from_str(&documented_manifest("both", "v1")).unwrap();
     let container = serde_json::to_value(builder.spec.resources.requirements()).unwrap();
     assert_eq!(
         container,

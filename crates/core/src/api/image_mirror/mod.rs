@@ -155,8 +155,8 @@ pub struct ImageMirrorSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub suspend: bool,
 
-    /// What becomes of an Image whose entry is gone: Children (the default) deletes it, Never keeps it. Tags in registries
-    /// are never deleted.
+    /// What becomes of an Image whose entry is gone: Children (the default) deletes it, Never keeps it. Its tags in the
+    /// registry stay.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prune: MirrorPrune,
 

@@ -104,7 +104,7 @@ pub struct RegistryAccessSpec {
     pub aws: Option<SharedAws>,
 
     /// Hosts that may be sent credentials of these registries to give tokens for them, beside those on the
-    /// registry's own domain: auth.example.org, or with a port, without which all ports with TLS are meant.
+    /// registry's own domain: auth.example.org for all its ports with TLS, or auth.example.org:8443 for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 255)))]
     #[x_kube(validation = rules::token_servers())]

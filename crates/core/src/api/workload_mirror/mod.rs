@@ -77,7 +77,8 @@ pub struct WorkloadMirrorSpec {
     #[schemars(length(max = 6), extend("x-kubernetes-list-type" = "set"))]
     pub kinds: Vec<WorkloadKind>,
 
-    /// What is not mirrored. The destination itself never is, and no target of an ImageMirror or a WorkloadMirror.
+    /// What is not mirrored. The destination itself never is, and no target of an ImageMirror or a WorkloadMirror of this
+    /// namespace. A target of one in another namespace that is looked at counts for the pods of that namespace alone.
     #[serde(default, skip_serializing_if = "is_default")]
     pub exclude: WorkloadExclusions,
 
@@ -124,8 +125,8 @@ pub struct WorkloadMirrorSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub suspend: bool,
 
-    /// How long an image is kept up to date that no workload names any more, such as 12h or 7d. Nothing is ever deleted in
-    /// a registry.
+    /// How long an image is kept up to date that no workload names any more, such as 12h or 7d. Its tags in the
+    /// registry stay.
     #[serde(default = "default_retention")]
     #[schemars(length(max = 64))]
     #[x_kube(

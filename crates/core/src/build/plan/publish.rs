@@ -20,7 +20,7 @@ pub struct TagSeen {
 /// What the tags of a build show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuiltContent {
-    /// The manifest of the only platform, which gets the tag itself (seed bug B12).
+    /// The manifest of the only platform, which gets the tag itself.
     Manifest(Digest),
     /// An index of these, in the order of the platforms.
     Index(Vec<(PlatformSelector, Digest)>),

@@ -50,7 +50,7 @@ fn a_frequency_that_was_misread_says_what_it_was_and_is_now() {
 }
 
 #[test]
-fn a_tag_that_every_version_was_written_to_is_left_out_seed_bug_b1() {
+fn b1_a_tag_that_every_version_was_written_to_is_left_out() {
     insta::assert_snapshot!(changes(&of("v2.13.x", "v2.13", "5m")), @r#"spec.destination.version not carried: each tag keeps its name at the destination; image-operator wrote every one to the tag "v2.13""#);
     let migrated = migrate(&image(&of("v2.13.x", "v2.13", "5m"))).unwrap();
     assert!(migrated.object["spec"]["destination"].get("version").is_none());

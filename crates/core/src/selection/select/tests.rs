@@ -178,23 +178,22 @@ fn the_reports_from_the_field_get_the_tags_that_their_users_expect() {
         let chosen = select(&version.parse().unwrap(), false, &filter, &tags(texts), 0).tags;
         chosen.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    // B01
     let releases = ["release-1.8.0", "release-1.9.0", "release-1.10.0"];
     assert_eq!(chosen("*", "release-.*", 1, &releases), ["release-1.10.0"]);
     assert_eq!(chosen("*", ".*", 1, &["main-9", "main-99", "main-100"]), ["main-100"]);
-    // B02: what git describes comes after the tag that it was built from.
+    // What git describes comes after the tag that it was built from.
     assert_eq!(chosen("*", ".*", 1, &["v1.0.0", "v1.0.1-64.272fa09"]), ["v1.0.1-64.272fa09"]);
-    // B04
+    // A number alone is no version.
     assert_eq!(chosen(">=1", ".*", 1, &["1.2.3", "1.2.4", "4567543"]), ["1.2.4"]);
-    // B05: a dotted date cannot be told from a version.
+    // A dotted date cannot be told from a version.
     assert_eq!(chosen(">=10", ".*", 1, &["10.8.12", "10.8.13", "2021.12.16"]), ["2021.12.16"]);
-    // B06
+    // Months with and without a zero are the same number.
     assert_eq!(chosen(">=2025", ".*", 1, &["2025.11.1", "2025.2.0", "2026.02.0"]), ["2026.02.0"]);
-    // B09
+    // A variant is asked for by its whole suffix.
     let variants =
         ["12.20", "12.20-alpine", "12.19-alpine", "12.20-alpine3.18", "12.20-buster", "12.18-alpine"];
     assert_eq!(chosen(">=12.19-alpine", ".*", 2, &variants), ["12.20-alpine", "12.19-alpine"]);
-    // B11: only * takes what Helm makes of build metadata.
+    // Only * takes what Helm makes of build metadata.
     let charts = ["1.2.3", "1.2.4_build.5", "1.2.4_build.10"];
     assert_eq!(chosen("*", ".*_build.*", 2, &charts), ["1.2.4_build.10", "1.2.4_build.5"]);
     assert_eq!(chosen(">=1.0", ".*", 2, &charts), ["1.2.3"]);
@@ -228,7 +227,7 @@ fn image_mirror_latest_loses_no_v_pads_nothing_and_strips_no_zero() {
     ] {
         assert_eq!(newest(&texts), [latest]);
     }
-    // What the seed made of these exists nowhere, so it must not be chosen even if it is listed.
+    // What image-mirror made of these exists nowhere, so it must not be chosen even if it is listed.
     assert_eq!(newest(&["v1.2.4", "1.2.3", "1.2.0"]), ["v1.2.4"]);
 }
 

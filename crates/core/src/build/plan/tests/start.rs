@@ -259,7 +259,7 @@ fn a_moved_commit_a_new_dockerfile_and_new_files_are_a_changed_source() {
 #[test]
 fn what_is_not_watched_starts_nothing_by_itself_and_is_said_when_asked_for() {
     let silent = request(|spec| spec.rebuild_on = Vec::new());
-    assert_eq!(observed(&silent, &last(), &inputs("c2", "b2")), Decision::Nothing, "as the seed");
+    assert_eq!(observed(&silent, &last(), &inputs("c2", "b2")), Decision::Nothing, "as image-operator");
     let base_only = request(|spec| spec.rebuild_on = vec![RebuildOn::BaseImage]);
     assert_eq!(observed(&base_only, &last(), &inputs("c2", "b1")), Decision::Nothing);
     let (last, new) = (last(), inputs("c2", "b1"));

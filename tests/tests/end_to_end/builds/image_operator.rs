@@ -4,7 +4,7 @@ use imgop_tests::image_operator::image_builder;
 use imgop_tests::tenant::{Tenant, with_tenant};
 
 #[tokio::test]
-async fn b12_and_b13_the_seeds_manifest_is_built_for_each_architecture_and_has_the_plain_tag()
+async fn b12_and_b13_image_operators_manifest_is_built_for_each_architecture_and_has_the_plain_tag()
 -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         tenant.enable_builds().await?;
