@@ -5,18 +5,19 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{FailureReason, Image, OWNER_ANNOTATION, Side};
+use imgop_core::api::{Engine, FailureReason, Image, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, TagAction, admit, batches, in_order,
-    mount, release,
+    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, SourceMounts, TagAction, admit,
+    batches, in_order, mount, release,
 };
+use imgop_core::schedule::Due;
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Repository, Tag};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{JobOf, deadline_seconds, identity, job, options, tags_per_job};
+use super::job::{JobOf, deadline_seconds, engine, identity, job, options, tags_per_job};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
 use super::native_job::{Reach, Resumed};
@@ -30,7 +31,6 @@ use crate::jobs::report::JobReport;
 use crate::jobs::{Created, JobError, place_in};
 use crate::metrics::OfKind;
 use crate::registry_access::JobSecretError;
-use imgop_core::schedule::Due;
 
 /// Pulls that a copy takes whose content is not known: the index of an official image of Docker Hub lists about eight
 /// images. Too few reserved would let Jobs take what is to be left to others.
@@ -191,7 +191,8 @@ impl Pass<'_> {
             self.agent().jobs.leave_queue(self.uid());
         }
         let (images, tried) = (self.images, &mut memory.sync().mounted);
-        let mounted = mount(route, &admission.admitted, tried, self.namespace(), &images.blobs).await;
+        let scope = (self.namespace(), &images.blobs);
+        let mounted = mount(route, &admission.admitted, tried, scope, self.source_mounts()).await;
         images.counters.blobs_mounted.inc_by(mounted);
         for (_, batch) in &mut batches {
             batch.retain(|copy| admission.admitted.contains(copy));
@@ -217,6 +218,13 @@ impl Pass<'_> {
             None => admission.reason.map(Delay::Deferred).or(granted.full.map(Delay::Queued)),
         };
         Ok(Execution { plan, delay })
+    }
+
+    fn source_mounts(&self) -> SourceMounts {
+        match engine(&self.image.spec, &self.agent().config) {
+            Engine::Skopeo => SourceMounts::Before,
+            Engine::Native => SourceMounts::WhileCopying,
+        }
     }
 
     /// Returns how many tags one Job copies at most.

@@ -44,7 +44,7 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
-pub use mount::{KnownBlobs, Learned, learn, mount};
+pub use mount::{KnownBlobs, Learned, SourceMounts, learn, mount};
 pub use naming::Naming;
 pub use next_sync::{schedule_next, still_waiting, synced_once};
 pub use observe::{

@@ -1,5 +1,5 @@
 //! Mounts blobs that another repository of the destination's registry holds, so that Skopeo finds them there
-//! and sends nothing.
+//! and sends nothing. The agent's own program mounts by itself what the source's repository holds.
 //!
 //! A Job's pod begins with an empty cache, so Skopeo itself knows of no repository to mount from.
 //! Whatever fails here costs bytes and nothing else: the Job sends what is not there.
@@ -82,6 +82,15 @@ impl Known {
     }
 }
 
+/// Who mounts what the source holds, where that is in the destination's registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceMounts {
+    /// [`mount`] does.
+    Before,
+    /// The program that copies, which reads the manifests anyway.
+    WhileCopying,
+}
+
 /// Mounts what the destination's registry has of these copies: all, if the source is of the same registry
 /// and may be read with the destination's credential, or what was copied there before in this namespace.
 /// Contents in `tried` are left out, and added to it. Returns how many blobs were mounted.
@@ -89,9 +98,12 @@ pub async fn mount(
     route: Route<'_>,
     copies: &[Copy],
     tried: &mut HashSet<Digest, impl BuildHasher>,
-    namespace: &str,
-    known: &KnownBlobs,
+    (namespace, known): (&str, &KnownBlobs),
+    of_source: SourceMounts,
 ) -> u64 {
+    if of_source == SourceMounts::WhileCopying && source_is_readable(route) {
+        return 0;
+    }
     let contents = copies.iter().flat_map(Copy::parts).filter(|content| tried.insert((*content).clone()));
     let contents: Vec<Digest> = contents.take(MAX_CONTENTS).cloned().collect();
     let mounting = Mounting { route, scope: Arc::new(Scope::new(route.destination, namespace)), known };

@@ -85,8 +85,12 @@ async fn mounts(
     from.head(&ManifestRef::Digest(content.clone())).await.unwrap();
     let route = Route { request: &request, source: &from, destination: &to };
     let (copies, mut tried) = ([copy_of(content)], HashSet::new());
-    let mounted = mount(route, &copies, &mut tried, namespace, known).await;
-    assert_eq!(mount(route, &copies, &mut tried, namespace, known).await, 0, "never twice for one content");
+    let mounted = mount(route, &copies, &mut tried, (namespace, known), SourceMounts::Before).await;
+    assert_eq!(
+        mount(route, &copies, &mut tried, (namespace, known), SourceMounts::Before).await,
+        0,
+        "never twice for one content"
+    );
     mounted
 }
 
@@ -101,6 +105,25 @@ async fn within_one_registry_every_blob_is_mounted_once() {
     // Another account may read what this one may not.
     assert_eq!(mounts(&known, "team-a", (&a, &other), (&b, &same), &registry.index).await, 0);
     assert_eq!((registry.count("GET"), registry.count("POST")), (3, 5));
+}
+
+#[tokio::test]
+async fn what_is_mounted_while_it_is_copied_is_neither_read_nor_mounted_before() {
+    let registry = Fake::start().await;
+    let mut request = request("v2.13.x");
+    (request.source, request.destination) = (registry.repository("a"), registry.repository("b"));
+    let (user, registries) = (basic("u", "p"), Registries::new(settings()));
+    let [from, to] =
+        [&request.source, &request.destination].map(|repository| registries.repository(repository, &user));
+    from.head(&ManifestRef::Digest(registry.index.clone())).await.unwrap();
+    let route = Route { request: &request, source: &from, destination: &to };
+    let copies = [copy_of(&registry.index)];
+    for (of_source, mounted) in [(SourceMounts::WhileCopying, 0), (SourceMounts::Before, 5)] {
+        let known = KnownBlobs::default();
+        let count = mount(route, &copies, &mut HashSet::new(), ("team-a", &known), of_source).await;
+        assert_eq!((count, registry.count("POST")), (mounted, 5 * usize::from(mounted > 0)), "{of_source:?}");
+        assert_eq!(registry.count("GET"), 3 * usize::from(mounted > 0), "{of_source:?}");
+    }
 }
 
 #[tokio::test]
