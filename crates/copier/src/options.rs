@@ -28,8 +28,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            items: 12,
-            blobs: 8,
+            items: 24,
+            blobs: 16,
             held: 256 << 10,
             whole: 32 << 20,
             chunk: 16 << 20,

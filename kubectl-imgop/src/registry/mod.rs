@@ -10,6 +10,9 @@ use imgop_registry::{LoopbackAddresses, Registries, Settings};
 
 use crate::cli_error::CliError;
 
+/// How many requests a registry that refuses none receives at once. The first ones are few, and a 429 makes them fewer.
+const REQUESTS_AT_ONCE: usize = 16;
+
 /// Returns the registries of this process, with the limits of its environment.
 pub fn registries(no_bulk_apis: bool) -> Result<Registries, CliError> {
     let mut settings = settings()?;
@@ -25,6 +28,7 @@ pub fn settings() -> Result<Settings, CliError> {
         user_agent: concat!("kubectl-imgop/", env!("CARGO_PKG_VERSION")).to_owned(),
         // Registries of local clusters have names for this machine.
         loopback: LoopbackAddresses::Named,
+        concurrency_per_registry: REQUESTS_AT_ONCE,
         ..Settings::default()
     };
     let settings = settings.with_environment(|name| std::env::var(name).ok());

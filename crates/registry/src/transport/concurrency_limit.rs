@@ -7,12 +7,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most concurrent requests to a host, whatever the settings say.
 pub(super) const MAX_CONCURRENT_REQUESTS: u32 = 64;
+/// The requests that a host receives at once before anything is known of it.
+const FIRST_REQUESTS: usize = 4;
 /// Full rounds of successes before a limit is tried again that was too high.
 const ROUNDS_BEFORE_TOO_MANY: usize = 100;
 
 /// The concurrency limit of one host, for the whole process. Waiting requests are served in order.
 ///
-/// A 429 halves the limit; each full round of successes raises it by one, up to the configured number
+/// It begins with a few requests and is raised with each success until the host first answers 429 (slow start). A 429
+/// halves the limit; afterwards each full round of successes raises it by one, up to the configured number
 /// (additive increase, multiplicative decrease, as in TCP). What was too much for the host is remembered: below it the
 /// limit is raised at once, and to it again only after many rounds, so that a host with a fixed limit refuses few requests.
 #[derive(Debug)]
@@ -52,10 +55,11 @@ pub(super) struct Permit {
 impl ConcurrencyLimit {
     pub(super) fn new(max: usize) -> Self {
         let max = max.clamp(1, MAX_CONCURRENT_REQUESTS as usize);
+        let first = max.min(FIRST_REQUESTS);
         let state =
-            State { limit: max, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
+            State { limit: first, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
         Self {
-            slots: Arc::new(Semaphore::new(max)),
+            slots: Arc::new(Semaphore::new(first)),
             max,
             state: Mutex::new(state),
             large_responses: Semaphore::new(1),
@@ -87,8 +91,12 @@ impl Permit {
         let mut state = self.limit.state.lock();
         state.successes += 1;
         let is_next_known = state.too_many == Some(state.limit + 1);
-        let rounds = if is_next_known { ROUNDS_BEFORE_TOO_MANY } else { 1 };
-        if state.limit < self.limit.max && state.successes >= state.limit * rounds {
+        let successes = match (state.round, is_next_known) {
+            (0, _) => 1,
+            (_, false) => state.limit,
+            (_, true) => state.limit * ROUNDS_BEFORE_TOO_MANY,
+        };
+        if state.limit < self.limit.max && state.successes >= successes {
             state.successes = 0;
             state.limit += 1;
             state.is_tried_again = is_next_known;
@@ -140,8 +148,13 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn of(max: usize) -> Arc<ConcurrencyLimit> {
-        Arc::new(ConcurrencyLimit::new(max))
+    /// One that has been raised to its full number.
+    async fn of(max: usize) -> Arc<ConcurrencyLimit> {
+        let limit = Arc::new(ConcurrencyLimit::new(max));
+        for _ in 0..max {
+            limit.permit().await.succeeded();
+        }
+        limit
     }
 
     fn free(limit: &ConcurrencyLimit) -> usize {
@@ -149,8 +162,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_host_that_nothing_is_known_of_receives_few_requests_at_once_and_soon_all() {
+        let limit = Arc::new(ConcurrencyLimit::new(16));
+        assert_eq!(free(&limit), FIRST_REQUESTS);
+        let _ = rounds(&limit, 64, 2).await;
+        assert_eq!(free(&limit), 16);
+    }
+
+    #[tokio::test]
     async fn a_burst_of_429s_halves_once_and_never_below_one() {
-        let limit = of(8);
+        let limit = of(8).await;
         let permits = [limit.permit().await, limit.permit().await, limit.permit().await];
         permits.iter().for_each(Permit::throttled);
         drop(permits);
@@ -163,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn slots_in_use_vanish_when_they_are_given_back() {
-        let limit = of(4);
+        let limit = of(4).await;
         let mut held = Vec::new();
         for _ in 0..4 {
             held.push(limit.permit().await);
@@ -178,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn successes_bring_the_full_number_back_and_no_more() {
-        let limit = of(4);
+        let limit = of(4).await;
         limit.permit().await.throttled();
         for _ in 0..1_000 {
             limit.permit().await.succeeded();
@@ -205,14 +226,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_that_takes_a_fixed_number_at_once_refuses_few_and_is_kept_busy() {
-        let (accepted, refused) = rounds(&of(6), 4, 300).await;
+        let (accepted, refused) = rounds(&Arc::new(ConcurrencyLimit::new(16)), 4, 300).await;
         assert!(refused * 100 < accepted, "{refused} refused, {accepted} accepted");
         assert!(accepted * 10 > 300 * 4 * 9, "{accepted} of {} that it would have taken", 300 * 4);
     }
 
     #[tokio::test]
     async fn what_was_too_much_once_is_tried_again_after_long() {
-        let limit = of(6);
+        let limit = of(6).await;
         let _ = rounds(&limit, 4, 300).await;
         assert_eq!(rounds(&limit, 64, 300).await.1, 0);
         assert_eq!(free(&limit), 6);

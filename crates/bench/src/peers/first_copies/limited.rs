@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::tools::{Copies, Tool};
-use crate::data::SHARED;
+use crate::data::{SHARED, Scale};
 use crate::measures::{Bench, Expected, median, median_count, percent};
 use crate::report::say;
 
@@ -30,11 +30,11 @@ pub struct Limited {
 }
 
 /// Copies the tags that share layers with each program.
-pub async fn measure(bench: &Bench, tags: usize, runs: usize) -> anyhow::Result<Vec<Limited>> {
+pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<Vec<Limited>> {
     let mut all = Vec::new();
     bench.target.set_limit(usize::try_from(AT_A_TIME)?);
     for tool in Tool::ALL {
-        let row = one(bench, tool, tags, runs).await;
+        let row = one(bench, tool, scale.shared_tags, scale.runs_of(tool)).await;
         if row.is_err() {
             bench.target.set_limit(0);
         }

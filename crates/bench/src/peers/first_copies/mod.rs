@@ -24,23 +24,29 @@ pub struct FirstCopies {
     pub broken: Vec<Broken>,
 }
 
+impl Scale {
+    fn runs_of(self, tool: Tool) -> usize {
+        if tool == Tool::Skopeo { self.slow_runs } else { self.runs }
+    }
+}
+
 /// Measures all of them.
 pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies> {
     let shared = scale.shared_tags;
     let mut rows = vec![
-        ("shared", repository(bench, "shared", &bench.programs.source, SHARED, shared, scale.runs).await?),
+        ("shared", repository(bench, "shared", &bench.programs.source, SHARED, shared, scale).await?),
         (
             "platforms",
-            repository(bench, "platforms", &bench.programs.source, FIRST_MULTI, scale.multi_tags, scale.runs)
+            repository(bench, "platforms", &bench.programs.source, FIRST_MULTI, scale.multi_tags, scale)
                 .await?,
         ),
         // From one repository of the destination's registry to another.
-        ("mounted", repository(bench, "mounted", &bench.programs.target, WITHIN, shared, scale.runs).await?),
-        ("one tag", one_tag(bench, "one tag", ONE, ONE_TAG, scale.runs).await?),
-        ("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale.runs).await?),
+        ("mounted", repository(bench, "mounted", &bench.programs.target, WITHIN, shared, scale).await?),
+        ("one tag", one_tag(bench, "one tag", ONE, ONE_TAG, scale).await?),
+        ("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale).await?),
     ];
     rows.push(("list", list(bench, scale).await?));
-    let limited = limited::measure(bench, shared, scale.runs).await?;
+    let limited = limited::measure(bench, scale).await?;
     let broken = broken::measure(bench).await?;
     Ok(FirstCopies { rows, limited, broken })
 }
@@ -52,12 +58,12 @@ async fn repository(
     host: &str,
     repository: &str,
     tags: usize,
-    runs: usize,
+    scale: Scale,
 ) -> anyhow::Result<Vec<Figures>> {
     let mut rows = Vec::new();
     for tool in Tool::ALL {
         let copies = |run| Copies::of_repository(bench, name, tool, run, (host, repository));
-        rows.push(copied(bench, name, tool, runs, &copies, tags).await?);
+        rows.push(copied(bench, name, tool, scale.runs_of(tool), &copies, tags).await?);
     }
     Ok(rows)
 }
@@ -67,12 +73,12 @@ async fn one_tag(
     name: &'static str,
     repository: &str,
     tag: &str,
-    runs: usize,
+    scale: Scale,
 ) -> anyhow::Result<Vec<Figures>> {
     let mut rows = Vec::new();
     for tool in Tool::ALL {
         let copies = |run| Copies::of_tag(bench, name, tool, run, (repository, tag));
-        rows.push(copied(bench, name, tool, runs, &copies, 1).await?);
+        rows.push(copied(bench, name, tool, scale.runs_of(tool), &copies, 1).await?);
     }
     Ok(rows)
 }
@@ -102,13 +108,14 @@ async fn list(bench: &Bench, scale: Scale) -> anyhow::Result<Vec<Figures>> {
     let mut rows = Vec::new();
     for tool in [Tool::Imgop, Tool::Regsync] {
         let below = |run: usize| format!("first/list/{}-{run}", tool.name());
-        let commands: Vec<_> = (0..2 * scale.runs)
+        let runs = if tool == Tool::Regsync { scale.slow_runs } else { scale.runs };
+        let commands: Vec<_> = (0..2 * runs)
             .map(|run| tools::list(bench, tool, run, &below(run), &pairs))
             .collect::<anyhow::Result<_>>()?;
         let command = |run: usize| commands.get(run).cloned().unwrap_or_default();
         let expected = |run: usize| Expected { repositories: by_target(&pairs, &below(run)) };
         let label = format!("list: {}", tool.described());
-        rows.push(bench.measure_each(&label, tool.name(), scale.runs, command, expected).await?);
+        rows.push(bench.measure_each(&label, tool.name(), runs, command, expected).await?);
     }
     Ok(rows)
 }
