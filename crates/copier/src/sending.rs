@@ -16,8 +16,13 @@ use crate::error::CopyError;
 use crate::receiving::{Broken, Left};
 use crate::tries::Tries;
 
-/// Pieces that wait for a destination; each has up to some hundred KiB.
+/// Bytes of a piece that is handed to a destination, at most.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces that wait for a destination.
 const PIECES: usize = 2;
+
+/// The destinations of a blob that take what is read of it: none where one has ended.
+type Senders = Vec<Option<(mpsc::Sender<io::Result<Bytes>>, Wants)>>;
 
 /// A destination that a blob is sent to, and the upload that it has begun.
 pub(crate) struct Sending {
@@ -295,12 +300,11 @@ impl Copier {
         &self,
         reader: &mut BlobReader<'_>,
         blob: &BlobDescriptor,
-        mut senders: Vec<Option<(mpsc::Sender<io::Result<Bytes>>, Wants)>>,
+        mut senders: Senders,
     ) -> Result<(), CopyError> {
-        let is_alone = senders.len() == 1;
         loop {
-            let piece = match reader.next().await {
-                Ok(Some(piece)) => piece,
+            let read = match reader.next().await {
+                Ok(Some(read)) => read,
                 Ok(None) => return Ok(()),
                 Err(error) => {
                     for (sender, _) in senders.iter().flatten() {
@@ -310,25 +314,35 @@ impl Copier {
                     return Err(error);
                 }
             };
-            let mut is_stalled = false;
-            for sender in &mut senders {
-                let Some((open, wants)) = sender else { continue };
-                let sent = loop {
-                    match timeout(self.options.patience, open.send(Ok(piece.clone()))).await {
-                        // Its request waits for its turn. Of several others would wait with it.
-                        Err(_) if is_alone && !wants.is_set() => {}
-                        sent => break sent,
-                    }
-                };
-                match sent {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => *sender = None,
-                    Err(_) => (*sender, is_stalled) = (None, true),
+            // Copies: what waits for a destination keeps none of the buffer that it was read into, which may be larger.
+            for piece in read.chunks(PIECE_BYTES).map(Bytes::copy_from_slice) {
+                let is_stalled = self.hand_out(&piece, &mut senders).await;
+                if senders.iter().all(Option::is_none) {
+                    return if is_stalled { Err(CopyError::Stalled(blob.digest.clone())) } else { Ok(()) };
                 }
             }
-            if senders.iter().all(Option::is_none) {
-                return if is_stalled { Err(CopyError::Stalled(blob.digest.clone())) } else { Ok(()) };
+        }
+    }
+
+    /// Gives a piece to all that still take it. Returns whether one of them has taken none for too long.
+    async fn hand_out(&self, piece: &Bytes, senders: &mut Senders) -> bool {
+        let is_alone = senders.len() == 1;
+        let mut is_stalled = false;
+        for sender in senders {
+            let Some((open, wants)) = sender else { continue };
+            let sent = loop {
+                match timeout(self.options.patience, open.send(Ok(piece.clone()))).await {
+                    // Its request waits for its turn. Of several others would wait with it.
+                    Err(_) if is_alone && !wants.is_set() => {}
+                    sent => break sent,
+                }
+            };
+            match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => *sender = None,
+                Err(_) => (*sender, is_stalled) = (None, true),
             }
         }
+        is_stalled
     }
 }
