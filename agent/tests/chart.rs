@@ -216,7 +216,7 @@ fn the_chart_has_the_version_of_the_agent() {
 }
 
 #[test]
-fn the_page_says_what_became_of_each_value_of_the_seeds_charts_and_names_values_that_there_are() {
+fn the_page_says_what_became_of_each_value_of_former_charts_and_names_values_that_there_are() {
     let page = std::fs::read_to_string(root().join("docs/helm.md")).unwrap();
     let (_, page) = page.split_once("## From the charts of").unwrap();
     let rows: Vec<Vec<&str>> = page

@@ -44,7 +44,7 @@ mod tests {
     use crate::Config;
 
     #[test]
-    fn the_seeds_flag_is_taken_with_and_without_a_value() {
+    fn image_operators_flag_is_taken_with_and_without_a_value() {
         let is_elected = |arguments: &[&str]| {
             let required = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=a:1"];
             Config::try_parse_from(required.iter().chain(arguments))

@@ -187,7 +187,7 @@ fn the_default_destination_of_all_namespaces_is_a_registry_and_aws_goes_with_ecr
 }
 
 #[test]
-fn the_seeds_version_is_put_behind_an_image_without_one() {
+fn image_operators_version_is_put_behind_an_image_without_one() {
     let with = |image: &str| {
         let image = format!("--skopeo-image={image}");
         Config::try_parse_from(["x", "--watch-namespaces=*", &image, "--skopeo-version=v9"])

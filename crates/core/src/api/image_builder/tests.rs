@@ -134,7 +134,7 @@ spec:
 }
 
 #[test]
-fn manifests_as_in_the_seeds_readme_are_accepted() {
+fn manifests_as_in_image_operators_readme_are_accepted() {
     for (architecture, platforms) in [
         ("amd64", vec!["linux/amd64"]),
         ("arm64", vec!["linux/arm64"]),
