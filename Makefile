@@ -108,8 +108,8 @@ crds: ## Write manifests/crds, manifests/install.yaml and the chart's copies ane
 	IMGOP_UPDATE=1 cargo test --package imgop-core --test crds
 
 .PHONY: docs
-docs: ## Write the documents anew that are made from the code: settings and metrics, values of the chart, verbs, kinds, schemas
-	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration --test chart
+docs: ## Write the documents anew that are made from the code: settings and metrics, rights, values of the chart, verbs, kinds, schemas
+	IMGOP_UPDATE=1 cargo test --package imgop-agent --test configuration --test chart --test rights
 	IMGOP_UPDATE=1 cargo test --package imgop-core --test kinds
 	IMGOP_UPDATE=1 cargo test --package kubectl-imgop --bin kubectl-imgop -- verb_pages schemas
 

@@ -91,6 +91,12 @@ where
     }
 }
 
+/// Returns in another second than the one in which it was called. Kubernetes keeps the age of objects in whole seconds: what is
+/// created then is younger than what was there before.
+pub async fn another_second() {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
 fn status_of<K: Serialize>(object: &K) -> anyhow::Result<String> {
     let value = serde_json::to_value(object)?;
     Ok(value.get("status").map_or_else(|| "no status".to_owned(), ToString::to_string))

@@ -7,6 +7,9 @@ use imgop_documents::{Page, root};
 
 /// How long the first page may be: what one reads before one decides.
 const LONGEST_README: usize = 200;
+/// How pages say that tags stay. Where `destination.prune` says so, they do not.
+const PROMISES: [&str; 5] =
+    ["deletes no tag", "no tag in any registry", "deletes nothing in", "is ever deleted", "never deleted"];
 
 /// Returns a path without `.` and `..`.
 fn plain(path: &Path) -> PathBuf {
@@ -73,6 +76,21 @@ fn every_page_can_be_reached_from_the_index_of_the_documentation() {
         .map(|page| page.path.display().to_string())
         .collect();
     assert!(unreached.is_empty(), "no link leads to {}", unreached.join(", "));
+}
+
+#[test]
+fn who_promises_that_no_tag_is_deleted_names_the_exception() {
+    let mut promised = Vec::new();
+    for page in Page::all() {
+        let paragraphs =
+            page.text.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let broken = paragraphs.filter(|text| {
+            let text = text.to_lowercase();
+            PROMISES.iter().any(|promise| text.contains(promise)) && !text.contains("prune")
+        });
+        promised.extend(broken.map(|text| format!("{}: {text}", page.path.display())));
+    }
+    assert!(promised.is_empty(), "{}", promised.join("\n"));
 }
 
 #[test]

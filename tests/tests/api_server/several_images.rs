@@ -1,8 +1,10 @@
 //! Verbs for several Images at once: names, labels, all; and waiting for them. The test itself writes
 //! what the agent would say.
 
+use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::kubectl::{Kubectl, Output};
@@ -11,8 +13,12 @@ use imgop_tests::wait;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::images::{image, images, spec};
+
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A namespace with the Images `a`, `b` and `c`, of which `a` and `b` are team=web.
 struct Three {
@@ -43,6 +49,46 @@ async fn with_three_of(
     .await
 }
 
+/// `kubectl imgop wait`, which runs, and what it has said so far.
+struct Waiting {
+    process: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    said: String,
+}
+
+impl Waiting {
+    fn start(three: &Three) -> anyhow::Result<Self> {
+        let mut command = Command::from(three.kubectl.imgop_command(&["wait"])?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn()?;
+        let stderr = process.stderr.take().context("it has no standard error")?;
+        Ok(Self { process, lines: BufReader::new(stderr).lines(), said: String::new() })
+    }
+
+    /// Reads on until it has said this.
+    async fn says(&mut self, text: &str) -> anyhow::Result<()> {
+        while !self.said.contains(text) {
+            let line = tokio::time::timeout(DEADLINE, self.lines.next_line()).await;
+            let line = line.with_context(|| format!("not {text:?}, but: {}", self.said))??;
+            let line = line.with_context(|| format!("it ended without {text:?}: {}", self.said))?;
+            self.said.extend([&*line, "\n"]);
+        }
+        Ok(())
+    }
+
+    /// Returns its exit code and all that it said.
+    async fn end(mut self) -> anyhow::Result<(Option<i32>, String)> {
+        let ended = async {
+            while let Some(line) = self.lines.next_line().await? {
+                self.said.extend([&*line, "\n"]);
+            }
+            self.process.wait().await
+        };
+        let status = tokio::time::timeout(DEADLINE, ended).await.context("it does not end")??;
+        Ok((status.code(), self.said))
+    }
+}
+
 impl Three {
     async fn imgop(&self, line: &str) -> anyhow::Result<Output> {
         self.kubectl.imgop(line.split(' ')).await
@@ -69,7 +115,7 @@ impl Three {
     }
 
     async fn requested(&self, name: &str) -> anyhow::Result<()> {
-        wait::until(&self.api, name, "is asked to sync", Duration::from_mins(1), |image| {
+        wait::until(&self.api, name, "is asked to sync", DEADLINE, |image| {
             image.annotations().contains_key(REQUESTED_AT_ANNOTATION)
         })
         .await
@@ -128,17 +174,13 @@ async fn several_are_waited_for_until_each_is_ready_or_will_not_be() -> anyhow::
     with_three(async |three| {
         three.say("a", "True", "Succeeded").await?;
         three.say("b", "False", "PlatformNotFound").await?;
-        let waiting = three.imgop("wait");
-        let acting = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            three.say("c", "True", "Succeeded").await
-        };
-        let (waited, acted) = tokio::join!(waiting, acting);
-        acted?;
-        let waited = waited?;
-        assert!(waited.stderr.contains("a is ready") && waited.stderr.contains("c is ready"), "{waited:?}");
-        assert!(waited.stderr.contains("b is not ready: said by the test"), "{waited:?}");
-        assert_eq!(waited.code, Some(1));
+        let mut waiting = Waiting::start(three)?;
+        waiting.says("a is ready").await?;
+        three.say("c", "True", "Succeeded").await?;
+        waiting.says("c is ready").await?;
+        let (code, said) = waiting.end().await?;
+        assert!(said.contains("b is not ready: said by the test"), "{said}");
+        assert_eq!(code, Some(1), "{said}");
         assert_eq!(three.imgop("wait a c").await?.code, Some(0));
         let none_ready = three.imgop("wait -l team=none").await?;
         assert_eq!(none_ready.code, Some(1), "nothing is not ready: {none_ready:?}");

@@ -2,6 +2,7 @@
 
 use imgop_core::api::{Image, Mode};
 use imgop_tests::tenant::with_tenant;
+use imgop_tests::wait::another_second;
 use kube::api::DeleteParams;
 
 #[tokio::test]
@@ -18,8 +19,7 @@ async fn a_tag_belongs_to_the_older_image_until_that_is_gone() -> anyhow::Result
         };
         tenant.apply("older", &spec("one", "v1.0.0")).await?;
         tenant.ready("older").await?;
-        // Kubernetes tells the age of Images in whole seconds.
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        another_second().await;
         tenant.apply("younger", &spec("two", "v1.0.x")).await?;
         let (reason, message) = tenant.stalled("younger").await?;
         assert_eq!(reason, "DestinationConflict", "{message}");
@@ -74,7 +74,7 @@ async fn who_never_wrote_a_tag_keeps_it_from_no_other_namespace() -> anyhow::Res
             greedy.destination.name = target.repository(&two.path("busybox"));
             one.apply("greedy", &greedy).await?;
             one.settled("greedy").await?;
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            another_second().await;
             two.apply("busybox", &two.spec("busybox", "v1.0.0", "busybox")).await?;
             two.ready("busybox").await?;
             assert_eq!(target.digests(&two.path("busybox")).await?, pushed);

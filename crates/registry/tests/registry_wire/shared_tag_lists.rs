@@ -44,7 +44,7 @@ async fn by_default_nothing_is_shared() {
 #[tokio::test]
 async fn a_list_is_not_shared_with_other_repositories_credentials_or_later_times() {
     let registry = registry(&["1"]).await;
-    let registries = sharing(Duration::from_millis(50));
+    let registries = sharing(SHARED);
     let app = registry.repository("app");
     for (repository, access) in [
         (&app, Access::default()),
@@ -54,7 +54,10 @@ async fn a_list_is_not_shared_with_other_repositories_credentials_or_later_times
     ] {
         assert!(registries.repository(repository, &access).shared_tags().await.unwrap().is_new);
     }
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(!registries.repository(&app, &Access::default()).shared_tags().await.unwrap().is_new);
+    tokio::time::pause();
+    tokio::time::advance(SHARED).await;
+    tokio::time::resume();
     assert!(registries.repository(&app, &Access::default()).shared_tags().await.unwrap().is_new);
     assert_eq!(registry.seen().len(), 5);
 }

@@ -1,13 +1,7 @@
 //! Several objects that mean one tag: the oldest owns it.
 
-use std::time::Duration;
-
 use imgop_tests::tenant::{Tenant, with_tenant};
-
-/// Kubernetes keeps the age of objects in whole seconds.
-async fn next_second() {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-}
+use imgop_tests::wait::another_second;
 
 /// The younger object never takes the tag, however often it is synced.
 async fn keeps_its_tag(tenant: &Tenant, younger: &str) -> anyhow::Result<()> {
@@ -30,7 +24,7 @@ async fn of_two_builders_with_one_tag_the_younger_one_never_takes_it() -> anyhow
             |text: &str| tenant.builder(&format!("FROM {base}\nRUN echo {text} > /text\n"), "app", "1");
         tenant.apply_builder("older", &spec("older")).await?;
         tenant.built("older").await?;
-        next_second().await;
+        another_second().await;
         tenant.apply_builder("younger", &spec("younger")).await?;
         let message = tenant.build_fails("younger", "DestinationConflict").await?;
         assert!(message.contains("ImageBuilder \"older\""), "{message}");
@@ -53,7 +47,7 @@ async fn of_a_builder_and_an_image_with_one_tag_the_older_one_keeps_it() -> anyh
         let dockerfile = format!("FROM {base}\nRUN true\n");
         tenant.apply_builder("older", &tenant.builder(&dockerfile, "app", "1")).await?;
         tenant.built("older").await?;
-        next_second().await;
+        another_second().await;
         tenant.apply("younger", &tenant.spec("base", "1", "app")).await?;
         let (reason, message) = tenant.stalled("younger").await?;
         assert_eq!(reason, "DestinationConflict", "{message}");
@@ -70,7 +64,7 @@ async fn of_an_image_and_a_builder_with_one_tag_the_older_one_keeps_it() -> anyh
         let base = tenant.base_image().await?;
         tenant.apply("older", &tenant.spec("base", "1", "app")).await?;
         tenant.ready("older").await?;
-        next_second().await;
+        another_second().await;
         tenant
             .apply_builder("younger", &tenant.builder(&format!("FROM {base}\nRUN true\n"), "app", "1"))
             .await?;
