@@ -152,6 +152,25 @@ async fn an_index_that_is_there_gets_the_images_that_it_lacks() {
 }
 
 #[tokio::test]
+async fn an_index_within_an_index_that_is_there_gets_the_images_that_it_lacks() {
+    let (case, mut graph) = (Case::new().await, Graph::default());
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let config = graph.blob(format!(r#"{{"architecture":"{architecture}"}}"#));
+        graph.oci_image(&config, &[])
+    });
+    let inner = graph.index(&images, false);
+    let root = graph.index(std::slice::from_ref(&inner), false);
+    graph.tags.push(("v1".to_owned(), root.digest.clone()));
+    case.fill(&graph);
+    for index in [inner, root] {
+        case.destination.hold_manifest("app", &[], &index.media_type, index.bytes);
+    }
+    let tags = [("v1", &graph.tags[0].1)];
+    assert!(case.copy_tags(&tags, false, Journal::in_memory()).await.is_done());
+    case.check(&graph);
+}
+
+#[tokio::test]
 async fn a_tag_that_shows_the_content_meanwhile_is_done() {
     let (case, graph) = (Case::new().await, one_image());
     case.fill(&graph);
