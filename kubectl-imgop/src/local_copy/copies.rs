@@ -121,11 +121,12 @@ impl Repositories {
 
 /// Returns what is copied of a tag: what was read already, an index that is made here, or what the source has.
 async fn root(route: Route<'_>, target: &Target, copy: &Copy) -> Result<Root, String> {
+    let read_ahead = target.known.read_ahead.as_ref();
     let Some(made) = &copy.made_of else {
-        let read = target.known.read_ahead.as_ref().and_then(|read| read.get(&copy.digest));
+        let read = read_ahead.and_then(|read| read.get(&copy.digest));
         return Ok(read.map_or_else(|| Root::Digest(copy.digest.clone()), Root::Manifest));
     };
-    match made_index(route, copy, made).await {
+    match made_index(route, copy, made, read_ahead).await {
         Ok(index) => index.map(Root::Manifest),
         Err(error) => Err(error.to_string()),
     }

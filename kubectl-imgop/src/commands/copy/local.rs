@@ -1,6 +1,6 @@
 //! `kubectl imgop copy --local`: the same selection and the same plan as the agent's, carried out by this process.
 
-use imgop_core::copy::Limits;
+use imgop_core::copy::{Limits, MaxParts};
 use jiff::Timestamp;
 
 use super::CopyArgs;
@@ -29,7 +29,7 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         registries: &registries,
         sources: &sources,
         tls: (endpoints.source_tls, endpoints.destination_tls),
-        limits: Limits::default(),
+        limits: Limits { max_parts: MaxParts::NoJob, ..Limits::default() },
         purpose: if is_dry { Purpose::Look } else { Purpose::Push },
     };
     Box::pin(LocalCopy { ui, looking, is_dry, format: args.output }.run(vec![Ok(target)])).await

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use imgop_core::api::ImageBuilder;
-use imgop_core::copy::Limits;
+use imgop_core::copy::{Limits, MaxParts};
 use imgop_registry::Registries;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -160,7 +160,7 @@ impl Machine {
             registries: &self.registries,
             sources,
             tls: (args.access.tls(), args.access.tls()),
-            limits: Limits { max_tags: args.max_tags, ..Limits::default() },
+            limits: Limits { max_tags: args.max_tags, max_parts: MaxParts::NoJob, ..Limits::default() },
             purpose: if args.dry_run { Purpose::Look } else { Purpose::Push },
         };
         LocalCopy { ui, looking, is_dry: args.dry_run, format: args.output }
