@@ -39,6 +39,8 @@ async fn contents_of_large_manifests_are_copied_one_after_the_other() {
     let ran = timeout(Duration::from_secs(60), case.copy(&graph)).await.expect("none waits for ever");
     assert!(ran.is_done(), "{:?}", ran.outcomes);
     case.check(&graph);
+    let read = case.source.count("GET /v2/app/manifests/");
+    assert!(read >= graph.reached().len() + graph.tags.len(), "{read}: large ones once they may be held");
 }
 
 #[tokio::test]
