@@ -22,6 +22,11 @@ impl Uninterrupted {
         GUARDS.fetch_add(1, Ordering::Relaxed);
         Self(())
     }
+
+    /// Returns once there is no other one.
+    pub async fn is_alone(&self) {
+        at_most(1).await;
+    }
 }
 
 impl Drop for Uninterrupted {
@@ -57,18 +62,20 @@ pub async fn asked_to_end() -> CliError {
 
 /// Returns once nothing is left half done, or at a second signal.
 async fn end_by(first: CliError, second: impl Future<Output = CliError>) -> CliError {
-    let whole = async {
-        loop {
-            let dropped = DROPPED.notified();
-            if GUARDS.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            dropped.await;
-        }
-    };
     tokio::select! {
-        () = whole => first,
+        () = at_most(0) => first,
         second = second => second,
+    }
+}
+
+/// Returns once there are no more guards.
+async fn at_most(guards: usize) {
+    loop {
+        let dropped = DROPPED.notified();
+        if GUARDS.load(Ordering::Relaxed) <= guards {
+            return;
+        }
+        dropped.await;
     }
 }
 

@@ -18,6 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::timeout;
 
 use super::failures::Halt;
+use super::job::engine;
 use super::memory::Memory;
 use super::pass_state::observation_ttl;
 use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
@@ -170,7 +171,12 @@ impl Pass<'_> {
         let known = self.known(request, due, memory);
         // A list that takes too long ends with the name of its setting.
         let limit = longest_observation(self.agent().config.registry_list_timeout);
-        let limits = Limits { max_tags: self.agent().config.max_tags_per_image.into(), ..Limits::default() };
+        let config = &self.agent().config;
+        let limits = Limits {
+            max_tags: config.max_tags_per_image.into(),
+            max_parts: engine(&self.image.spec, config).into(),
+            ..Limits::default()
+        };
         match observe_within(limit, access, request, &known, limits).await {
             Ok(observed) => {
                 memory.blocked = None;

@@ -12,6 +12,7 @@ mod pods;
 mod pruned_tags;
 mod refused_keys;
 mod reported_failures;
+mod resumed_uploads;
 mod schedules;
 mod secrets;
 mod setting_tags;

@@ -11,9 +11,9 @@ use crate::blob_reader::BlobReader;
 use crate::copier::Copier;
 use crate::destination::{Destination, DestinationId};
 use crate::error::CopyError;
-use crate::flights::{Claim, Landing};
 use crate::item::SourceId;
 use crate::sending::Sending;
+use crate::single_flight::{Claim, Flight};
 
 /// Bytes of the empty configuration, `{}` (image-spec, "Guidance for an Empty Descriptor").
 const EMPTY_CONFIG_BYTES: u64 = 2;
@@ -31,8 +31,8 @@ pub(crate) struct Failed {
     error: CopyError,
 }
 
-/// The duty to let a destination have a blob.
-type Duty = Landing<Place, Moved>;
+/// What is done to let a destination have a blob, once.
+type BlobFlight = Flight<Place, Moved>;
 
 /// What is done before anything is sent.
 enum Prepared {
@@ -43,35 +43,35 @@ enum Prepared {
 }
 
 impl Copier {
-    /// Lets these destinations have a blob. `doubts` is whether nothing counts that was said of them before.
+    /// Lets these destinations have a blob. `rechecks` is whether nothing counts that was said of them before.
     pub(crate) async fn ensure_blob(
         &self,
         source: SourceId,
         blob: &BlobDescriptor,
         destinations: &[DestinationId],
-        doubts: bool,
+        rechecks: bool,
     ) -> Vec<(DestinationId, Result<(), CopyError>)> {
         let mut ended: Vec<(DestinationId, Result<(), CopyError>)> = Vec::new();
         let mut open: Vec<DestinationId> = destinations.to_vec();
         // Whoever moves it may go away, or have another source that fails; then another one does.
         while !open.is_empty() {
-            let (mut duties, mut others) = (Vec::new(), Vec::new());
+            let (mut flights, mut others) = (Vec::new(), Vec::new());
             for to in open.drain(..) {
                 let wrong = self.wrong.lock().get(&(source, blob.digest.clone())).cloned();
                 match (self.blobs.claim((to, blob.digest.clone())), wrong) {
-                    (Claim::Mine(duty), None) => duties.push(duty),
-                    (Claim::Mine(duty), Some(error)) => {
-                        duty.fail(Err(Failed { source, error: error.clone() }));
+                    (Claim::Mine(flight), None) => flights.push(flight),
+                    (Claim::Mine(flight), Some(error)) => {
+                        flight.share_failure(Err(Failed { source, error: error.clone() }));
                         ended.push((to, Err(error)));
                     }
                     (Claim::Others(waiting), _) => others.push((to, waiting)),
                 }
             }
-            if !duties.is_empty() {
-                let arrivals = self.arrivals(&duties).await;
-                ended.extend(self.move_blob(source, blob, duties, doubts).await);
-                for arrival in arrivals {
-                    arrival.land(());
+            if !flights.is_empty() {
+                let first_uploads = self.first_uploads(&flights).await;
+                ended.extend(self.move_blob(source, blob, flights, rechecks).await);
+                for first_upload in first_uploads {
+                    first_upload.share(());
                 }
             }
             for (to, waiting) in others {
@@ -86,17 +86,17 @@ impl Copier {
     }
 
     /// Waits while the blob is on its way to other repositories of the same registries, which these can mount it from
-    /// then. Returns the duties to say when it has arrived at those where it is not. All claim them in the same order: two
+    /// then. Returns the flights that say when it has arrived at those where it is not. All claim them in the same order: two
     /// that each hold one and wait for the other would wait for ever.
-    async fn arrivals(&self, duties: &[Duty]) -> Vec<Landing<(Account, Digest), ()>> {
+    async fn first_uploads(&self, flights: &[BlobFlight]) -> Vec<Flight<(Account, Digest), ()>> {
         let mut destinations: Vec<(&Destination, &Digest)> =
-            duties.iter().map(Landing::key).map(|(to, digest)| (self.at(*to), digest)).collect();
+            flights.iter().map(Flight::key).map(|(to, digest)| (self.at(*to), digest)).collect();
         destinations.sort_by_key(|(destination, _)| destination.registry);
         destinations.dedup_by_key(|(destination, _)| destination.registry);
         let mut claimed = Vec::new();
         for (destination, digest) in destinations {
-            match self.arrivals.claim((destination.account.clone(), digest.clone())) {
-                Claim::Mine(landing) => claimed.push(landing),
+            match self.first_uploads.claim((destination.account.clone(), digest.clone())) {
+                Claim::Mine(flight) => claimed.push(flight),
                 Claim::Others(waiting) => {
                     waiting.outcome().await;
                 }
@@ -111,19 +111,19 @@ impl Copier {
         &self,
         source: SourceId,
         blob: &BlobDescriptor,
-        duties: Vec<Duty>,
-        doubts: bool,
+        flights: Vec<BlobFlight>,
+        rechecks: bool,
     ) -> Vec<(DestinationId, Result<(), CopyError>)> {
         // The semaphore is never closed.
-        let _turn = self.turns.acquire().await.ok();
+        let _permit = self.movers.acquire().await.ok();
         let mut registries: HashSet<&Account> = HashSet::new();
-        let (first, later): (Vec<Duty>, Vec<Duty>) =
-            duties.into_iter().partition(|duty| registries.insert(&self.at(duty.key().0).account));
+        let (first, later): (Vec<BlobFlight>, Vec<BlobFlight>) =
+            flights.into_iter().partition(|flight| registries.insert(&self.at(flight.key().0).account));
         let client = self.source(source);
         let mut reader = BlobReader::new(client, blob, &self.options, &self.progress);
         let mut ended = Vec::new();
         for round in [first, later] {
-            ended.extend(self.move_to(source, blob, &mut reader, round, doubts).await);
+            ended.extend(self.move_to(source, blob, &mut reader, round, rechecks).await);
             reader.seek(0);
         }
         ended
@@ -134,14 +134,14 @@ impl Copier {
         source: SourceId,
         blob: &BlobDescriptor,
         reader: &mut BlobReader<'_>,
-        duties: Vec<Duty>,
-        doubts: bool,
+        flights: Vec<BlobFlight>,
+        rechecks: bool,
     ) -> Vec<(DestinationId, Result<(), CopyError>)> {
         let prepared =
-            join_all(duties.iter().map(|duty| self.prepare(source, blob, duty.key().0, doubts))).await;
+            join_all(flights.iter().map(|flight| self.prepare(source, blob, flight.key().0, rechecks))).await;
         let (mut lacking, mut ended) = (Vec::new(), Vec::new());
-        for (duty, prepared) in duties.iter().zip(prepared) {
-            let to = duty.key().0;
+        for (flight, prepared) in flights.iter().zip(prepared) {
+            let to = flight.key().0;
             match prepared {
                 Ok(Prepared::There) => ended.push((to, Ok(()))),
                 Ok(Prepared::Lacking(upload)) => lacking.push(Sending { to, upload }),
@@ -157,20 +157,20 @@ impl Copier {
             }
             ended.extend(sent);
         }
-        for duty in duties {
-            let to = duty.key().0;
+        for flight in flights {
+            let to = flight.key().0;
             let outcome = ended.iter().find(|(ended, _)| *ended == to).map(|(_, outcome)| outcome.clone());
             let outcome = outcome.unwrap_or_else(|| Err(CopyError::GivenUp(blob.digest.clone())));
             match outcome {
                 Ok(()) => {
                     self.holders.learn(self.at(to), &blob.digest);
-                    duty.land(Ok(()));
+                    flight.share(Ok(()));
                 }
                 Err(error) => {
                     if error.is_wrong_at_source() {
                         self.wrong.lock().insert((source, blob.digest.clone()), error.clone());
                     }
-                    duty.fail(Err(Failed { source, error }));
+                    flight.share_failure(Err(Failed { source, error }));
                 }
             }
         }
@@ -184,37 +184,39 @@ impl Copier {
         source: SourceId,
         blob: &BlobDescriptor,
         to: DestinationId,
-        doubts: bool,
+        rechecks: bool,
     ) -> Result<Prepared, CopyError> {
         let (destination, source) = (self.at(to), self.source(source));
         let client = &destination.client;
         self.goes_on()?;
-        if doubts && client.has_blob(&blob.digest).await? {
+        if rechecks && self.patiently(|| client.has_blob(&blob.digest)).await? {
             return Ok(Prepared::There);
         }
         if let Some(upload) = self.resumed_of_journal(to, blob).await? {
             return Ok(Prepared::Lacking(Some(upload)));
         }
-        let may_be_there = !destination.was_empty && !is_of_one_image(blob) && !doubts;
+        let may_be_there = !destination.was_empty && !is_of_one_image(blob) && !rechecks;
         let is_same_registry = client.may_read_as(source) && source.repository() != client.repository();
         let holder = self.holders.find(destination, &blob.digest);
         let holder = holder.or_else(|| is_same_registry.then(|| source.repository().clone()));
         // Where the registry mounts nothing, what is there is looked for instead.
         let is_mounted = !may_be_there || !client.are_mounts_paused();
-        if let Some(holder) = holder.filter(|_| !doubts && is_mounted) {
-            return match client.mount_or_begin(&blob.digest, &holder).await? {
+        if let Some(holder) = holder.filter(|_| !rechecks && is_mounted) {
+            return match self.patiently(|| client.mount_or_begin(&blob.digest, &holder)).await? {
                 Begun::Mounted => {
                     self.progress.mounted_blob();
                     Ok(Prepared::There)
                 }
-                Begun::Upload(upload) if may_be_there && client.has_blob(&blob.digest).await? => {
+                Begun::Upload(upload)
+                    if may_be_there && self.patiently(|| client.has_blob(&blob.digest)).await? =>
+                {
                     client.cancel(&upload).await;
                     Ok(Prepared::There)
                 }
                 Begun::Upload(upload) => Ok(Prepared::Lacking(Some(upload))),
             };
         }
-        if may_be_there && client.has_blob(&blob.digest).await? {
+        if may_be_there && self.patiently(|| client.has_blob(&blob.digest)).await? {
             return Ok(Prepared::There);
         }
         Ok(Prepared::Lacking(None))
@@ -225,10 +227,10 @@ impl Copier {
         &self,
         source: SourceId,
         blobs: Vec<(BlobDescriptor, Vec<DestinationId>)>,
-        doubts: bool,
+        rechecks: bool,
     ) -> Vec<(DestinationId, CopyError)> {
         let ensured = futures::stream::iter(&blobs)
-            .map(|(blob, to)| self.ensure_blob(source, blob, to, doubts))
+            .map(|(blob, to)| self.ensure_blob(source, blob, to, rechecks))
             .buffer_unordered(self.options.blobs);
         let ended: Vec<Vec<(DestinationId, Result<(), CopyError>)>> = ensured.collect().await;
         let failed = |(to, outcome): (DestinationId, Result<(), CopyError>)| Some((to, outcome.err()?));

@@ -14,13 +14,13 @@ use tokio::sync::Semaphore;
 use crate::blobs::{Moved, Place};
 use crate::destination::{Destination, DestinationId, Holders};
 use crate::error::CopyError;
-use crate::flights::Flights;
 use crate::item::{Copied, Item, Root, SourceId, Target};
 use crate::journal::Journal;
+use crate::manifest_memory::ManifestMemory;
 use crate::options::Options;
 use crate::plan::{Plan, plan};
 use crate::progress::Progress;
-use crate::read::Read;
+use crate::single_flight::SingleFlight;
 use crate::tree::Node;
 
 /// Copies items. What one of them has brought to a destination the others find there.
@@ -32,13 +32,13 @@ pub struct Copier {
     sources: Vec<RepositoryClient>,
     destinations: Vec<Destination>,
     pub(crate) holders: Holders,
-    pub(crate) blobs: Flights<Place, Moved>,
+    pub(crate) blobs: SingleFlight<Place, Moved>,
     /// Blobs of which a source has something else, which is not read again for each who wants it.
     pub(crate) wrong: Mutex<HashMap<(SourceId, Digest), CopyError>>,
-    /// The first arrival of a blob at a registry: its other repositories mount it then.
-    pub(crate) arrivals: Flights<(Account, Digest), ()>,
-    pub(crate) puts: Flights<Place, Result<(), CopyError>>,
-    pub(crate) turns: Semaphore,
+    /// The first upload of a blob to a registry: its other repositories mount it then.
+    pub(crate) first_uploads: SingleFlight<(Account, Digest), ()>,
+    pub(crate) puts: SingleFlight<Place, Result<(), CopyError>>,
+    pub(crate) movers: Semaphore,
     /// The right to hold the manifests of a content that has many of them.
     pub(crate) large_contents: Semaphore,
     ends: AtomicBool,
@@ -59,7 +59,7 @@ impl Copier {
     /// Returns a copier without repositories.
     pub fn new(options: Options, journal: Journal) -> Self {
         Self {
-            turns: Semaphore::new(options.blobs.max(1)),
+            movers: Semaphore::new(options.blobs.max(1)),
             large_contents: Semaphore::new(1),
             options,
             journal,
@@ -67,10 +67,10 @@ impl Copier {
             sources: Vec::new(),
             destinations: Vec::new(),
             holders: Holders::default(),
-            blobs: Flights::default(),
+            blobs: SingleFlight::default(),
             wrong: Mutex::default(),
-            arrivals: Flights::default(),
-            puts: Flights::default(),
+            first_uploads: SingleFlight::default(),
+            puts: SingleFlight::default(),
             ends: AtomicBool::new(false),
         }
     }
@@ -126,21 +126,26 @@ impl Copier {
 
     /// Copies one content to all its targets.
     async fn copy(&self, item: &Content<'_>) -> Outcomes {
+        let memory = ManifestMemory::new(
+            item.root.digest().clone(),
+            self.options.max_manifest_bytes,
+            &self.large_contents,
+        );
         let root = match self.goes_on() {
-            Ok(()) => self.root(item.source, item.root).await,
+            Ok(()) => self.root(item.source, item.root, &memory).await,
             Err(ended) => Err(ended),
         };
         let root = match root {
             Ok(root) => root,
             Err(error) => return item.targets.iter().map(|_| Err(error.clone())).collect(),
         };
-        let mut outcomes = self.copy_once(item, &root, &item.targets, false).await;
+        let mut outcomes = self.copy_once(item, &root, &item.targets, (false, &memory)).await;
         // What a destination was sent may be gone again, as where it cleans up meanwhile. Once is bad luck.
         let lost = |outcome: &Result<Copied, CopyError>| outcome.as_ref().is_err_and(CopyError::lacks_a_part);
         let again: Vec<usize> = (0..outcomes.len()).filter(|target| lost(&outcomes[*target])).collect();
         if !again.is_empty() {
             let targets: Vec<Target> = again.iter().map(|target| item.targets[*target].clone()).collect();
-            let retried = self.copy_once(item, &root, &targets, true).await;
+            let retried = self.copy_once(item, &root, &targets, (true, &memory)).await;
             for (target, outcome) in again.into_iter().zip(retried) {
                 outcomes[target] = outcome;
             }
@@ -148,21 +153,28 @@ impl Copier {
         outcomes
     }
 
-    async fn copy_once(&self, item: &Content<'_>, root: &Node, targets: &[Target], doubts: bool) -> Outcomes {
+    /// `rechecks` is whether nothing counts that was said before of what is there.
+    async fn copy_once(
+        &self,
+        item: &Content<'_>,
+        root: &Node,
+        targets: &[Target],
+        (rechecks, memory): (bool, &ManifestMemory<'_>),
+    ) -> Outcomes {
         let mut destinations: Vec<DestinationId> = targets.iter().map(|target| target.destination).collect();
         destinations.sort_unstable();
         destinations.dedup();
         let lacks = join_all(destinations.iter().map(|to| async move {
             // A destination answers with an index although its images have been cleaned up, so each is looked for. One that
             // lacks another part answers with it as well.
-            let may_lack_parts = doubts || !root.children.is_empty();
+            let may_lack_parts = rechecks || !root.children.is_empty();
             let is_lacking = may_lack_parts || !self.has_manifest(*to, &root.manifest.digest).await?;
             Ok::<bool, CopyError>(is_lacking)
         }));
         let lacks: HashMap<DestinationId, Result<bool, CopyError>> =
             destinations.iter().copied().zip(lacks.await).collect();
         let lacking = destinations.into_iter().filter(|to| matches!(lacks.get(to), Some(Ok(true))));
-        let brought = self.bring(item.source, root, &lacking.collect::<Vec<_>>(), doubts).await;
+        let brought = self.bring(item.source, root, &lacking.collect::<Vec<_>>(), (rechecks, memory)).await;
         join_all(targets.iter().map(|target| {
             let (to, lacks, brought) = (&target.destination, &lacks, &brought);
             async move {
@@ -182,26 +194,25 @@ impl Copier {
         source: SourceId,
         root: &Node,
         destinations: &[DestinationId],
-        doubts: bool,
+        (rechecks, memory): (bool, &ManifestMemory<'_>),
     ) -> HashMap<DestinationId, Result<(), CopyError>> {
         if destinations.is_empty() {
             return HashMap::new();
         }
-        let read = self.tree(source, root.clone(), destinations, doubts).await;
-        let Read { tree, present, turn: _turn } = match read {
+        let (tree, present) = match self.tree(source, root.clone(), destinations, rechecks, memory).await {
             Ok(read) => read,
             Err(error) => return destinations.iter().map(|to| (*to, Err(error.clone()))).collect(),
         };
-        if doubts {
+        if rechecks {
             for to in destinations {
-                self.doubt(*to, &tree);
+                self.forget_all(*to, &tree);
             }
         }
         let nothing = HashSet::new();
         let plans: Vec<(DestinationId, Plan)> =
             destinations.iter().map(|to| (*to, plan(&tree, present.get(to).unwrap_or(&nothing)))).collect();
         let mut brought: HashMap<DestinationId, Result<(), CopyError>> = HashMap::new();
-        for (to, error) in self.ensure_blobs(source, by_blob(&plans), doubts).await {
+        for (to, error) in self.ensure_blobs(source, by_blob(&plans), rechecks).await {
             brought.entry(to).or_insert(Err(error));
         }
         let put = plans.iter().filter(|(to, _)| !brought.contains_key(to));

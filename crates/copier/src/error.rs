@@ -127,6 +127,16 @@ impl CopyError {
         }
     }
 
+    /// Whether the answer had more bytes than were wanted.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Registry(error) if matches!(error.reason(), Reason::TooLarge { .. }))
+    }
+
+    /// Whether it comes of a request that was sent several times already.
+    pub(crate) fn is_repeated(&self) -> bool {
+        matches!(self, Self::Registry(error) if error.is_repeated())
+    }
+
     /// Whether the source sends other bytes than it should.
     pub(crate) fn is_of_content(&self) -> bool {
         matches!(self, Self::Content { .. })

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! copier      what is copied between which repositories       item, options
-//!   ├ read         the manifests of an image, as deep as they go
+//!   ├ read         the manifests of an image, as deep as they go, and few bytes at a time (manifest_memory)
 //!   │   └ tree, plan    what of them a destination lacks, children before parents. Pure
-//!   ├ blobs        each blob once a destination, whatever refers to it (flights)
+//!   ├ blobs        each blob once a destination, whatever refers to it (single_flight)
 //!   │   ├ blob_reader   from any place on, again after a break, its digest checked while it flows
 //!   │   ├ sending       to several destinations at once, again after a failure (tries)
 //!   │   └ receiving     to one of them, as a whole or in chunks (journal)
@@ -20,9 +20,9 @@ mod chunked;
 mod copier;
 mod destination;
 mod error;
-mod flights;
 mod item;
 mod journal;
+mod manifest_memory;
 mod manifests;
 mod options;
 mod plan;
@@ -30,6 +30,7 @@ mod progress;
 mod read;
 mod receiving;
 mod sending;
+mod single_flight;
 mod tree;
 mod tries;
 

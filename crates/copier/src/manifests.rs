@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use crate::copier::Copier;
 use crate::destination::DestinationId;
 use crate::error::CopyError;
-use crate::flights::Claim;
 use crate::item::{Copied, Target};
 use crate::plan::Plan;
+use crate::single_flight::Claim;
 use crate::tree::Tree;
 use crate::tries::wait;
 
@@ -41,13 +41,13 @@ impl Copier {
     async fn put_once(&self, to: DestinationId, manifest: &Manifest) -> Result<(), CopyError> {
         loop {
             match self.puts.claim((to, manifest.digest.clone())) {
-                Claim::Mine(landing) => {
+                Claim::Mine(flight) => {
                     let by_digest = ManifestRef::Digest(manifest.digest.clone());
-                    let put = self.at(to).client.put_manifest(&by_digest, manifest).await;
-                    let outcome = put.map_err(CopyError::from);
+                    let client = &self.at(to).client;
+                    let outcome = self.patiently(|| client.put_manifest(&by_digest, manifest)).await;
                     match &outcome {
-                        Ok(()) => landing.land(outcome.clone()),
-                        Err(_) => landing.fail(outcome.clone()),
+                        Ok(()) => flight.share(outcome.clone()),
+                        Err(_) => flight.share_failure(outcome.clone()),
                     }
                     return outcome;
                 }
@@ -69,12 +69,12 @@ impl Copier {
         };
         let tag = ManifestRef::Tag(tag.clone());
         if target.keeps_existing
-            && let Some(there) = client.head(&tag).await?
+            && let Some(there) = self.patiently(|| client.head(&tag)).await?
         {
             let is_same = there.digest == root.digest;
             return Ok(if is_same { Copied::Done(there.digest) } else { Copied::Kept(there.digest) });
         }
-        if client.put_and_confirm(&tag, root).await? {
+        if self.patiently(|| client.put_and_confirm(&tag, root)).await? {
             return Ok(Copied::Done(root.digest.clone()));
         }
         let mut found = None;
@@ -82,7 +82,7 @@ impl Copier {
             if read > 0 {
                 sleep(wait(self.options.first_wait * 4, read)).await;
             }
-            found = client.head(&tag).await?.map(|descriptor| descriptor.digest);
+            found = self.patiently(|| client.head(&tag)).await?.map(|descriptor| descriptor.digest);
             if found.as_ref() == Some(&root.digest) {
                 return Ok(Copied::Done(root.digest.clone()));
             }
@@ -91,7 +91,7 @@ impl Copier {
     }
 
     /// Lets everything of a content be done again at a destination.
-    pub(crate) fn doubt(&self, to: DestinationId, tree: &Tree) {
+    pub(crate) fn forget_all(&self, to: DestinationId, tree: &Tree) {
         for node in tree.nodes.values() {
             let blobs = node.blobs.iter().map(|blob| &blob.digest);
             let forget = |digest: &Digest| (to, digest.clone());

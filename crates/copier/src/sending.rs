@@ -49,7 +49,7 @@ impl Copier {
         }
         // Several of them can only begin at the beginning.
         let alone = to.len() == 1;
-        let (mut begun, mut ended) = (Vec::new(), Vec::new());
+        let (mut begun, mut tried) = (Vec::new(), Vec::new());
         for Sending { to, upload } in to {
             let upload = upload.filter(|upload| alone || upload.position() == 0);
             let upload = match upload {
@@ -58,10 +58,11 @@ impl Copier {
             };
             match upload {
                 Ok(upload) => begun.push((to, upload)),
-                Err(error) => ended.push((to, Err(error))),
+                Err(error) => tried.push(Tried { to, outcome: Err(Broken::new(error, Left::Nothing)) }),
             }
         }
-        let tried = self.try_all(reader, blob, begun).await;
+        tried.extend(self.try_all(reader, blob, begun).await);
+        let mut ended = Vec::new();
         for Tried { to, outcome } in tried {
             let outcome = match outcome {
                 Ok(()) => Ok(()),

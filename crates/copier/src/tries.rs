@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use imgop_registry::RegistryError;
+use tokio::time::sleep;
+
+use crate::copier::Copier;
 use crate::error::CopyError;
 use crate::options::Options;
 
@@ -17,6 +21,7 @@ pub(crate) struct Tries {
     failures: u32,
     throttled: u32,
     has_had_other_bytes: bool,
+    has_been_repeated: bool,
 }
 
 impl Tries {
@@ -33,9 +38,33 @@ impl Tries {
         }
         // Wrong bytes are read once more: the source may have been broken for a moment, and they may be many.
         let is_twice = error.is_of_content() && std::mem::replace(&mut self.has_had_other_bytes, true);
+        // So is what was asked for several times in a row: tries of tries would be many.
+        let is_repeated = error.is_repeated() && std::mem::replace(&mut self.has_been_repeated, true);
         self.failures += 1;
-        let is_over = is_twice || !error.is_worth_another() || self.failures >= options.attempts;
+        let is_over =
+            is_twice || is_repeated || !error.is_worth_another() || self.failures >= options.attempts;
         (!is_over).then(|| wait(options.first_wait, self.failures))
+    }
+}
+
+impl Copier {
+    /// Asks a registry for something, and again as long as it wants fewer requests. What fails otherwise has been tried
+    /// often enough.
+    pub(crate) async fn patiently<T, A>(&self, ask: impl Fn() -> A) -> Result<T, CopyError>
+    where
+        A: Future<Output = Result<T, RegistryError>>,
+    {
+        let mut tries = Tries::default();
+        loop {
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => CopyError::from(error),
+            };
+            let wait = error.asked_pause().and_then(|_| tries.wait_after(&error, &self.options));
+            let Some(wait) = wait else { return Err(error) };
+            sleep(wait).await;
+            self.goes_on()?;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod api_server;
 pub mod aws;
 mod background;
+mod boundless_registry;
 mod catalog_registry;
 mod client;
 mod connect_proxy;
@@ -36,6 +37,7 @@ mod writes;
 pub use api_server::{ApiServer, forbidden, refusal};
 pub use aws::FakeAws;
 pub use background::Background;
+pub use boundless_registry::{BoundlessRegistry, RepeatedByte};
 pub use catalog_registry::{Catalog, CatalogRegistry};
 pub use client::{basic, client, names, plain, settings};
 pub use connect_proxy::ConnectProxy;

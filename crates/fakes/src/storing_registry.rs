@@ -35,6 +35,8 @@ pub enum Fault {
     Refused(&'static str),
     /// It is answered with 429, and nothing is wanted for no time.
     TooMany,
+    /// It is answered with 429, and nothing is wanted for this number of seconds.
+    TooManyFor(u8),
     /// The response breaks off after this number of bytes of its body.
     Cut(usize),
     /// The response says that it is complete after this number of bytes.
@@ -106,6 +108,16 @@ impl StoringRegistry {
     /// Takes no chunks from now on.
     pub fn refuse_chunks(&self) {
         self.state().chunks = false;
+    }
+
+    /// Drops uploads of which a chunk breaks off from now on, as those on distribution.
+    pub fn drop_broken_uploads(&self) {
+        self.state().drops_broken = true;
+    }
+
+    /// Takes whatever it is sent as the blob that it is called from now on.
+    pub fn trust_digests(&self) {
+        self.state().checks_digests = false;
     }
 
     /// Takes no requests with more bytes from now on, as a proxy before it.
@@ -220,6 +232,9 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
             return reply(400, &[("content-type", "application/json")], body);
         }
         Some(Fault::TooMany) => return reply(429, &[("retry-after", "0")], ""),
+        Some(Fault::TooManyFor(seconds)) => {
+            return reply(429, &[("retry-after", &seconds.to_string())], "");
+        }
         Some(Fault::ExpireToken) => state.expire_token(),
         _ => {}
     }

@@ -109,6 +109,8 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
     /// Whether the cause is in this process, so that it says nothing of the host.
     pub(crate) is_local: bool,
+    /// Whether the request was sent more than once.
+    pub(crate) is_repeated: bool,
 }
 
 impl RegistryError {
@@ -141,6 +143,11 @@ impl RegistryError {
         self.0.failure.code.as_deref()
     }
 
+    /// Whether the request was sent several times, and each time in vain.
+    pub fn is_repeated(&self) -> bool {
+        self.0.failure.is_repeated
+    }
+
     /// Whether the registry refuses to let a tag show something else, because its tags are immutable.
     pub fn is_of_immutable_tag(&self) -> bool {
         let is_put = matches!(self.operation(), Operation::Put(ManifestRef::Tag(_)));
@@ -167,7 +174,7 @@ impl RegistryError {
 
 impl Failure {
     pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, status: None, code: None, detail: detail.into(), is_local: false }
+        Self { reason, status: None, code: None, detail: detail.into(), is_local: false, is_repeated: false }
     }
 
     pub(crate) fn protocol(detail: impl Into<String>) -> Self {

@@ -1,7 +1,7 @@
 //! `kubectl imgop verify`.
 
 use clap::Args;
-use imgop_core::copy::Limits;
+use imgop_core::copy::{Limits, MaxParts};
 use jiff::Timestamp;
 
 use super::preview::{cluster_of, of_cluster};
@@ -89,7 +89,7 @@ async fn verified(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Res
     let sources = AccessSources { ui, cluster: &cluster, local: &local, flags: &args.local };
     let tls = (args.spec.endpoints.source_tls, args.spec.endpoints.destination_tls);
     let (sides, context) = sides(&registries, &sources, &target, tls).await?;
-    let limits = Limits { max_tags: args.max_tags, ..Limits::default() };
+    let limits = Limits { max_tags: args.max_tags, max_parts: MaxParts::NoJob, ..Limits::default() };
     let depth = if args.layers { Depth::Layers } else { Depth::Manifests };
     let verified = verify(&sides, &target.request, limits, depth, now).await;
     let verified = verified.map_err(|error| explain(&error, &context))?;

@@ -15,10 +15,11 @@ use imgop_core::copy::{Copy, Plan, Route, made_index};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Account, RepositoryClient};
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::journal;
 use crate::cli_error::CliError;
+use crate::interrupts::{Uninterrupted, asked_to_end};
 use crate::output::Ui;
 use crate::output::text::{bytes, count};
 use crate::preview::inspect::Looked;
@@ -26,6 +27,8 @@ use crate::preview::targets::Target;
 
 /// How often it is said how far the copies are.
 const INTERVAL: Duration = Duration::from_secs(3);
+/// How long what is under way may go on after a signal: a chunk of a large blob, or a small one.
+const LAST_CHUNK: Duration = Duration::from_secs(20);
 /// Indexes that are made at a time.
 const MADE_AT_ONCE: usize = 8;
 
@@ -50,7 +53,8 @@ struct Repositories {
 /// A copy that has begun, and the place of its target among the planned ones.
 type Begun<'a> = (usize, &'a Copy);
 
-/// Copies what is planned. Each tag is reported as soon as it has ended.
+/// Copies what is planned. Each tag is reported as soon as it has ended. A signal lets it end behind the chunks that are
+/// under way: many registries drop an upload of which a chunk breaks off.
 pub async fn copy(ui: Ui, planned: &[Planned], on_end: &mut OnEnd<'_>) -> Result<Arc<Progress>, CliError> {
     let journal = match journal::file(|name| std::env::var_os(name)) {
         Some(file) => Journal::of_file(&file, Timestamp::now()),
@@ -61,6 +65,9 @@ pub async fn copy(ui: Ui, planned: &[Planned], on_end: &mut OnEnd<'_>) -> Result
     let (begun, items) = items(planned, &mut copier, on_end).await?;
     let (done, mut reported) = (AtomicUsize::new(0), Ok(()));
     let mut report = |number: usize, _target: usize, outcome: Result<Copied, CopyError>| {
+        if matches!(outcome, Err(CopyError::Ended)) {
+            return;
+        }
         done.fetch_add(1, Ordering::Relaxed);
         let (place, copy) = begun[number];
         let result = on_end(place, copy, outcome.map_err(|error| error.to_string()));
@@ -68,10 +75,20 @@ pub async fn copy(ui: Ui, planned: &[Planned], on_end: &mut OnEnd<'_>) -> Result
             reported = result;
         }
     };
-    tokio::select! {
-        () = copier.run(&items, &mut report) => {}
-        () = say(ui, &progress, &done, items.len()) => {}
+    let _ended_here = Uninterrupted::begin();
+    let mut copying = Box::pin(copier.run(&items, &mut report));
+    let signal = tokio::select! {
+        () = &mut copying => None,
+        () = say(ui, &progress, &done, items.len()) => None,
+        signal = asked_to_end() => Some(signal),
+    };
+    if let Some(signal) = signal {
+        ui.note("it ends behind the chunks that are under way; Ctrl-C again ends it at once");
+        copier.end();
+        let _ = timeout(LAST_CHUNK, copying).await;
+        return Err(signal);
     }
+    drop(copying);
     reported.map(|()| progress)
 }
 
@@ -121,11 +138,12 @@ impl Repositories {
 
 /// Returns what is copied of a tag: what was read already, an index that is made here, or what the source has.
 async fn root(route: Route<'_>, target: &Target, copy: &Copy) -> Result<Root, String> {
+    let read_ahead = target.known.read_ahead.as_ref();
     let Some(made) = &copy.made_of else {
-        let read = target.known.read_ahead.as_ref().and_then(|read| read.get(&copy.digest));
+        let read = read_ahead.and_then(|read| read.get(&copy.digest));
         return Ok(read.map_or_else(|| Root::Digest(copy.digest.clone()), Root::Manifest));
     };
-    match made_index(route, copy, made).await {
+    match made_index(route, copy, made, read_ahead).await {
         Ok(index) => index.map(Root::Manifest),
         Err(error) => Err(error.to_string()),
     }

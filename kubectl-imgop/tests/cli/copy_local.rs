@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use crate::program::{Program, Run};
 
-struct Case {
-    source: Background<StoringRegistry>,
-    destination: Background<StoringRegistry>,
-    program: Program,
+pub struct Case {
+    pub source: Background<StoringRegistry>,
+    pub destination: Background<StoringRegistry>,
+    pub program: Program,
 }
 
 impl Case {
-    fn new(graph: &Graph) -> Self {
+    pub fn new(graph: &Graph) -> Self {
         let start = || Background::of(StoringRegistry::start());
         let case = Self { source: start(), destination: start(), program: Program::new() };
         for blob in &graph.blobs {
@@ -30,7 +30,7 @@ impl Case {
     }
 
     /// Copies `app` in this version to `mirror/app`.
-    fn copy(&self, version: &str, flags: &str) -> Run {
+    pub fn copy(&self, version: &str, flags: &str) -> Run {
         let (source, destination) = (self.source.address, self.destination.address);
         self.program.run(&format!("copy --local {source}/app{version} {destination}/mirror/app {flags}"))
     }
@@ -212,6 +212,27 @@ fn more_tags_than_the_agents_limit_are_copied_where_that_is_wanted() {
     }
     let dry = case.copy(":3.x", "--dry-run --max-tags 501");
     assert_eq!((dry.code, dry.stdout.lines().count()), (0, 501), "{}", dry.stderr);
+}
+
+#[test]
+fn more_images_of_one_platform_than_a_job_has_containers_are_copied() {
+    let (mut graph, mut entries) = (Graph::default(), Vec::new());
+    for number in 0..41 {
+        let config = graph.blob(format!(r#"{{"n":{number}}}"#));
+        let image = graph.oci_image(&config, &[]);
+        let architecture = if number == 0 { "arm64" } else { "amd64" };
+        entries
+            .push(json!({"mediaType": image.media_type, "digest": image.digest, "size": image.bytes.len(),
+            "platform": {"os": "linux", "architecture": architecture}}));
+    }
+    let case = Case::new(&graph);
+    let index = json!({"schemaVersion": 2, "mediaType": imgop_fakes::INDEX, "manifests": entries});
+    case.source.hold_manifest("app", &["1.0"], imgop_fakes::INDEX, index.to_string());
+    let run = case.copy(":1.0", "--platforms linux/amd64");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    // The images, the index, and its tag.
+    assert_eq!(case.destination.manifests("mirror/app").len(), 40 + 2);
+    assert_eq!(case.source.count("GET /v2/app/manifests/"), 40 + 1, "the index is read once");
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod cookbook;
 mod copy;
 #[cfg(unix)]
 mod copy_dialog;
+#[cfg(unix)]
+mod copy_interrupted;
 mod copy_local;
 #[cfg(unix)]
 mod copy_tls;

@@ -14,3 +14,4 @@ mod referrers;
 mod refusals;
 mod skopeo;
 mod token_server;
+mod uploads;

@@ -87,7 +87,7 @@ impl Stage {
             resumed: &Resumed::default(),
         });
         job.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(began()));
-        job.metadata.uid = Some(JOB_UID.to_owned());
+        job.metadata.uid = Some(format!("uid of {}", copy.destination_tag));
         self.show(&job);
     }
 
@@ -141,8 +141,8 @@ impl Stage {
 
     fn show_pod(&self, status: &Value, deleted: Option<Timestamp>) {
         let job = self.job.lock().unwrap().clone().unwrap();
-        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "controller": true, "uid": JOB_UID,
-            "name": job.metadata.name });
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "controller": true,
+            "uid": job.metadata.uid, "name": job.metadata.name });
         self.images.agent.jobs.show_pod(&json!({
             "metadata": { "name": "pod", "namespace": "team-a", "ownerReferences": [owner],
                 "creationTimestamp": began(), "deletionTimestamp": deleted },
@@ -156,8 +156,6 @@ impl Stage {
         self.images.agent.jobs.show(job);
     }
 }
-
-const JOB_UID: &str = "6f1d9a52-0000-4000-8000-00000000000a";
 
 /// When Jobs were made.
 fn began() -> Timestamp {

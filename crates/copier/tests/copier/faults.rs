@@ -112,9 +112,17 @@ async fn a_token_that_expires_at_any_request_is_renewed() {
 
 #[tokio::test]
 async fn wrong_bytes_never_arrive_as_an_image() {
-    for fault in [Fault::OtherBytes, Fault::Short(20)] {
+    for (fault, checks) in [
+        (Fault::OtherBytes, true),
+        (Fault::OtherBytes, false),
+        (Fault::Short(20), true),
+        (Fault::Short(20), false),
+    ] {
         let (case, graph) = (Case::new().await, one_image());
         case.fill(&graph);
+        if !checks {
+            case.destination.trust_digests();
+        }
         case.source.fail(move |_, line| line.contains("/blobs/").then_some(fault));
         let ran = case.copy(&graph).await;
         assert!(!ran.is_done());

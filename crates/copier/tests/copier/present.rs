@@ -72,21 +72,38 @@ async fn layers_that_contents_share_are_read_once_for_all_repositories_of_severa
 #[tokio::test]
 async fn where_nothing_is_mounted_a_blob_that_is_there_is_not_sent() {
     let (case, graph) = (Case::new().await, one_image());
-    case.fill(&graph);
+    without_mounts(&case, &graph).await;
+    let sent: usize = case.source.asked().iter().map(|asked| asked.sent).sum();
+    // The configuration is that of this image, and not looked for.
+    assert_eq!((sent, case.source.uploads()), (graph.blobs[0].len(), 0));
+}
+
+#[tokio::test]
+async fn where_mounts_pause_a_blob_that_is_there_is_found_without_one() {
+    let (case, mut graph) = (Case::new().await, Graph::default());
+    let config = graph.blob(r#"{"os":"linux"}"#);
+    let layers: Vec<_> = (0..12).map(|number| graph.blob(noise(200 + number))).collect();
+    let image = graph.oci_image(&config, &layers);
+    graph.tags.push(("v1".to_owned(), image.digest));
+    without_mounts(&case, &graph).await;
+    // They pause after five refusals; the configuration is sent.
+    assert_eq!(case.source.count("POST "), 5 + 1);
+}
+
+/// Copies `v1` within a registry that mounts nothing, to a repository that has all its blobs.
+async fn without_mounts(case: &Case, graph: &Graph) {
+    case.fill(graph);
     case.source.refuse_mounts();
     for blob in &graph.blobs {
         case.source.hold_blob("mirror", blob.clone());
     }
     let registries = registries();
-    let mut copier = Copier::new(small_sizes(), Journal::in_memory());
+    let mut copier = Copier::new(Options { blobs: 1, ..small_sizes() }, Journal::in_memory());
     let source = copier.add_source(registries.repository(&case.source.repository("app"), &Access::default()));
     let destination = copier.add_destination(client(&registries, &case.source, "mirror"), false);
     let target = Target { destination, tag: Some("v1".parse().unwrap()), keeps_existing: false };
     let item = Item { source, root: Root::Digest(graph.tags[0].1.clone()), targets: vec![target] };
     assert!(run(&copier, &[item]).await.is_done());
-    let sent: usize = case.source.asked().iter().map(|asked| asked.sent).sum();
-    // The configuration is that of this image, and not looked for.
-    assert_eq!((sent, case.source.uploads()), (graph.blobs[0].len(), 0));
 }
 
 #[tokio::test]
@@ -103,7 +120,15 @@ async fn what_one_source_lacks_comes_from_another_one() {
             other.hold_blob("app", blob.clone());
         }
         other.hold_manifest("app", &["v2"], &second.media_type, second.bytes.clone());
-        case.source.lose_blob("app", &Digest::of(&layer));
+        let lost = Digest::of(&layer);
+        case.source.lose_blob("app", &lost);
+        // It says so after a while, in which the other one waits for what becomes of it.
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        case.source.fail(move |_, line| {
+            let is_first =
+                line.ends_with(lost.as_str()) && asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            is_first.then_some(Fault::TooManyFor(1))
+        });
         let registries = registries();
         let mut copier = Copier::new(Options { items, ..small_sizes() }, Journal::in_memory());
         let sources = [&case.source, &other].map(|of| copier.add_source(client(&registries, of, "app")));
@@ -147,6 +172,25 @@ async fn an_index_that_is_there_gets_the_images_that_it_lacks() {
     let index = graph.shown(&graph.tags[0].1);
     case.destination.hold_manifest("app", &[], &index.media_type, index.bytes.clone());
     let tags = [(graph.tags[0].0.as_str(), &graph.tags[0].1)];
+    assert!(case.copy_tags(&tags, false, Journal::in_memory()).await.is_done());
+    case.check(&graph);
+}
+
+#[tokio::test]
+async fn an_index_within_an_index_that_is_there_gets_the_images_that_it_lacks() {
+    let (case, mut graph) = (Case::new().await, Graph::default());
+    let images = ["amd64", "arm64"].map(|architecture| {
+        let config = graph.blob(format!(r#"{{"architecture":"{architecture}"}}"#));
+        graph.oci_image(&config, &[])
+    });
+    let inner = graph.index(&images, false);
+    let root = graph.index(std::slice::from_ref(&inner), false);
+    graph.tags.push(("v1".to_owned(), root.digest.clone()));
+    case.fill(&graph);
+    for index in [inner, root] {
+        case.destination.hold_manifest("app", &[], &index.media_type, index.bytes);
+    }
+    let tags = [("v1", &graph.tags[0].1)];
     assert!(case.copy_tags(&tags, false, Journal::in_memory()).await.is_done());
     case.check(&graph);
 }

@@ -107,6 +107,19 @@ async fn within_a_process_a_broken_chunk_goes_on_where_the_registry_says() {
 }
 
 #[tokio::test]
+async fn a_registry_that_drops_an_upload_of_which_a_chunk_breaks_off_gets_all_of_it_again() {
+    let (case, graph) = (Case::new().await, one_large_layer());
+    case.fill(&graph);
+    case.destination.drop_broken_uploads();
+    let chunk = break_one_chunk(10);
+    case.destination.fail(move |_, line| chunk(line));
+    let ran = case.copy(&graph).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    case.check(&graph);
+    assert_eq!(sent(&case), SIZE + 2 + 10 * 4_000 + 1_500);
+}
+
+#[tokio::test]
 async fn a_registry_that_takes_no_chunks_gets_the_blob_as_a_whole() {
     let (case, graph) = (Case::new().await, one_image());
     case.fill(&graph);

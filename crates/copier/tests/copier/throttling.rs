@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imgop_copier::Journal;
 use imgop_fakes::{Fault, Graph, settings};
+use imgop_registry::reference::Digest;
 use imgop_registry::{Registries, Settings};
 use tokio::time::timeout;
 
@@ -12,9 +13,14 @@ use super::case::{Case, noise};
 
 /// One image of several layers, each sent as a whole.
 fn of_layers(layers: usize) -> Graph {
+    of_sizes((0..layers).map(|number| 9_000 + number))
+}
+
+/// One image of layers of these sizes.
+fn of_sizes(sizes: impl Iterator<Item = usize>) -> Graph {
     let mut graph = Graph::default();
     let config = graph.blob(r#"{"os":"linux"}"#);
-    let layers: Vec<_> = (0..layers).map(|number| graph.blob(noise(9_000 + number))).collect();
+    let layers: Vec<_> = sizes.map(|size| graph.blob(noise(size))).collect();
     let manifest = graph.oci_image(&config, &layers);
     graph.tags.push(("v1".to_owned(), manifest.digest));
     graph
@@ -24,16 +30,17 @@ fn of_layers(layers: usize) -> Graph {
 fn too_many(times: usize) -> impl Fn(usize, &str) -> Option<Fault> + Send + Sync + 'static {
     let seen = AtomicUsize::new(0);
     move |_, line| {
-        let is_refused =
-            line.starts_with("PUT /v2/app/blobs/") && seen.fetch_add(1, Ordering::SeqCst) < times;
+        let sends = line.starts_with("PUT /v2/app/blobs/") || line.starts_with("PATCH ");
+        let is_refused = sends && seen.fetch_add(1, Ordering::SeqCst) < times;
         is_refused.then_some(Fault::TooMany)
     }
 }
 
 #[tokio::test]
 async fn downloads_and_uploads_do_not_wait_for_each_other_where_few_requests_are_allowed() {
-    for refusals in [2, 3, 4] {
-        let (case, graph) = (Case::new().await, of_layers(8));
+    // As a whole, and in chunks.
+    for (refusals, size) in [(2, 9_000), (3, 9_000), (4, 9_000), (2, 12_000), (4, 12_000)] {
+        let (case, graph) = (Case::new().await, of_sizes((0..8).map(|number| size + number)));
         case.fill(&graph);
         case.destination.fail(too_many(refusals));
         let registries = Registries::new(Settings { concurrency_per_registry: 2, ..settings() });
@@ -44,6 +51,58 @@ async fn downloads_and_uploads_do_not_wait_for_each_other_where_few_requests_are
         case.check(&graph);
         assert_eq!(case.destination.uploads(), 0, "nothing is left behind");
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_at_a_destination_has_not_stalled() {
+    let (mut case, graph) = (Case::new().await, of_sizes((0..4).map(|number| 1_000_000 + number)));
+    // What stalls is not tried again here.
+    (case.options.whole, case.options.attempts) = (u64::MAX, 1);
+    case.options.patience = Duration::from_secs(1);
+    case.fill(&graph);
+    // One pause after the other, together longer than that.
+    let seen = AtomicUsize::new(0);
+    case.destination.fail(move |_, line| {
+        let is_refused = line.starts_with("PUT /v2/app/blobs/") && seen.fetch_add(1, Ordering::SeqCst) < 6;
+        is_refused.then_some(Fault::TooManyFor(1))
+    });
+    let registries = Registries::new(Settings { concurrency_per_registry: 2, ..settings() });
+    let tags = [("v1", &graph.tags[0].1)];
+    let ran = case.copy_by(&registries, &tags, true, Journal::in_memory()).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    case.check(&graph);
+}
+
+#[tokio::test]
+async fn while_one_blob_waits_for_its_destination_another_one_is_read() {
+    let (case, graph) = (Case::new().await, of_layers(2));
+    case.fill(&graph);
+    let first = AtomicUsize::new(0);
+    case.destination.fail(move |_, line| {
+        let is_first = line.starts_with("PUT /v2/app/blobs/") && first.fetch_add(1, Ordering::SeqCst) == 0;
+        is_first.then_some(Fault::TooManyFor(1))
+    });
+    let registries = Registries::new(Settings { concurrency_per_registry: 1, ..settings() });
+    let tags = [("v1", &graph.tags[0].1)];
+    assert!(case.copy_by(&registries, &tags, true, Journal::in_memory()).await.is_done());
+    let layers: Vec<String> = graph.blobs[1..].iter().map(|layer| Digest::of(layer).to_string()).collect();
+    let read = case.source.asked().into_iter().map(|asked| asked.line);
+    let read: Vec<String> = read.filter(|line| layers.iter().any(|layer| line.ends_with(layer))).collect();
+    assert!(read.len() == 3 && read[0] != read[1], "{read:?}");
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_no_requests_for_longer_than_is_waited_for_is_sent_none_to_drop_an_upload() {
+    let (mut case, graph) = (Case::new().await, of_layers(1));
+    case.options.patience = Duration::from_secs(1);
+    case.fill(&graph);
+    let layer = Digest::of(&graph.blobs[1]).to_string().replace(':', "%3A");
+    case.destination.fail(move |_, line| {
+        let is_it = line.starts_with("PUT ") && line.ends_with(&layer);
+        is_it.then_some(Fault::TooManyFor(2))
+    });
+    assert!(!case.copy(&graph).await.is_done());
+    assert_eq!(case.destination.count("DELETE "), 0, "{:?}", case.destination.asked());
 }
 
 #[tokio::test]
@@ -60,18 +119,56 @@ async fn a_registry_that_wants_fewer_requests_is_waited_for_longer_than_one_that
 async fn a_source_that_fails_costs_the_destination_one_upload() {
     let (case, graph) = (Case::new().await, of_layers(1));
     case.fill(&graph);
-    let layer = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    let layer = Digest::of(&graph.blobs[1]);
     case.source.fail(move |_, line| line.ends_with(layer.as_str()).then_some(Fault::Status(503)));
     assert!(!case.copy(&graph).await.is_done());
     let counts = ["POST ", "PUT ", "DELETE "].map(|method| case.destination.count(method));
     assert_eq!((counts, case.destination.uploads()), ([2, 1, 1], 0), "{:?}", case.destination.asked());
+    // Four requests each time.
+    assert_eq!(case.source.count(&format!("GET /v2/app/blobs/{}", Digest::of(&graph.blobs[1]))), 8);
+}
+
+#[tokio::test]
+async fn a_destination_that_fails_is_asked_again_once_by_requests_that_are_repeated_anyway() {
+    let (case, graph) = (Case::new().await, of_layers(1));
+    case.fill(&graph);
+    case.destination.fail(|_, line| line.starts_with("POST ").then_some(Fault::Status(503)));
+    assert!(!case.copy(&graph).await.is_done());
+    // Of the configuration and of the layer.
+    assert_eq!(case.destination.count("POST "), 2 * 8);
+}
+
+#[tokio::test]
+async fn registries_that_want_fewer_requests_of_any_kind_are_waited_for() {
+    for (at_source, beginning) in [
+        (true, "GET /v2/app/manifests"),
+        (true, "GET /v2/app/blobs"),
+        (false, "HEAD /v2/app/manifests"),
+        (false, "HEAD /v2/app/blobs"),
+        (false, "POST "),
+        (false, "PUT /v2/app/manifests"),
+    ] {
+        let (case, graph) = (Case::new().await, of_layers(1));
+        case.fill(&graph);
+        let seen = AtomicUsize::new(0);
+        let throttling = if at_source { &case.source } else { &case.destination };
+        throttling.fail(move |_, line| {
+            // More often than one request is sent again by itself.
+            let is_refused = line.starts_with(beginning) && seen.fetch_add(1, Ordering::SeqCst) < 10;
+            is_refused.then_some(Fault::TooMany)
+        });
+        let tags = [("v1", &graph.tags[0].1)];
+        let ran = case.copy_tags(&tags, false, Journal::in_memory()).await;
+        assert!(ran.is_done(), "{beginning}: {:?}", ran.outcomes);
+        case.check(&graph);
+    }
 }
 
 #[tokio::test]
 async fn wrong_bytes_are_read_twice_for_all_tags_together() {
     let (mut case, mut graph) = (Case::new().await, of_layers(1));
     let second = graph.blob(r#"{"os":"windows"}"#);
-    let digest = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    let digest = Digest::of(&graph.blobs[1]);
     let layer = graph.blobs[1].clone();
     let other = graph.oci_image(&second, &[layer]);
     graph.tags.push(("v2".to_owned(), other.digest));
@@ -80,6 +177,6 @@ async fn wrong_bytes_are_read_twice_for_all_tags_together() {
     case.source.fail(move |_, line| line.ends_with(digest.as_str()).then_some(Fault::OtherBytes));
     let ran = case.copy(&graph).await;
     assert!(ran.outcomes.iter().all(Result::is_err), "{:?}", ran.outcomes);
-    let layer = imgop_registry::reference::Digest::of(&graph.blobs[1]);
+    let layer = Digest::of(&graph.blobs[1]);
     assert_eq!(case.source.count(&format!("GET /v2/app/blobs/{layer}")), 2);
 }

@@ -19,6 +19,7 @@ mod batches;
 mod cooldown;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod max_parts;
 mod mount;
 mod naming;
 mod next_sync;
@@ -44,6 +45,7 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
+pub use max_parts::MaxParts;
 pub use mount::{KnownBlobs, Learned, SourceMounts, learn, mount};
 pub use naming::Naming;
 pub use next_sync::{schedule_next, still_waiting, synced_once};

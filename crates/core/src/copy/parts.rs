@@ -8,12 +8,12 @@ use imgop_registry::oci::{
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, RegistryError, RepositoryClient};
 
-use super::{Copy, MadeOf, Origin, Route};
+use super::{Copy, MadeOf, MaxParts, Origin, Route};
 
-/// Indexes within indexes that are read, and how deep they may be.
+/// How deep indexes within indexes are read.
 const MAX_DEPTH: usize = 4;
-/// Parts of one index: each is a container of a Job.
-pub(super) const MAX_PARTS: usize = 32;
+/// Indexes within one index that are read.
+pub(super) const MAX_READS: usize = 32;
 
 /// Why it is not known what stands in the indexes within an index.
 #[derive(Debug, thiserror::Error)]
@@ -26,25 +26,27 @@ pub(super) enum PartsError {
     Manifest(#[from] ManifestError),
     /// More of them than are read.
     #[error(
-        "more than {MAX_PARTS} indexes stand in {0}, and at most {MAX_PARTS} are read for their platforms"
+        "more than {MAX_READS} indexes stand in {0}, and at most {MAX_READS} are read for their platforms"
     )]
     TooManyIndexes(Digest),
     /// Indexes within indexes within …
     #[error("indexes stand in indexes of {0}, more than {MAX_DEPTH} deep")]
     TooDeep(Digest),
     /// More to copy than a Job takes.
-    #[error("{0} manifests of {1} are for the wanted platforms; at most {MAX_PARTS} are copied")]
-    TooManyEntries(usize, Digest),
+    #[error("{0} manifests of {1} are for the wanted platforms; {2}")]
+    TooManyEntries(usize, Digest, MaxParts),
     /// The same, counted within its indexes.
-    #[error(
-        "more than {MAX_PARTS} manifests in indexes of {0} are for the wanted platforms; at most {MAX_PARTS} are copied"
-    )]
-    TooManyBelow(Digest),
+    #[error("too many manifests in indexes of {0} are for the wanted platforms; {1}")]
+    TooManyBelow(Digest, MaxParts),
+    /// More to read within it.
+    #[error("more than {MAX_READS} indexes stand in {0}, and at most {MAX_READS} are read for their parts")]
+    TooManyReads(Digest),
 }
 
 /// What is found in an index that Skopeo cannot copy as it is.
-#[derive(Default)]
 struct Found {
+    /// How many parts are looked for.
+    max_parts: MaxParts,
     /// What Skopeo copies, each once.
     parts: Vec<Digest>,
     /// The indexes within the index that are put after that, the innermost first. Only their digests are kept:
@@ -55,9 +57,17 @@ struct Found {
 }
 
 impl Found {
-    /// Returns whether there is more than a Job takes, so that nothing more is read.
+    fn new(max_parts: MaxParts) -> Self {
+        Self { max_parts, parts: Vec::new(), indexes: Vec::new(), reads: 0 }
+    }
+
+    /// Returns whether there is more than is copied or read, so that nothing more is read.
     fn is_too_much(&self) -> bool {
-        self.parts.len() > MAX_PARTS || self.reads > MAX_PARTS
+        self.has_too_many_parts() || self.reads > MAX_READS
+    }
+
+    fn has_too_many_parts(&self) -> bool {
+        self.parts.len() > self.max_parts.number()
     }
 }
 
@@ -78,7 +88,7 @@ pub(super) async fn parts_of(
         return Ok(None);
     }
     let Some(index) = source.manifest(&content).await? else { return Ok(None) };
-    let mut found = Found::default();
+    let mut found = Found::new(MaxParts::Containers);
     let is_split = find(source, &index, MAX_DEPTH, &mut found).await?;
     let is_copied = is_split && !found.parts.is_empty() && !found.is_too_much();
     Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
@@ -90,15 +100,19 @@ pub(super) async fn parts_of_narrowed(
     client: &RepositoryClient,
     narrowed: &NarrowedIndex,
     of: &Digest,
+    max_parts: MaxParts,
 ) -> Result<Vec<Digest>, PartsError> {
-    if narrowed.parts.len() > MAX_PARTS {
-        return Err(PartsError::TooManyEntries(narrowed.parts.len(), of.clone()));
+    if narrowed.parts.len() > max_parts.number() {
+        return Err(PartsError::TooManyEntries(narrowed.parts.len(), of.clone(), max_parts));
     }
-    let mut found = Found::default();
+    let mut found = Found::new(max_parts);
     if !find(client, &narrowed.manifest, MAX_DEPTH, &mut found).await? {
         return Ok(narrowed.parts.clone());
     }
-    if found.is_too_much() { Err(PartsError::TooManyBelow(of.clone())) } else { Ok(found.parts) }
+    if found.has_too_many_parts() {
+        return Err(PartsError::TooManyBelow(of.clone(), max_parts));
+    }
+    if found.is_too_much() { Err(PartsError::TooManyReads(of.clone())) } else { Ok(found.parts) }
 }
 
 /// Puts all indexes within an index of the source at the destination, by digest. Returns `false` if the source no
@@ -107,7 +121,8 @@ pub(super) async fn put_below(
     Route { source, destination, .. }: Route<'_>,
     index: &Manifest,
 ) -> Result<bool, RegistryError> {
-    let mut found = Found::default();
+    // It was counted when it was planned.
+    let mut found = Found::new(MaxParts::NoJob);
     find(source, index, MAX_DEPTH, &mut found).await?;
     for digest in found.indexes {
         let reference = ManifestRef::Digest(digest);
@@ -173,7 +188,7 @@ fn platforms_of<'a>(
     Box::pin(async move {
         let depth = depth.checked_sub(1).ok_or_else(|| PartsError::TooDeep(of.clone()))?;
         *reads += 1;
-        if *reads > MAX_PARTS {
+        if *reads > MAX_READS {
             return Err(PartsError::TooManyIndexes(of.clone()));
         }
         let Some(index) = client.manifest(&ManifestRef::Digest(index.clone())).await? else {

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::copy::Origin;
     use crate::copy::fixtures::{copy, request};
-    use crate::copy::parts::MAX_PARTS;
+    use crate::copy::parts::MAX_READS;
 
     const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
 
@@ -200,7 +200,7 @@ mod tests {
         let is_read =
             |request: &&String| request.starts_with("GET") && request.contains("/source/manifests/");
         let reads = registry.requests().iter().filter(is_read).count();
-        assert!((MAX_PARTS..=MAX_PARTS + 2).contains(&reads), "{reads} manifests were read");
+        assert!((MAX_READS..=MAX_READS + 2).contains(&reads), "{reads} manifests were read");
     }
 
     #[tokio::test]

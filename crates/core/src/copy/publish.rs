@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::parts::{PartsError, platforms_below, put_below};
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
-use super::{Copy, MadeOf, Origin, Outcome};
+use super::{Copy, MadeOf, Origin, Outcome, ReadAhead};
 use crate::api::{FailureReason, Overwrite, Publish};
 
 /// How often a destination is asked for a tag that was put; some show it only after a while.
@@ -228,7 +228,7 @@ async fn make(
     copy: &Copy,
     made: &MadeOf,
 ) -> Result<Result<Manifest, String>, RegistryError> {
-    let planned = match made_index(route, copy, made).await? {
+    let planned = match made_index(route, copy, made, None).await? {
         Ok(planned) => planned,
         Err(message) => return Ok(Err(message)),
     };
@@ -240,7 +240,7 @@ async fn make(
 }
 
 /// Makes the index of a copy of what the source has; a message if that is not the index that was planned. Nothing is
-/// written.
+/// written, and what was read ahead is not read again.
 ///
 /// # Errors
 /// Where the source does not answer.
@@ -248,11 +248,17 @@ pub async fn made_index(
     route: Route<'_>,
     copy: &Copy,
     made: &MadeOf,
+    read_ahead: Option<&ReadAhead>,
 ) -> Result<Result<Manifest, String>, RegistryError> {
     let Route { request, source, .. } = route;
     let manifest = match &made.origin {
         Origin::PlatformsOf(index) => {
-            let Some(whole) = source.manifest(&ManifestRef::Digest(index.clone())).await? else {
+            let known = read_ahead.and_then(|kept| kept.get(index));
+            let whole = match known {
+                Some(whole) => Some(whole),
+                None => source.manifest(&ManifestRef::Digest(index.clone())).await?,
+            };
+            let Some(whole) = whole else {
                 return Ok(Err(format!("the source no longer has {index}")));
             };
             let below = match platforms_below(source, &whole).await {

@@ -1,7 +1,7 @@
 //! What refers to tags: found by the API or by names, with no more requests than that takes.
 
 use imgop_core::api::{Mode, Referrers};
-use imgop_core::copy::{Content as Wanted, CopyRequest, Observed, TagState};
+use imgop_core::copy::{Content as Wanted, CopyRequest, MaxParts, Observed, TagState};
 use imgop_core::copy::{ContentCache, Known, Limits, ObserveError, observe};
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag};
 use imgop_registry::reference::Digest;
@@ -232,6 +232,9 @@ async fn more_referrers_than_the_cap_are_refused_and_too_many_of_one_are_its_own
     let states: Vec<TagState> = observed.tags.iter().map(imgop_core::copy::ObservedTag::state).collect();
     assert_eq!(states, [TagState::Missing, TagState::NotChecked]);
     assert!(observed.tags[1].unknown_because().unwrap().starts_with("33 manifests refer to"));
+    let limits = Limits { max_parts: MaxParts::NoJob, ..Limits::default() };
+    let observed = observe(&case.sides, &case.request(), &Known::default(), limits).await.unwrap();
+    assert_eq!(observed.tags[1].state(), TagState::Missing, "no Job copies them");
 }
 
 /// What cosign writes: a layer for each signature.

@@ -155,10 +155,11 @@ fn upload(
             let mut bytes = state.uploads.remove(number).unwrap_or_default();
             bytes.extend_from_slice(&request.body);
             let found = Digest::of(&bytes).to_string();
-            if digest != Some(found.as_str()) {
+            let claimed = digest.unwrap_or_default();
+            if state.checks_digests && claimed != found {
                 return error(400, "DIGEST_INVALID");
             }
-            state.blobs.insert((repository.to_owned(), found), bytes.into());
+            state.blobs.insert((repository.to_owned(), claimed.to_owned()), bytes.into());
             Answer::Plain(reply(201, &[], ""))
         }
     }

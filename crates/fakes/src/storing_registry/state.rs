@@ -26,6 +26,10 @@ pub(super) struct State {
     pub(super) asked: Vec<Asked>,
     pub(super) mounts: bool,
     pub(super) chunks: bool,
+    /// Whether it looks whether what it was sent has the digest that is claimed.
+    pub(super) checks_digests: bool,
+    /// Whether an upload is of no use any more once a chunk of it has broken off.
+    pub(super) drops_broken: bool,
     /// Bytes that a request may have.
     pub(super) max_body: usize,
     /// Whether it wants tokens, and the number of the one that is good.
@@ -47,6 +51,8 @@ impl State {
             asked: Vec::new(),
             mounts: true,
             chunks: true,
+            checks_digests: true,
+            drops_broken: false,
             max_body: usize::MAX,
             wants_tokens,
             token: 0,
@@ -77,6 +83,9 @@ impl State {
         let number = number.split('?').next().unwrap_or_default();
         if let Some(upload) = self.uploads.get_mut(number).filter(|_| line.starts_with("PATCH ")) {
             upload.extend_from_slice(sent);
+        }
+        if self.drops_broken {
+            self.uploads.remove(number);
         }
         if let Some(asked) = self.asked.iter_mut().rev().find(|asked| asked.line == line) {
             asked.sent = sent.len();

@@ -27,6 +27,16 @@ impl RepositoryClient {
         self.read(what).await.map_err(|failure| self.error(Operation::Get(what.clone()), failure))
     }
 
+    /// The same where it has at most this many bytes; one with more is an error ([`Reason::TooLarge`]).
+    pub async fn manifest_within(
+        &self,
+        what: &ManifestRef,
+        max_bytes: usize,
+    ) -> Result<Option<Manifest>, RegistryError> {
+        let read = self.read_within(what, max_bytes).await;
+        read.map_err(|failure| self.error(Operation::Get(what.clone()), failure))
+    }
+
     /// Writes a manifest under a tag or under its digest. What it refers to must be there already.
     pub async fn put_manifest(&self, what: &ManifestRef, manifest: &Manifest) -> Result<(), RegistryError> {
         self.put_and_confirm(what, manifest).await.map(|_| ())
@@ -100,7 +110,12 @@ impl RepositoryClient {
 
     /// Reads a manifest, unless that would be a pull of the reserve.
     pub(super) async fn read(&self, what: &ManifestRef) -> Result<Option<Manifest>, Failure> {
-        let mut request = Request::get(self.manifest_url(what)?, self.settings().max_manifest_bytes);
+        self.read_within(what, usize::MAX).await
+    }
+
+    async fn read_within(&self, what: &ManifestRef, max_bytes: usize) -> Result<Option<Manifest>, Failure> {
+        let max_bytes = max_bytes.min(self.settings().max_manifest_bytes);
+        let mut request = Request::get(self.manifest_url(what)?, max_bytes);
         request.accept = Some(ACCEPT);
         self.shared().pulls.may_read(&authority(&request.url), self.identity())?;
         let response = self.send(request, Actions::Pull).await?;

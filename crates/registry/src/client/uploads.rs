@@ -322,7 +322,7 @@ mod tests {
             headers.insert(LOCATION, location.parse().unwrap());
             let (url, body) = (format!("{at}/v2/a/blobs/uploads/").parse().unwrap(), bytes::Bytes::new());
             let status = StatusCode::ACCEPTED;
-            let begun = Response { url, status, headers, body, authorization: None, download: None };
+            let begun = Response::new(url, status, headers, body);
             place(&begun).map(|place| place.to_string())
         };
         let tls = "https://r.example.com";

@@ -68,7 +68,11 @@ pub(crate) fn error_of(response: &Response, secrets: &[String]) -> Failure {
         detail = format!("{detail}: {}", error.message);
     }
     let code = error.map(|error| error.code).filter(|code| !code.is_empty());
-    Failure { code, ..Failure::new(reason, detail).with_status(response.status) }
+    Failure {
+        code,
+        is_repeated: response.is_repeated,
+        ..Failure::new(reason, detail).with_status(response.status)
+    }
 }
 
 /// Returns what may be shown to others than those who sent the request: none of the server's words.
@@ -143,14 +147,9 @@ mod tests {
     }
 
     fn response(scheme: &str, status: u16, body: &str) -> Response {
-        Response {
-            url: format!("{scheme}://registry.example.com/v2/a/manifests/1").parse().unwrap(),
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: reqwest::header::HeaderMap::new(),
-            body: body.to_string().into(),
-            authorization: None,
-            download: None,
-        }
+        let url = format!("{scheme}://registry.example.com/v2/a/manifests/1").parse().unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        Response::new(url, status, reqwest::header::HeaderMap::new(), body.to_string().into())
     }
 
     fn shown(status: u16, code: &str, message: &str) -> String {

@@ -153,7 +153,7 @@ fn handed_on(
     check_headers(&headers, &url)?;
     resources.permit.leave_registry();
     let download = Some(Download { response, slot: DownloadSlot(resources.permit.clone()) });
-    Ok(Response { url, status, headers, body: Bytes::new(), authorization, download })
+    Ok(Response { authorization, download, ..Response::new(url, status, headers, Bytes::new()) })
 }
 
 /// Says nothing of the host, and no other attempt ends otherwise.
@@ -240,7 +240,7 @@ async fn read(
             }
         };
     }
-    Ok(Response { url, status, headers, body: body.into(), authorization: None, download: None })
+    Ok(Response::new(url, status, headers, body.into()))
 }
 
 /// Returns the content of a compressed body. `Err(None)` means that there is no memory for it.

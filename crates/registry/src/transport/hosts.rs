@@ -190,7 +190,7 @@ mod tests {
         let failed = |request: &Request| {
             let (url, headers) = (request.url.clone(), reqwest::header::HeaderMap::new());
             let (status, body) = (reqwest::StatusCode::BAD_GATEWAY, bytes::Bytes::new());
-            Ok(Response { url, status, headers, body, authorization: None, download: None })
+            Ok(Response::new(url, status, headers, body))
         };
         for _ in 0..9 {
             host.record(&broken, &failed(&broken));

@@ -105,6 +105,8 @@ pub(crate) struct Response {
     pub(crate) authorization: Option<HeaderValue>,
     /// The body, where it is handed on.
     pub(crate) download: Option<Download>,
+    /// Whether the request was sent more than once.
+    pub(crate) is_repeated: bool,
 }
 
 /// Returns how long a number of bytes may take over a slow line.
@@ -125,6 +127,13 @@ impl Content {
     /// Returns whether it can be sent again.
     pub(crate) fn is_repeatable(&self) -> bool {
         !matches!(self, Self::Stream(_))
+    }
+}
+
+impl Response {
+    /// Returns the first response to a request without a credential.
+    pub(crate) fn new(url: Url, status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { url, status, headers, body, authorization: None, download: None, is_repeated: false }
     }
 }
 

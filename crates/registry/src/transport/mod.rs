@@ -151,7 +151,7 @@ impl Http {
             let is_silent = outcome.as_ref().is_err_and(is_timeout) && !host.breaker.is_answering();
             if is_silent || self.is_last(request, attempt, spent, asked) {
                 host.record(request, &outcome);
-                return outcome;
+                return with_attempts(outcome, attempt + 1);
             }
             tokio::time::sleep(wait).await;
             attempt += 1;
@@ -220,6 +220,15 @@ impl Http {
             self.may_wait(request, left, &mut paused)?;
             tokio::time::sleep(left).await;
         }
+    }
+}
+
+/// Notes in what came of a request whether it was sent more than once.
+fn with_attempts(outcome: Result<Response, Failure>, attempts: u32) -> Result<Response, Failure> {
+    let is_repeated = attempts > 1;
+    match outcome {
+        Ok(response) => Ok(Response { is_repeated, ..response }),
+        Err(failure) => Err(Failure { is_repeated, ..failure }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kubectl imgop copy --local`: the same selection and the same plan as the agent's, carried out by this process.
 
-use imgop_core::copy::Limits;
+use imgop_core::copy::{Limits, MaxParts};
 use jiff::Timestamp;
 
 use super::CopyArgs;
@@ -29,7 +29,11 @@ pub async fn run(ui: Ui, args: &CopyArgs) -> Result<Outcome, CliError> {
         registries: &registries,
         sources: &sources,
         tls: (endpoints.source_tls, endpoints.destination_tls),
-        limits: Limits { max_tags: args.max_tags.unwrap_or(limits.max_tags), ..limits },
+        limits: Limits {
+            max_tags: args.max_tags.unwrap_or(limits.max_tags),
+            max_parts: MaxParts::NoJob,
+            ..limits
+        },
         purpose: if is_dry { Purpose::DryPush } else { Purpose::Push },
     };
     Box::pin(LocalCopy { ui, looking, is_dry, format: args.output.map(Into::into) }.run(vec![Ok(target)]))

@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 use imgop_core::api::Image;
-use imgop_core::copy::{CopyRequest, Limits};
+use imgop_core::copy::{CopyRequest, Limits, MaxParts};
 use imgop_core::inventory::Expansion;
 use imgop_registry::Registries;
 use jiff::Timestamp;
@@ -111,7 +111,8 @@ impl Mirrored {
             local: access.credentials()?,
             flags: access.of_both_sides(),
             registries: crate::registry::registries(true)?,
-            limits: Limits::default(),
+            // What is compared may have been copied by any engine.
+            limits: Limits { max_parts: MaxParts::NoJob, ..Limits::default() },
         })
     }
 

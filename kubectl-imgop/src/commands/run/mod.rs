@@ -7,7 +7,7 @@ mod watch;
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::copy::Limits;
+use imgop_core::copy::{Limits, MaxParts};
 use imgop_registry::Registries;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -193,7 +193,7 @@ impl Machine {
             registries: &self.registries,
             sources,
             tls: (args.access.tls(), args.access.tls()),
-            limits: Limits { max_tags: args.max_tags, ..Limits::default() },
+            limits: Limits { max_tags: args.max_tags, max_parts: MaxParts::NoJob, ..Limits::default() },
             purpose: if args.is_dry() { Purpose::DryPush } else { Purpose::Push },
         };
         LocalCopy { ui, looking, is_dry: args.is_dry(), format: args.output }

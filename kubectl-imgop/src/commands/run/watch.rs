@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::files::{Build, Fingerprint, Item, NotRun, items};
 use super::{Machine, RunArgs};
-use crate::cli_error::{CliError, Outcome};
+use crate::cli_error::{CliError, Kind, Outcome};
 use crate::interrupts::{Uninterrupted, asked_to_end};
 use crate::local_copy::{Events, Kept, round};
 use crate::output::Ui;
@@ -36,16 +36,24 @@ pub async fn run(ui: Ui, args: &RunArgs, clock: &Clock) -> Result<Outcome, CliEr
     if args.output == Some(RunFormat::Yaml) {
         return Err(CliError::usage("--watch prints events as lines: -o json or -o name"));
     }
-    // What is under way is dropped; the journal has uploads that have begun.
-    let _ended_here = Uninterrupted::begin();
+    let ended_here = Uninterrupted::begin();
     let watch =
         Watch { ui, args, clock, events: Events::new(ui, args.output), registries: registries(false)? };
-    tokio::select! {
-        _ = asked_to_end() => {
+    let mut rounds = Box::pin(watch.rounds());
+    let ended = tokio::select! {
+        signal = asked_to_end() => tokio::select! {
+            // Copies end by themselves, and soon. What else is under way is dropped.
+            () = ended_here.is_alone() => Err(signal),
+            ended = &mut rounds => ended,
+        },
+        ended = &mut rounds => ended,
+    };
+    match ended {
+        Err(error) if matches!(error.kind, Kind::Cancelled | Kind::Terminated) => {
             ui.note("ended");
             Ok(Outcome::Done)
         }
-        ended = Box::pin(watch.rounds()) => ended,
+        ended => ended,
     }
 }
 

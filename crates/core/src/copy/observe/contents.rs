@@ -10,7 +10,7 @@ use super::observation::Observation;
 use super::{ObserveError, for_this_tag};
 use crate::api::Side;
 use crate::copy::parts::{PartsError, parts_of_narrowed, platforms_below};
-use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, Observed, ObservedTag, Origin, Seen};
+use crate::copy::{Content, CopyRequest, MadeIndex, MadeOf, MaxParts, Observed, ObservedTag, Origin, Seen};
 use imgop_registry::oci::{NarrowedIndex, Platforms, Subset, read_narrowed, subset_of_nested};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Manifest, Platform, Reason, RepositoryClient};
@@ -74,11 +74,16 @@ impl Observation<'_> {
     /// Returns what the destination should have of what the source has.
     pub(super) async fn content(&self, source: &Seen, destination: &Seen) -> Result<Content, ObserveError> {
         let Seen::Present(source) = source else { return Ok(Content::NotAsked) };
-        let platforms = &self.request.platforms;
+        let (platforms, max_parts) = (&self.request.platforms, self.max_parts);
         if platforms.selects_all() {
             return Ok(Content::Whole(Vec::new()));
         }
-        if let Some(content) = self.known.contents.get(platforms, source) {
+        // What another engine copies may be more than this one does.
+        let is_copied = |content: &&Content| match content {
+            Content::Made(made) => made.of.parts.len() <= max_parts.number(),
+            _ => true,
+        };
+        if let Some(content) = self.known.contents.get(platforms, source).filter(is_copied) {
             return Ok(content.clone());
         }
         if let (Seen::Present(there), Some(client)) = (destination, &self.sides.destination)
@@ -87,11 +92,11 @@ impl Observation<'_> {
         {
             match manifest(Side::Destination, client, there).await? {
                 ManifestAnswer::There(manifest) if there == source => {
-                    return narrow(Side::Destination, client, &manifest, platforms).await;
+                    return narrow(Side::Destination, client, &manifest, platforms, max_parts).await;
                 }
                 ManifestAnswer::There(manifest) => {
                     if let Some(rewritten) = read_narrowed(&manifest, source, platforms) {
-                        return made(Side::Destination, client, source, rewritten).await;
+                        return made(Side::Destination, client, source, rewritten, max_parts).await;
                     }
                 }
                 ManifestAnswer::Absent | ManifestAnswer::Unreadable => {}
@@ -100,10 +105,12 @@ impl Observation<'_> {
         }
         let client = &self.sides.source;
         if let Some(read) = self.known.read_ahead.as_ref().and_then(|kept| kept.get(source)) {
-            return narrow(Side::Source, client, &read, platforms).await;
+            return narrow(Side::Source, client, &read, platforms, max_parts).await;
         }
         match manifest(Side::Source, client, source).await? {
-            ManifestAnswer::There(manifest) => narrow(Side::Source, client, &manifest, platforms).await,
+            ManifestAnswer::There(manifest) => {
+                narrow(Side::Source, client, &manifest, platforms, max_parts).await
+            }
             ManifestAnswer::Absent | ManifestAnswer::Unreadable => {
                 Ok(Content::Unknown(format!("the source no longer has {source}")))
             }
@@ -149,6 +156,7 @@ async fn narrow(
     client: &RepositoryClient,
     manifest: &Manifest,
     platforms: &Platforms,
+    max_parts: MaxParts,
 ) -> Result<Content, ObserveError> {
     if !manifest.is_index() {
         return match client.platform(manifest).await {
@@ -165,7 +173,9 @@ async fn narrow(
     };
     Ok(match subset_of_nested(manifest, platforms, &below) {
         Ok(Subset::Whole { platforms }) => Content::Whole(platforms),
-        Ok(Subset::Narrowed(rewritten)) => return made(side, client, &manifest.digest, rewritten).await,
+        Ok(Subset::Narrowed(rewritten)) => {
+            return made(side, client, &manifest.digest, rewritten, max_parts).await;
+        }
         Ok(Subset::Nothing { there }) if there.is_empty() => Content::Whole(there),
         Ok(Subset::Nothing { there }) => Content::NoPlatform(there),
         Err(error) => Content::Unknown(error.to_string()),
@@ -178,8 +188,9 @@ async fn made(
     client: &RepositoryClient,
     source: &Digest,
     rewritten: NarrowedIndex,
+    max_parts: MaxParts,
 ) -> Result<Content, ObserveError> {
-    let parts = match parts_of_narrowed(client, &rewritten, source).await {
+    let parts = match parts_of_narrowed(client, &rewritten, source, max_parts).await {
         Ok(parts) => parts,
         Err(error) => return unknown(side, error),
     };

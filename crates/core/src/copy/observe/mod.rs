@@ -21,8 +21,7 @@ pub use self::answers::AnswersOfBoth;
 pub use self::contents::ContentCache;
 use self::observation::Observation;
 use self::selected::{List, Selected, selected};
-use super::parts::MAX_PARTS;
-use super::{CopyRequest, FirstSeen, Naming, Observed, ObservedTag, ReadAhead, Seen};
+use super::{CopyRequest, FirstSeen, MaxParts, Naming, Observed, ObservedTag, ReadAhead, Seen};
 use crate::api::{Referrers, Side};
 use crate::selection::{SourceRef, by_version};
 
@@ -36,6 +35,8 @@ pub struct Limits {
     pub max_tags: usize,
     /// How many of those that refer to these tags are taken.
     pub max_referrers: usize,
+    /// How many manifests of one content are copied one by one.
+    pub max_parts: MaxParts,
     /// How many near misses are kept.
     pub max_excluded: usize,
     /// How many tags are asked about at once; each registry's own limit bounds it further.
@@ -44,7 +45,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_tags: MAX_TAGS_PER_IMAGE.into(), max_referrers: 1_000, max_excluded: 100, concurrency: 32 }
+        Self {
+            max_tags: MAX_TAGS_PER_IMAGE.into(),
+            max_referrers: 1_000,
+            max_parts: MaxParts::default(),
+            max_excluded: 100,
+            concurrency: 32,
+        }
     }
 }
 
@@ -173,7 +180,7 @@ pub async fn observe(
     }
     // What refers to a tag is sought at the destination too, and then there are several.
     let with_referrers = request.referrers == Referrers::All;
-    let mut observation = Observation::new(sides, request, known);
+    let mut observation = Observation::new(sides, request, known, limits.max_parts);
     let mut has_no_repository = false;
     if let Some(destination) = &sides.destination
         && (refs.len() >= LIST_FROM

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::{Known, ObserveError, Sides, for_this_tag};
 use crate::api::{Mode, Side};
-use crate::copy::{CopyRequest, Naming, Observed, ObservedTag, Seen};
+use crate::copy::{CopyRequest, MaxParts, Naming, Observed, ObservedTag, Seen};
 use crate::selection::SourceRef;
 
 /// What an observation asks, and what it knows already.
@@ -16,6 +16,7 @@ pub(super) struct Observation<'a> {
     pub(super) sides: &'a Sides,
     pub(super) request: &'a CopyRequest,
     pub(super) known: &'a Known,
+    pub(super) max_parts: MaxParts,
     pub(super) listed: Option<SharedTags>,
     /// Whether the destination has no such repository.
     pub(super) is_new: bool,
@@ -26,9 +27,14 @@ pub(super) struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
-    pub(super) fn new(sides: &'a Sides, request: &'a CopyRequest, known: &'a Known) -> Self {
+    pub(super) fn new(
+        sides: &'a Sides,
+        request: &'a CopyRequest,
+        known: &'a Known,
+        max_parts: MaxParts,
+    ) -> Self {
         let (listed, bulk, refusals) = (None, HashMap::new(), Mutex::default());
-        Self { sides, request, known, listed, is_new: false, bulk, refusals }
+        Self { sides, request, known, max_parts, listed, is_new: false, bulk, refusals }
     }
 }
 

@@ -9,9 +9,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::contents::{ManifestAnswer, manifest};
 use super::observation::Observation;
-use super::{Limits, MAX_PARTS, ObserveError, for_this_tag};
+use super::{Limits, ObserveError, for_this_tag};
 use crate::api::Side;
-use crate::copy::{Content, MadeIndex, MadeOf, ObservedTag, Origin, Seen, TagState, Waiting};
+use crate::copy::{Content, MadeIndex, MadeOf, MaxParts, ObservedTag, Origin, Seen, TagState, Waiting};
 use crate::selection::SourceRef;
 use imgop_registry::oci::{Referrer, referrers_index, referrers_tag, subject_of};
 use imgop_registry::reference::{Digest, Tag};
@@ -215,7 +215,7 @@ impl Observation<'_> {
     ) -> Result<ObservedTag, ObserveError> {
         let content = match answer {
             ReferrersAnswer::Unknown(why) => Content::Unknown(why),
-            ReferrersAnswer::There(referrers) => index(&subject, &referrers),
+            ReferrersAnswer::There(referrers) => index(&subject, &referrers, self.max_parts),
         };
         let destination = self.destination(&tag).await?;
         let source = Seen::Present(subject.clone());
@@ -292,12 +292,11 @@ enum ReferrersAnswer {
     Unknown(String),
 }
 
-fn index(subject: &Digest, referrers: &[Referrer]) -> Content {
+fn index(subject: &Digest, referrers: &[Referrer], max_parts: MaxParts) -> Content {
     match referrers_index(referrers) {
-        Ok((_, parts)) if parts.len() > MAX_PARTS => Content::Unknown(format!(
-            "{} manifests refer to {subject}; at most {MAX_PARTS} are copied",
-            parts.len()
-        )),
+        Ok((_, parts)) if parts.len() > max_parts.number() => {
+            Content::Unknown(format!("{} manifests refer to {subject}; {max_parts}", parts.len()))
+        }
         Ok((manifest, parts)) => Content::Made(MadeIndex {
             digest: manifest.digest,
             of: MadeOf { origin: Origin::ReferrersOf(subject.clone()), parts },
