@@ -90,7 +90,7 @@ impl Pass<'_> {
             wants(request, reference) && (may_copy || self.copying(reference).is_some())
         };
         let wanted: BTreeMap<&ImageReference, &BTreeSet<String>> =
-            gathered.waiting.iter().filter(|(reference, _)| is_wanted(reference)).collect();
+            gathered.in_use.waiting.iter().filter(|(reference, _)| is_wanted(reference)).collect();
         // What is not known to be pulled is still missing.
         memory.looks.retain(|reference, _| !gathered.is_complete || wanted.contains_key(reference));
         let due =
