@@ -85,6 +85,7 @@ bench: ## Measure what it costs when there is nothing to do and at first copies,
 	crates/bench/run-mirror
 	crates/bench/run-peers
 	crates/bench/run-builds
+	crates/bench/run-copies
 	crates/bench/run
 
 .PHONY: lint

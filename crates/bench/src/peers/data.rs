@@ -97,20 +97,13 @@ impl Scale {
 
 /// Fills one registry; `is_source` says which part of the long list it gets, and what the source alone has.
 pub async fn fill(registry: SocketAddr, is_source: bool, scale: Scale) -> anyhow::Result<()> {
-    let registries = Registries::new(Settings {
-        concurrency_per_registry: AT_ONCE,
-        system_proxy: false,
-        ..Settings::default()
-    });
-    let push = Push { registry, registries, client: reqwest::Client::builder().no_proxy().build()? };
+    let push = Push::to(registry)?;
     run((0..100).map(|n| push.tag(SINGLE, format!("v1.0.{n}"), &["amd64"]))).await?;
     push.shared_layers(if is_source { SHARED } else { WITHIN }, scale.shared_tags).await?;
     if is_source {
         push.large(BIG, BIG_TAG, &[scale.big_bytes; 4]).await?;
         push.large(HALF, HALF_TAG, &[usize::try_from(HALF_BYTES)?]).await?;
-        push.tag(ONE, ONE_TAG.to_owned(), &["amd64"]).await?;
-        run((0..scale.multi_tags).map(|n| push.tag(FIRST_MULTI, format!("v2.0.{n}"), &ARCHITECTURES)))
-            .await?;
+        push.small_copies(scale).await?;
     }
     run((0..scale.multi_tags).map(|n| push.tag(MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await?;
     let places: BTreeSet<(String, String)> = scale
@@ -124,6 +117,13 @@ pub async fn fill(registry: SocketAddr, is_source: bool, scale: Scale) -> anyhow
     run(places.iter().map(|(repository, tag)| push.manifest(repository, Some(tag), tiny.clone()))).await
 }
 
+/// Pushes only what is copied on the test cluster: 100 tags that share layers, 20 of six platforms, and a small one.
+pub async fn fill_first_copies(registry: SocketAddr, scale: Scale) -> anyhow::Result<()> {
+    let push = Push::to(registry)?;
+    push.shared_layers(SHARED, scale.shared_tags).await?;
+    push.small_copies(scale).await
+}
+
 async fn run<T>(work: impl Iterator<Item = impl Future<Output = anyhow::Result<T>>>) -> anyhow::Result<()> {
     stream::iter(work).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
 }
@@ -135,6 +135,21 @@ struct Push {
 }
 
 impl Push {
+    fn to(registry: SocketAddr) -> anyhow::Result<Self> {
+        let registries = Registries::new(Settings {
+            concurrency_per_registry: AT_ONCE,
+            system_proxy: false,
+            ..Settings::default()
+        });
+        Ok(Self { registry, registries, client: reqwest::Client::builder().no_proxy().build()? })
+    }
+
+    /// The small image and those of six platforms.
+    async fn small_copies(&self, scale: Scale) -> anyhow::Result<()> {
+        self.tag(ONE, ONE_TAG.to_owned(), &["amd64"]).await?;
+        run((0..scale.multi_tags).map(|n| self.tag(FIRST_MULTI, format!("v2.0.{n}"), &ARCHITECTURES))).await
+    }
+
     /// A tag of its own content for these platforms: an index if there are several.
     async fn tag(&self, repository: &str, tag: String, platforms: &[&str]) -> anyhow::Result<()> {
         let mut manifests = Vec::new();

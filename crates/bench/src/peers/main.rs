@@ -34,6 +34,11 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [part, registry] = &arguments[..]
+        && part == "fill"
+    {
+        return data::fill_first_copies(registry.parse()?, Scale::FULL).await;
+    }
     let [part, observe, plugin, peers, folder, source, target] = &arguments[..] else {
         bail!(
             "usage: imgop-bench-peers PART OBSERVE PLUGIN PEERS FOLDER SOURCE TARGET; but start it with \

@@ -1,4 +1,4 @@
-//! M1 to M4: what it costs to find that nothing has changed; and how a program is measured.
+//! No-ops: what it costs to find that nothing has changed; and how a program is measured.
 
 use std::ffi::{OsStr, OsString};
 
@@ -49,14 +49,15 @@ impl Expected {
 
 /// That nothing has changed: all of it, one after the other.
 pub async fn all(bench: &Bench) -> anyhow::Result<NoOps> {
-    let m1 = bench.repository("M1", SINGLE, "v1.0.x", 100).await?;
-    let m2 = bench.repository("M2", MULTI, "v2.0.x", 20).await?;
-    let m4 = bench.long_list("M4", true).await?;
-    let m4_mutable = bench.long_list("M4 mutable", false).await?;
+    let repository = bench.repository("repository", SINGLE, "v1.0.x", 100).await?;
+    let platforms = bench.repository("multi-platform", MULTI, "v2.0.x", 20).await?;
+    let list = bench.long_list("long list", true).await?;
+    let mutable_list = bench.long_list("mutable list", false).await?;
     let paged = bench.paged_list().await?;
     say("choosing from 100,000 tags");
     let selecting = bench.programs.run(&[bench.programs.observe.as_ref(), "select".as_ref()]).await?;
-    Ok(NoOps { m1, m2, m4, m4_mutable, paged, selecting: serde_json::from_str(&selecting.output)? })
+    let selecting = serde_json::from_str(&selecting.output)?;
+    Ok(NoOps { repository, platforms, list, mutable_list, paged, selecting })
 }
 
 impl Bench {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use imgop_bench::proxy::Counts;
 
@@ -11,10 +11,14 @@ use crate::first_copies::FirstCopies;
 
 /// What it costs to find that nothing has changed.
 pub struct NoOps {
-    pub m1: Vec<Figures>,
-    pub m2: Vec<Figures>,
-    pub m4: Vec<Figures>,
-    pub m4_mutable: Vec<Figures>,
+    /// 100 tags of one repository that may move.
+    pub repository: Vec<Figures>,
+    /// 20 tags of six platforms.
+    pub platforms: Vec<Figures>,
+    /// 2,645 tags that never move.
+    pub list: Vec<Figures>,
+    /// The same tags, but they may move.
+    pub mutable_list: Vec<Figures>,
     pub paged: Figures,
     pub selecting: Vec<Value>,
 }
@@ -65,15 +69,6 @@ pub fn say(text: &str) {
 /// The figures as they stand in results.json.
 pub fn figures(measured: &NoOps) -> anyhow::Result<Map<String, Value>> {
     let mut all = with_peers(measured.rows())?;
-    // M3 is the time of M1.
-    let m3: Map<String, Value> =
-        measured.m1.iter().map(|row| (row.tool.to_owned(), row.seconds_20ms.into())).collect();
-    let peers: Map<String, Value> = m3
-        .iter()
-        .filter(|(tool, _)| *tool != "imgop")
-        .map(|(tool, seconds)| (tool.clone(), json!({"seconds_20ms": seconds})))
-        .collect();
-    all.insert("M3".into(), json!({"seconds_20ms": m3.get("imgop"), "peers": peers}));
     all.insert("list_10000".into(), measured.paged.json()?);
     all.insert("select_100000".into(), measured.selecting.clone().into());
     Ok(all)
@@ -83,8 +78,8 @@ pub fn figures(measured: &NoOps) -> anyhow::Result<Map<String, Value>> {
 pub fn first_copies(measured: &FirstCopies) -> anyhow::Result<Map<String, Value>> {
     let rows = measured.rows.iter().map(|(name, rows)| (*name, rows.as_slice()));
     let mut all = with_peers(rows)?;
-    all.insert("M12".into(), serde_json::to_value(&measured.limited)?);
-    all.insert("M13".into(), serde_json::to_value(&measured.broken)?);
+    all.insert("limited".into(), serde_json::to_value(&measured.limited)?);
+    all.insert("broken".into(), serde_json::to_value(&measured.broken)?);
     Ok(all)
 }
 
@@ -108,7 +103,12 @@ fn with_peers<'a>(
 
 impl NoOps {
     fn rows(&self) -> [(&'static str, &[Figures]); 4] {
-        [("M1", &self.m1), ("M2", &self.m2), ("M4", &self.m4), ("M4 mutable", &self.m4_mutable)]
+        [
+            ("repository", &self.repository),
+            ("multi-platform", &self.platforms),
+            ("long list", &self.list),
+            ("mutable list", &self.mutable_list),
+        ]
     }
 }
 
@@ -117,7 +117,7 @@ pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{:<11} {:<8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>5} {:>7}  requests by kind",
+        "{:<14} {:<8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>5} {:>7}  requests by kind",
         "first copy",
         "program",
         "requests",
@@ -133,7 +133,7 @@ pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
         for row in rows {
             writeln!(
                 out,
-                "{name:<11} {:<8} {:>8} {:>8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5} {:>7}  {}",
+                "{name:<14} {:<8} {:>8} {:>8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5} {:>7}  {}",
                 row.tool,
                 row.requests(),
                 megabytes(row.read_bytes),
@@ -147,7 +147,7 @@ pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
             )?;
         }
     }
-    writeln!(out, "\nM12: a destination that answers four requests at a time, each after 20 ms")?;
+    writeln!(out, "\nlimited: a destination that answers four requests at a time, each after 20 ms")?;
     for row in &measured.limited {
         writeln!(
             out,
@@ -161,7 +161,7 @@ pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
             row.failures
         )?;
     }
-    writeln!(out, "\nM13: 200 MB, broken off half-way")?;
+    writeln!(out, "\nbroken: 200 MB, broken off half-way")?;
     for row in &measured.broken {
         writeln!(
             out,
@@ -170,7 +170,7 @@ pub fn print_first_copies(measured: &FirstCopies) -> std::io::Result<()> {
         )?;
     }
     let legend = [
-        "M5: 100 tags that share two layers. M6: 20 tags of six platforms. M7: M5's within the destination's registry.",
+        "shared: 100 tags that share two layers. platforms: 20 tags of six. mounted: those of shared within one registry.",
         "one tag: a small one. four blobs: 316 MB. list: 2,645 tags of 206 repositories into 242 (with --quick fewer).",
     ];
     writeln!(out, "\n{}\n", legend.join("\n"))
@@ -186,7 +186,7 @@ pub fn print(measured: &NoOps) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{:<11} {:<8} {:>8} {:>9} {:>9} {:>9} {:>5}  requests by kind",
+        "{:<14} {:<8} {:>8} {:>9} {:>9} {:>9} {:>5}  requests by kind",
         "a no-op of", "program", "requests", "s, 0 ms", "s, 20 ms", "peak MB", "runs"
     )?;
     let paged = std::slice::from_ref(&measured.paged);
@@ -194,7 +194,7 @@ pub fn print(measured: &NoOps) -> std::io::Result<()> {
         for row in rows {
             writeln!(
                 out,
-                "{name:<11} {:<8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5}  {}",
+                "{name:<14} {:<8} {:>8} {:>9.3} {:>9.3} {:>9.1} {:>5}  {}",
                 row.tool,
                 row.requests(),
                 row.seconds_0ms,
@@ -206,8 +206,8 @@ pub fn print(measured: &NoOps) -> std::io::Result<()> {
         }
     }
     let legend = [
-        "M1: 100 tags of one repository that may move (M3 is its time at 20 ms). M2: 20 tags of six platforms.",
-        "M4: 2,645 tags in 242 target repositories that never move. M4 mutable: the same, but they may move.",
+        "repository: 100 tags that may move. multi-platform: 20 tags of six platforms, the same.",
+        "long list: 2,645 tags in 242 target repositories that never move. mutable list: the same, but they may move.",
         "Whole processes; imgop's is a second pass: it knows what the destination answered the first time.",
     ];
     writeln!(out, "{}\n\nchoosing from 100,000 tags:", legend.join("\n"))?;

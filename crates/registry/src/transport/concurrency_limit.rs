@@ -52,7 +52,8 @@ pub(super) struct Permit {
 impl ConcurrencyLimit {
     pub(super) fn new(max: usize) -> Self {
         let max = max.clamp(1, MAX_CONCURRENT_REQUESTS as usize);
-        let state = State { limit: max, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
+        let state =
+            State { limit: max, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
         Self {
             slots: Arc::new(Semaphore::new(max)),
             max,

@@ -1,4 +1,4 @@
-//! M13: a large blob whose copy is killed half-way and begun again, and one whose source breaks off.
+//! A large blob whose copy is killed half-way and begun again, and one whose source breaks off.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Broken {
 pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Broken>> {
     let mut all = Vec::new();
     for tool in Tool::ALL {
-        say(&format!("M13: {}", tool.described()));
+        say(&format!("broken: {}", tool.described()));
         let (killed, not_killed) = killed(bench, tool).await?;
         let (cut, not_cut) = cut(bench, tool).await?;
         all.push(Broken {

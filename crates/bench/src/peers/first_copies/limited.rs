@@ -1,4 +1,4 @@
-//! M12: a destination that answers few requests at a time and refuses the others.
+//! A destination that answers few requests at a time and refuses the others.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct Limited {
     pub failures: usize,
 }
 
-/// Copies M5's tags with each program.
+/// Copies the tags that share layers with each program.
 pub async fn measure(bench: &Bench, tags: usize, runs: usize) -> anyhow::Result<Vec<Limited>> {
     let mut all = Vec::new();
     bench.target.set_limit(usize::try_from(AT_A_TIME)?);
@@ -45,10 +45,10 @@ pub async fn measure(bench: &Bench, tags: usize, runs: usize) -> anyhow::Result<
 }
 
 async fn one(bench: &Bench, tool: Tool, tags: usize, runs: usize) -> anyhow::Result<Limited> {
-    say(&format!("M12: {}", tool.described()));
+    say(&format!("limited: {}", tool.described()));
     let (mut seconds, mut requests, mut refused, mut failures) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for run in 0..runs {
-        let copies = Copies::of_repository(bench, "M12", tool, run, (&bench.programs.source, SHARED))?;
+        let copies = Copies::of_repository(bench, "limited", tool, run, (&bench.programs.source, SHARED))?;
         bench.begin(LATENCY.into());
         let began = Instant::now();
         // Whether it says that all went well is seen at the destination.

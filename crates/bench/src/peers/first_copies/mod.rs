@@ -28,14 +28,14 @@ pub struct FirstCopies {
 pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies> {
     let shared = scale.shared_tags;
     let mut rows = vec![
-        ("M5", repository(bench, "M5", &bench.programs.source, SHARED, shared, scale.runs).await?),
+        ("shared", repository(bench, "shared", &bench.programs.source, SHARED, shared, scale.runs).await?),
         (
-            "M6",
-            repository(bench, "M6", &bench.programs.source, FIRST_MULTI, scale.multi_tags, scale.runs)
+            "platforms",
+            repository(bench, "platforms", &bench.programs.source, FIRST_MULTI, scale.multi_tags, scale.runs)
                 .await?,
         ),
         // From one repository of the destination's registry to another.
-        ("M7", repository(bench, "M7", &bench.programs.target, WITHIN, shared, scale.runs).await?),
+        ("mounted", repository(bench, "mounted", &bench.programs.target, WITHIN, shared, scale.runs).await?),
         ("one tag", one_tag(bench, "one tag", ONE, ONE_TAG, scale.runs).await?),
         ("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale.runs).await?),
     ];
