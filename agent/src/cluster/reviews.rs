@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use std::time::Duration;
 
+use imgop_registry::backoff;
 use imgop_registry::cache::{Bounded, SingleFlight};
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::authorization::v1::{
@@ -14,12 +15,15 @@ use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::api_error::ApiError;
 use super::rights::Right;
 
 /// How long a right is believed.
 const GRANTED_TTL: Duration = Duration::from_mins(5);
+/// How much longer an answer is remembered: it may serve until another one is there.
+const STALE_TTL: Duration = Duration::from_mins(5);
 
 /// A question whether something is allowed.
 pub(super) trait Review:
@@ -41,18 +45,35 @@ impl Review for SubjectAccessReview {
     }
 }
 
+/// How long it is believed that a right is lacking.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeniedTtl {
+    /// The first time.
+    pub first: Duration,
+    /// At most: each time after it is twice as long.
+    pub max: Duration,
+}
+
+/// An answer that was given.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    may: bool,
+    believed_until: Instant,
+    /// How many times one after the other the right was lacking.
+    denials: u32,
+}
+
 /// Asks reviews, of which `K` tells one from another.
 pub(super) struct Reviews<K> {
     client: Client,
-    cached: Mutex<Bounded<K, bool>>,
+    cached: Mutex<Bounded<K, Answer>>,
     asked: SingleFlight<K, Result<bool, ApiError>>,
-    denied_ttl: Duration,
+    denied_ttl: DeniedTtl,
 }
 
 impl<K: Clone + Eq + Hash> Reviews<K> {
-    /// Returns one that asks through this client, believes for `denied_ttl` that a right is lacking, and remembers this
-    /// number of answers.
-    pub fn new(client: Client, denied_ttl: Duration, max_cached: usize) -> Self {
+    /// Returns one that asks through this client, and remembers this number of answers.
+    pub fn new(client: Client, denied_ttl: DeniedTtl, max_cached: usize) -> Self {
         Self {
             client,
             cached: Mutex::new(Bounded::new(max_cached)),
@@ -63,7 +84,26 @@ impl<K: Clone + Eq + Hash> Reviews<K> {
 
     /// Returns the answer that is believed.
     pub fn known(&self, key: &K) -> Option<bool> {
-        self.cached.lock().get(key).copied()
+        let cached = self.cached.lock();
+        let answer = cached.get(key).filter(|answer| Instant::now() < answer.believed_until);
+        answer.map(|answer| answer.may)
+    }
+
+    /// Returns the last answer, also where it is to be asked for again; none where that was long ago.
+    pub fn last(&self, key: &K) -> Option<bool> {
+        self.cached.lock().get(key).map(|answer| answer.may)
+    }
+
+    /// Invalidates what was denied: it is asked for again.
+    pub fn invalidate_denials(&self, is_meant: impl Fn(&K) -> bool) {
+        let mut cached = self.cached.lock();
+        let denied = cached.iter().filter(|(key, answer)| !answer.may && is_meant(key));
+        let denied: Vec<K> = denied.map(|(key, _)| key.clone()).collect();
+        for key in denied {
+            if let Some(answer) = cached.get_mut(&key) {
+                (answer.believed_until, answer.denials) = (Instant::now(), 0);
+            }
+        }
     }
 
     /// Asks the API server. `what` is what an error says that the review is of.
@@ -72,10 +112,20 @@ impl<K: Clone + Eq + Hash> Reviews<K> {
             let answer = Api::all(self.client.clone()).create(&PostParams::default(), review).await;
             let answer = answer.map_err(|error| ApiError::new("review", what.to_owned(), &error))?;
             let may = answer.answer().is_some_and(|answer| answer.allowed);
-            self.cached.lock().insert(key.clone(), may, if may { GRANTED_TTL } else { self.denied_ttl });
+            self.remember(key, may);
             Ok(may)
         };
         self.asked.run(key, ask).await.0
+    }
+
+    fn remember(&self, key: &K, may: bool) {
+        let mut cached = self.cached.lock();
+        let before = cached.get(key).filter(|answer| !answer.may).map_or(0, |answer| answer.denials);
+        let DeniedTtl { first, max } = self.denied_ttl;
+        let ttl = if may { GRANTED_TTL } else { backoff(first, max, before) };
+        let denials = if may { 0 } else { before.saturating_add(1) };
+        let answer = Answer { may, believed_until: Instant::now() + ttl, denials };
+        cached.insert(key.clone(), answer, ttl + STALE_TTL);
     }
 }
 

@@ -7,10 +7,10 @@ use kube::Client;
 
 use super::Freshness;
 use super::api_error::ApiError;
-use super::reviews::{Reviews, attributes};
+use super::reviews::{DeniedTtl, Reviews, attributes};
 
 /// How long it is believed that a right is lacking: who enables a namespace should not wait.
-const DENIED_TTL: Duration = Duration::from_secs(20);
+const DENIED_TTL: DeniedTtl = DeniedTtl { first: Duration::from_secs(20), max: Duration::from_secs(20) };
 /// How many answers are cached.
 const MAX_CACHED: usize = 10_000;
 

@@ -19,12 +19,16 @@ const NONE: &str = "multiarch";
 /// Images that are read in one pass: each counts as a pull.
 const MAX_READS: usize = 20;
 /// When an image is asked for again that could not be read, and one that may have moved.
-const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_mins(5);
 const TTL: Duration = Duration::from_hours(24);
 
 /// The architectures of images. All of it may be lost.
 #[derive(Debug, Default)]
-pub(super) struct Architectures(BTreeMap<ImageReference, Read>);
+pub(super) struct Architectures {
+    read: BTreeMap<ImageReference, Read>,
+    /// Whether there are used images that were not asked for until now.
+    pub is_open: bool,
+}
 
 #[derive(Debug)]
 struct Read {
@@ -41,34 +45,26 @@ impl Pass<'_> {
         memory: &mut Architectures,
     ) -> Result<BTreeMap<ImageReference, String>, Halt> {
         if !self.mirror.spec.destination.prefix.contains(WORD) {
+            *memory = Architectures::default();
             return Ok(BTreeMap::new());
         }
         let all: BTreeSet<&ImageReference> = used.iter().map(|image| &image.reference).collect();
-        memory.0.retain(|reference, _| all.contains(reference));
-        let is_open = |reference: &&&ImageReference| {
-            memory.0.get(**reference).is_none_or(|read| read.until <= self.now)
+        memory.read.retain(|reference, _| all.contains(reference));
+        let is_due = |reference: &&&ImageReference| {
+            memory.read.get(**reference).is_none_or(|read| read.until <= self.now)
         };
-        let open: Vec<&ImageReference> = all.iter().filter(is_open).take(MAX_READS).copied().collect();
-        for reference in open {
+        let due: Vec<&ImageReference> = all.iter().filter(is_due).take(MAX_READS).copied().collect();
+        for reference in due {
             let read = self.read_architectures(request, reference).await;
             let ttl = if read.is_some() { TTL } else { RETRY_INTERVAL };
             // What moved an image once to another repository does so only where it is known.
-            let known = memory.0.remove(reference).and_then(|read| read.architectures);
+            let known = memory.read.remove(reference).and_then(|read| read.architectures);
             let read = Read { architectures: read.or(known), until: saturating_add(self.now, ttl) };
-            memory.0.insert(reference.clone(), read);
+            memory.read.insert(reference.clone(), read);
         }
-        let known = memory.0.iter();
+        memory.is_open = all.iter().any(|reference| !memory.read.contains_key(*reference));
+        let known = memory.read.iter();
         Ok(known.filter_map(|(one, read)| Some((one.clone(), read.architectures.clone()?))).collect())
-    }
-
-    /// Returns whether the place of a used image is not known, as its architectures are not.
-    pub(super) fn lacks_architectures(
-        &self,
-        used: &[UsedImage],
-        known: &BTreeMap<ImageReference, String>,
-    ) -> bool {
-        let is_asked_for = self.mirror.spec.destination.prefix.contains(WORD);
-        is_asked_for && used.iter().any(|image| !known.contains_key(&image.reference))
     }
 
     async fn read_architectures(

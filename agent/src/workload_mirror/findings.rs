@@ -1,6 +1,7 @@
 //! What a pass found out about a mirror and its Images, and what follows for its conditions. Pure but for the writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{
@@ -11,7 +12,8 @@ use imgop_core::readiness::Readiness;
 use imgop_core::workloads::{ChildImage, Finding, Plan, PlannedChild, Situation, WorkloadRequest, plan};
 use imgop_registry::oci::PlatformSelector;
 
-use super::gather::Gathered;
+use super::architectures::RETRY_INTERVAL;
+use super::gather::{Gathered, Unseen};
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
 use super::status::Observed;
@@ -23,6 +25,8 @@ use crate::children::{
 
 /// What labels hold that say yes.
 const TRUE: &str = "true";
+/// How often it is looked whether more namespaces let themselves be seen. The API server is asked less often.
+const GRANT_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Pass<'_> {
     /// Works out what is to be mirrored, writes what differs, and returns what is reported.
@@ -38,17 +42,16 @@ impl Pass<'_> {
         } else {
             Pulls::default()
         };
-        let used = std::mem::take(&mut gathered.usage).into_images();
+        let used = std::mem::take(&mut gathered.in_use.usage).into_images();
         let architectures = if is_active {
             self.architectures(request, &used, &mut memory.architectures).await?
         } else {
             BTreeMap::new()
         };
-        // What an image has there is not known to be unused before it is known where it goes.
-        gathered.is_complete &= !self.lacks_architectures(&used, &architectures);
         let owned = self.children().owned();
         let children: Vec<ChildImage> = owned.iter().filter_map(ChildImage::read).collect();
-        let (targets, node_platforms) = (self.targets(&gathered.namespaces), self.node_platforms().await?);
+        let (targets, node_platforms) =
+            (self.targets(&gathered.sight.namespaces), self.node_platforms().await?);
         let situation = Situation {
             mirror: self.name(),
             used: &used,
@@ -62,15 +65,20 @@ impl Pass<'_> {
             now: self.now,
         };
         let plan = plan(request, &situation);
+        let has_unplaced = plan.counts.without_architectures > 0;
         let mirrored: Vec<Mirrored> = owned.iter().map(Mirrored::of).collect();
         let mut conclusion = match self.mirror.spec.mode {
             WorkloadMode::Active => self.write(request, &gathered, (&plan, &pulls), mirrored, memory).await?,
             mode => self.only_look(request, mode, (&gathered, &plan), &mirrored, memory).await?,
         };
+        let is_reading = is_active && memory.architectures.is_open;
         let open = gathered.is_open.then_some(WRITE_INTERVAL);
         // A right that was given, and a watch that works again, are seen soon.
-        let unknown = (!gathered.is_complete).then_some(CORRECTION_INTERVAL);
-        conclusion.wait = conclusion.wait.into_iter().chain(pulls.wait).chain(open).chain(unknown).min();
+        let unknown = (!gathered.is_complete || is_reading).then_some(CORRECTION_INTERVAL);
+        let unread = (is_active && has_unplaced).then_some(RETRY_INTERVAL);
+        let unseen = gathered.unseen.map(|_| GRANT_INTERVAL);
+        let waits = [pulls.wait, open, unknown, unread, unseen].into_iter().flatten();
+        conclusion.wait = conclusion.wait.into_iter().chain(waits).min();
         Ok(conclusion)
     }
 
@@ -100,7 +108,10 @@ impl Pass<'_> {
         let refused = memory.children.refused();
         let standing = Standing::of(&desired, &mirrored, &changes, &refused);
         let (tags, failing) = (standing.tags(), standing.failing());
-        let mut readiness = readiness(&standing, plan, gathered, open);
+        let is_placing = memory.architectures.is_open && plan.counts.without_architectures > 0;
+        let is_known_soon = gathered.is_to_be_complete() || is_placing;
+        let mut readiness = readiness(&standing, plan, open, is_known_soon);
+        add_notes(&mut readiness, gathered, plan);
         if pulls.limited > 0 {
             let note = format!(
                 "; {} images that pods cannot pull wait, as no more are copied for a namespace in an hour \
@@ -147,7 +158,7 @@ impl Pass<'_> {
             None => Readiness::ready(summary),
         };
         readiness.progress = Some(progress);
-        add_note(&mut readiness, gathered);
+        add_notes(&mut readiness, gathered, plan);
         let has_ended = !memory.looks.is_busy && std::mem::take(&mut memory.looks.is_syncing);
         let handled = if memory.looks.is_busy { Requests::default() } else { self.requests.clone() };
         let findings = Findings { observed: Some(observed), has_ended, ..Findings::of(readiness, handled) };
@@ -163,21 +174,19 @@ fn desired(request: &WorkloadRequest, child: &PlannedChild) -> Desired {
     Desired::new(child.name.clone(), request.image_spec(child), annotations, labels)
 }
 
-fn readiness(standing: &Standing<'_>, plan: &Plan<'_>, gathered: &Gathered, open: usize) -> Readiness {
+fn readiness(standing: &Standing<'_>, plan: &Plan<'_>, open: usize, is_known_soon: bool) -> Readiness {
     let summary = standing.summary();
-    let mut readiness = if open > 0 {
+    if open > 0 {
         Readiness::progressing(format!("{summary}; {open} are being written"))
     } else if let Some(absent) = standing.absent("WorkloadMirror") {
         absent
     } else if let Some(finding) = plan.findings.first() {
         stalled(finding, &summary)
-    } else if gathered.is_to_be_complete() {
+    } else if is_known_soon {
         Readiness::progressing(format!("{summary}; not everything that runs is known"))
     } else {
         standing.readiness()
-    };
-    add_note(&mut readiness, gathered);
-    readiness
+    }
 }
 
 /// Returns what is reported of what only a user can help.
@@ -190,36 +199,52 @@ fn stalled(finding: &Finding, summary: &str) -> Readiness {
     Readiness::stalled(reason, format!("{finding}; {summary}"))
 }
 
-/// What follows where some of the namespaces that are not seen were seen before.
-const UNTIL_THEY_DO: &str =
-    ", as some of them did: until they do again, or are excluded, no image counts as unused";
+/// Adds what is worth saying of what is not known.
+fn add_notes(readiness: &mut Readiness, gathered: &Gathered, plan: &Plan<'_>) {
+    let notes = notes(gathered, plan.counts.without_architectures).concat();
+    readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&notes));
+}
 
-/// Says how many namespaces are not seen. Which ones they are is not the mirror's business.
-fn add_note(readiness: &mut Readiness, gathered: &Gathered) {
+/// Returns what is worth saying of what is not known. Names of namespaces that are not seen are not the mirror's business.
+fn notes(gathered: &Gathered, without_architectures: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut add = |note: &str| notes.push(format!("; {note}"));
     if gathered.has_unwatched {
-        let note = "; spec.namespaces can select namespaces that the agent does not watch (its WATCH_NAMESPACES): what they \
-                    use is not known, and no image counts as unused";
-        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(note));
-    }
-    if let Some(object) = &gathered.unreadable {
-        let note = format!(
-            "; {object} is too large to be read, or names more images than the agent keeps of one object, of its namespace \
-             or of all (its MAX_OBJECT_BYTES_PER_NAMESPACE, MAX_OBJECT_BYTES): until that is otherwise no image counts as \
-             unused"
+        add(
+            "spec.namespaces can select namespaces that the agent does not watch (its WATCH_NAMESPACES): what they use is not \
+             known, and no image counts as unused",
         );
-        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&note));
     }
-    let note = match gathered.hidden {
-        0 => return,
-        hidden => format!(
-            "; {hidden} namespaces that spec.namespaces selects do not let this one mirror their pods (ClusterRole \
-             imgop-workload-mirror){}",
-            if gathered.withdrawn > 0 { UNTIL_THEY_DO } else { "" }
+    if let Some(object) = &gathered.in_use.unreadable {
+        add(&format!(
+            "{object} is too large to be read, or names more images than the agent keeps of one object, of its namespace or of \
+             all (its MAX_OBJECT_BYTES_PER_NAMESPACE, MAX_OBJECT_BYTES): until that is otherwise no image counts as unused"
+        ));
+    }
+    if without_architectures > 0 {
+        add(&format!(
+            "{without_architectures} images have no place, as their platforms are not known ($arch in \
+             spec.destination.prefix): mode Active reads them at their sources"
+        ));
+    }
+    match gathered.unseen {
+        Some(Unseen::Named) => add(
+            "a namespace that spec.namespaces names is not there, or does not let this one mirror its pods (ClusterRole \
+             imgop-workload-mirror)",
         ),
-    };
-    for condition in &mut readiness.conditions {
-        condition.message.push_str(&note);
+        Some(Unseen::Selected) => add(
+            "of the namespaces that spec.namespaces selects, those are looked at that let this one mirror their pods \
+             (ClusterRole imgop-workload-mirror)",
+        ),
+        None => {}
     }
+    if gathered.sight.is_withdrawn {
+        add(
+            "one that was looked at may not be looked at any more: until it lets itself again, or is excluded, no image \
+             counts as unused",
+        );
+    }
+    notes
 }
 
 fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
@@ -234,7 +259,7 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
     Observed {
         counts: WorkloadCounts {
             workloads: as_u32(counts.workloads),
-            pods: gathered.pods,
+            pods: gathered.in_use.pods,
             images: as_u32(counts.images),
             repositories: as_u32(counts.repositories),
             pinned: as_u32(counts.pinned),
@@ -246,6 +271,6 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
         conflict_count: as_u32(contested.clone().count()),
         conflicts: contested.take(MAX_NAMED).collect(),
         failing: Vec::new(),
-        seen_namespaces: gathered.seen.clone(),
+        seen_namespaces: gathered.sight.marks.clone(),
     }
 }

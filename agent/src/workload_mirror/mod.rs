@@ -27,10 +27,10 @@ use std::time::Duration;
 
 use imgop_core::api::{
     ImageMirror, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION, WORKLOAD_MIRROR_LABEL, WorkloadKind,
-    WorkloadMirror, WorkloadMirrorSpec, WorkloadMirrorStatus, WorkloadMode, WorkloadTrigger,
+    WorkloadMirror, WorkloadMirrorStatus, WorkloadMode,
 };
 use imgop_core::schedule::{Candidate, Due, Recurrence};
-use imgop_core::workloads::WorkloadRequest;
+use imgop_core::workloads::{WorkloadRequest, kinds_read};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -98,29 +98,12 @@ struct Mirrors {
 impl Asking for Mirrors {
     fn kinds(&self) -> HashSet<WorkloadKind> {
         let active = self.mirrors.all().filter(|mirror| !mirror.spec.suspend);
-        active.flat_map(|mirror| all_kinds(&mirror.spec)).collect()
+        active.flat_map(|mirror| kinds_read(&mirror.spec)).collect()
     }
 
     fn wake(&self) {
         self.mirrors.all().for_each(|mirror| self.agent.jobs.wake(&Owner::of(&mirror)));
     }
-}
-
-/// Returns the kinds that are to be watched for a mirror. What only copies what pods cannot pull needs no templates.
-fn all_kinds(spec: &WorkloadMirrorSpec) -> HashSet<WorkloadKind> {
-    let all = [
-        WorkloadKind::Deployment,
-        WorkloadKind::StatefulSet,
-        WorkloadKind::DaemonSet,
-        WorkloadKind::Job,
-        WorkloadKind::CronJob,
-        WorkloadKind::Pod,
-    ];
-    if !spec.triggers.contains(&WorkloadTrigger::Running) {
-        return [WorkloadKind::Pod].into();
-    }
-    let kinds = if spec.kinds.is_empty() { all.as_slice() } else { &spec.kinds };
-    kinds.iter().copied().chain([WorkloadKind::Pod]).collect()
 }
 
 /// What is remembered of a WorkloadMirror between two passes.
@@ -220,6 +203,9 @@ impl Pass<'_> {
         if due.is_some() {
             memory.looks.is_syncing = true;
             memory.children.forget_refusals();
+        }
+        if due.is_some_and(Due::is_asked_for) {
+            self.mirrors.group_rights.invalidate_denials(self.namespace());
         }
         self.may_work(due).await?;
         let gathered = self.gather(&request).await?;

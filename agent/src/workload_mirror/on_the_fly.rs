@@ -92,7 +92,7 @@ impl Pass<'_> {
             wants(request, reference) && (may_copy || self.copying(request, reference).is_some())
         };
         let mut wanted: BTreeMap<ImageReference, BTreeSet<String>> = BTreeMap::new();
-        for (reference, namespaces) in &gathered.waiting {
+        for (reference, namespaces) in &gathered.in_use.waiting {
             // However a pod names the registry, it is one image, and the spec says how its registry is reached.
             let reference = request.as_named_here(reference.clone());
             if is_wanted(&reference) {

@@ -1,11 +1,12 @@
 //! What made the ReplicaSets and Jobs that pods name as their controllers, and the platforms of nodes: read when they are
 //! needed, by their metadata alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
+use imgop_core::workloads::{Between, Maker, Makers};
 use imgop_registry::cache::Bounded;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::ReplicaSet;
@@ -38,14 +39,7 @@ const NODES_PAUSE: Duration = Duration::from_secs(20);
 const OS_LABEL: &str = "kubernetes.io/os";
 const ARCHITECTURE_LABEL: &str = "kubernetes.io/arch";
 
-/// What makes pods and is made by something else itself, as a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Between {
-    ReplicaSet,
-    Job,
-}
-
-/// One of them.
+/// What stands between a pod and what a user wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Link {
     pub kind: Between,
@@ -54,14 +48,11 @@ pub(super) struct Link {
     pub uid: Box<str>,
 }
 
-/// Kind and name of what made it; none if it was made by hand, or is gone.
-pub(super) type Maker = Option<(Box<str>, Box<str>)>;
-
 /// Reads owners and nodes.
 pub(super) struct Owners {
     client: Client,
     /// By UID.
-    makers: Mutex<Bounded<Box<str>, Maker>>,
+    makers: Mutex<Bounded<Box<str>, Option<Maker>>>,
     nodes: Mutex<Bounded<(), Nodes>>,
 }
 
@@ -75,8 +66,8 @@ struct Nodes {
 /// Who made what, as far as that is known.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// By UID.
-    pub makers: HashMap<Box<str>, Maker>,
+    /// Of those that are known.
+    pub makers: Makers,
     /// How many are to be read yet.
     pub open: usize,
 }
@@ -120,7 +111,7 @@ impl Owners {
         Ok(known)
     }
 
-    async fn read<K>(&self, link: &Link) -> Result<Maker, ApiError>
+    async fn read<K>(&self, link: &Link) -> Result<Option<Maker>, ApiError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
         K: Clone + DeserializeOwned + std::fmt::Debug,
@@ -132,7 +123,8 @@ impl Owners {
         // Another one may have got the name.
         let found = found.filter(|found| found.metadata.uid.as_deref() == Some(&*link.uid));
         let maker = found.as_ref().and_then(|found: &PartialObjectMeta<K>| controller_of(found));
-        let maker = maker.map(|maker| (maker.kind.as_str().into(), maker.name.as_str().into()));
+        let maker =
+            maker.map(|maker| Maker { kind: maker.kind.as_str().into(), name: maker.name.as_str().into() });
         let ttl = if found.is_some() { OWNER_TTL } else { ABSENT_TTL };
         self.makers.lock().insert(link.uid.clone(), maker.clone(), ttl);
         Ok(maker)

@@ -1,15 +1,20 @@
 //! What WorkloadMirrors see and make of it, read with the user's own rights, and planned by the code that the agent runs.
 //!
 //! ```text
+//! allowing  which namespaces let themselves be seen
 //! seen      pods, templates, nodes and Images of the cluster
 //! rows      what becomes of each image, for people and programs
 //! ```
 
-mod owners;
+mod allowing;
+mod forbidden;
 pub mod rows;
 pub mod seen;
 
+use std::collections::BTreeMap;
+
 use imgop_core::api::{Image, WorkloadMirror};
+use imgop_core::build::ImageReference;
 use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
 use jiff::Timestamp;
@@ -19,6 +24,9 @@ use crate::cli_error::CliError;
 use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster};
 use seen::Seen;
+
+/// They are the agent's to read. Where an image goes that has an Image, that Image says.
+static UNKNOWN_ARCHITECTURES: BTreeMap<ImageReference, String> = BTreeMap::new();
 
 /// Returns the Images that a mirror becomes.
 pub async fn images(
@@ -56,7 +64,7 @@ impl Mirrored {
             Some(policy) => request.known_by(policy),
             None => request,
         };
-        let seen = Seen::read(cluster, &name, &namespace, &request).await?;
+        let seen = Seen::read(cluster, mirror, &namespace, &request).await?;
         Ok(Self { name, request, seen })
     }
 
@@ -65,13 +73,13 @@ impl Mirrored {
         let situation = Situation {
             mirror: &self.name,
             used: &self.seen.used,
-            is_complete: self.seen.unseen.is_empty(),
+            is_complete: self.seen.is_complete,
             children: &self.seen.children,
             found: &[],
             targets: &self.seen.targets,
             max_tags: MAX_TAGS_PER_IMAGE.into(),
             node_platforms: &self.seen.node_platforms,
-            architectures: &self.seen.architectures,
+            architectures: &UNKNOWN_ARCHITECTURES,
             now: Timestamp::now(),
         };
         plan(&self.request, &situation)

@@ -3,7 +3,7 @@
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{Image, ImageStatus};
 use imgop_core::selection::SourceRef;
-use imgop_core::workloads::{ImageUser, NotMirrored, Outcome, Plan, Use};
+use imgop_core::workloads::{ImageUser, NotMirrored, Outcome, PathError, Plan, Use};
 use imgop_registry::reference::{Digest, Repository};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub enum State {
     Failed,
     /// No Image copies it yet.
     Planned,
-    /// It waits until a pod reports what it runs.
+    /// It waits until a pod reports what it runs, or until its platforms are read.
     Waiting,
     /// It is not mirrored on purpose.
     Excluded,
@@ -163,7 +163,9 @@ fn names(what: &SourceRef, tag: &str) -> bool {
 fn state_of(why: &NotMirrored) -> State {
     match why {
         NotMirrored::Excluded(_) | NotMirrored::OnPullFailure => State::Excluded,
-        NotMirrored::WaitingForDigest => State::Waiting,
+        NotMirrored::WaitingForDigest | NotMirrored::Unplaced(PathError::UnknownArchitectures) => {
+            State::Waiting
+        }
         NotMirrored::Unplaced(_) | NotMirrored::Contested { .. } | NotMirrored::TooManyImages(_) => {
             State::Refused
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 
 use imgop_core::api::{Image, ImageMirror, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
-use imgop_core::build::ImageReference;
 use imgop_core::inventory::mirror_label;
 use imgop_core::workloads::{
-    ChildImage, MirrorTarget, ObservedPod, ObservedWorkload, Usage, UsedImage, Workload, WorkloadRequest,
+    ChildImage, InUse, Maker, Makers, Member, MirrorTarget, ObservedMetadata, ObservedPod, ObservedWorkload,
+    SeenBefore, SelectedNamespace, Sight, UsedImage, WorkloadRequest, in_use, kinds_read, targets_in_sight,
 };
 use imgop_registry::oci::PlatformSelector;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -18,9 +18,14 @@ use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::owners::Owners;
+use super::allowing::allowing;
+use super::forbidden::unless_forbidden;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
+use crate::output::text::first_few;
+
+/// Namespaces that a note names.
+const MAX_NAMED: usize = 5;
 
 /// What a WorkloadMirror sees.
 pub struct Seen {
@@ -34,58 +39,69 @@ pub struct Seen {
     pub images: BTreeMap<String, Image>,
     /// The same as they are planned from.
     pub children: Vec<ChildImage>,
-    /// Where the mirrors that the user sees bring images.
+    /// Where the mirrors that it sees bring images.
     pub targets: Vec<MirrorTarget>,
     /// The platforms of all nodes.
     pub node_platforms: BTreeSet<PlatformSelector>,
-    /// The architectures of images: they are the agent's to read.
-    pub architectures: BTreeMap<ImageReference, String>,
-    /// What the user may not see of it.
+    /// Whether that is all that it asks for, or asked for before.
+    pub is_complete: bool,
+    /// What the user may not list of it.
     pub unseen: Vec<String>,
+    /// What else is to be known of it.
+    pub notes: Vec<String>,
 }
 
 /// What is read, and what could not be.
 struct Reader<'a> {
     cluster: &'a Cluster,
     request: &'a WorkloadRequest,
-    usage: Usage,
-    pods: usize,
+    workloads: Vec<(WorkloadKind, ObservedWorkload)>,
+    pods: Vec<ObservedPod>,
+    makers: Makers,
     nodes: HashMap<String, PlatformSelector>,
     unseen: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Seen {
     /// Reads it.
     pub async fn read(
         cluster: &Cluster,
-        mirror: &str,
+        mirror: &WorkloadMirror,
         namespace: &str,
         request: &WorkloadRequest,
     ) -> Result<Self, CliError> {
-        let images = images(cluster, mirror, namespace).await?;
+        let images = images(cluster, &mirror.name_any(), namespace).await?;
         let mut reader = Reader {
             cluster,
             request,
-            usage: Usage::default(),
-            pods: 0,
+            workloads: Vec::new(),
+            pods: Vec::new(),
+            makers: Makers::new(),
             nodes: HashMap::new(),
             unseen: Vec::new(),
+            notes: Vec::new(),
         };
         reader.read_nodes().await?;
-        for namespace in reader.namespaces().await? {
-            reader.read_namespace(&namespace).await?;
+        let marks = mirror.status.as_ref().map(|status| status.seen_namespaces.as_slice());
+        let before = SeenBefore { marks: marks.unwrap_or_default(), has_images: !images.is_empty() };
+        let sight = reader.sight(namespace, before).await?;
+        for namespace in &sight.namespaces {
+            reader.read_namespace(namespace).await?;
         }
-        let targets = reader.targets(namespace).await?;
+        let targets = reader.targets(namespace, &sight).await?;
+        let InUse { usage, pods, .. } = reader.in_use();
         Ok(Self {
             namespace: namespace.to_owned(),
-            used: reader.usage.into_images(),
-            pods: reader.pods,
+            used: usage.into_images(),
+            pods: usize::try_from(pods).unwrap_or(usize::MAX),
             children: images.values().filter_map(ChildImage::read).collect(),
             images,
             targets,
             node_platforms: reader.nodes.into_values().collect(),
-            architectures: BTreeMap::new(),
+            is_complete: sight.is_complete && reader.unseen.is_empty(),
             unseen: reader.unseen,
+            notes: reader.notes,
         })
     }
 }
@@ -104,8 +120,8 @@ async fn images(
 }
 
 impl Reader<'_> {
-    /// Returns the namespaces that the spec selects. Which of them let the mirror see their workloads, the agent asks.
-    async fn namespaces(&mut self) -> Result<Vec<String>, CliError> {
+    /// Returns the namespaces that the spec selects.
+    async fn selected(&self) -> Result<BTreeSet<String>, CliError> {
         if let Some(named) = self.request.namespaces.named() {
             return Ok(named.into_iter().map(str::to_owned).collect());
         }
@@ -117,6 +133,38 @@ impl Reader<'_> {
             .into_iter()
             .filter(|namespace| self.request.namespaces.selects(&namespace.name_any(), namespace.labels()));
         Ok(selected.map(|namespace| namespace.name_any()).collect())
+    }
+
+    /// Returns which of them the mirror sees.
+    async fn sight(&mut self, own: &str, before: SeenBefore<'_>) -> Result<Sight, CliError> {
+        let selected = self.selected().await?;
+        let allowing = if selected.iter().all(|name| name == own) {
+            Some(selected.clone())
+        } else {
+            allowing(self.cluster, own, &selected).await?
+        };
+        if allowing.is_none() {
+            self.notes.push(format!(
+                "you may not ask which namespaces let {own} mirror their pods (create subjectaccessreviews): what is shown \
+                 is as if all of them did"
+            ));
+        }
+        let allowing = allowing.as_ref().unwrap_or(&selected);
+        let each = selected.iter().map(|name| SelectedNamespace {
+            name,
+            has_workloads: true,
+            allows: Some(allowing.contains(name)),
+        });
+        let sight = Sight::of(own, each, before, true);
+        if !sight.hidden.is_empty() {
+            let names: Vec<String> = sight.hidden.iter().cloned().collect();
+            self.notes.push(format!(
+                "namespaces that are not there, or do not let {own} mirror their pods (ClusterRole \
+                 imgop-workload-mirror): {}",
+                first_few(&names, MAX_NAMED, 0)
+            ));
+        }
+        Ok(sight)
     }
 
     async fn read_nodes(&mut self) -> Result<(), CliError> {
@@ -142,40 +190,45 @@ impl Reader<'_> {
             (WorkloadKind::Job, ApiResource::erase::<Job>(&())),
             (WorkloadKind::CronJob, ApiResource::erase::<CronJob>(&())),
         ];
-        let mut owners = Owners::default();
-        for (kind, resource) in kinds {
-            let is_looked_at = self.request.looks_at(kind);
-            if !is_looked_at && kind != WorkloadKind::Job {
-                continue;
-            }
+        let read = kinds_read(self.request.spec());
+        // Jobs also say what made them.
+        let is_read = |kind: WorkloadKind| kind == WorkloadKind::Job || read.contains(&kind);
+        for (kind, resource) in kinds.into_iter().filter(|(kind, _)| is_read(*kind)) {
             for workload in self.list::<ObservedWorkload>(namespace, &resource).await? {
-                owners.add(&workload.metadata);
-                // What a CronJob has made counts for it.
-                if is_looked_at && workload.metadata.controller().is_none() {
-                    self.usage.add_workload(kind.name(), &workload);
-                }
+                self.add_maker(&workload.metadata);
+                self.workloads.push((kind, workload));
             }
         }
         let replica_sets = ApiResource::erase::<ReplicaSet>(&());
         for set in self.list::<ObservedWorkload>(namespace, &replica_sets).await? {
-            owners.add(&set.metadata);
+            self.add_maker(&set.metadata);
         }
         let pods = ApiResource::erase::<Pod>(&());
-        for pod in self.list::<ObservedPod>(namespace, &pods).await? {
-            self.add_pod(&pod, namespace, &owners);
-        }
+        let pods = self.list::<ObservedPod>(namespace, &pods).await?;
+        self.pods.extend(pods);
         Ok(())
     }
 
-    fn add_pod(&mut self, pod: &ObservedPod, namespace: &str, owners: &Owners) {
-        let (kind, name) = owners.top(pod);
-        if !pod.is_counted() || !self.request.counts_pods_of(kind) {
-            return;
+    /// Notes what made an object.
+    fn add_maker(&mut self, object: &ObservedMetadata) {
+        let maker = object.controller();
+        let maker =
+            maker.map(|maker| Maker { kind: maker.kind.as_str().into(), name: maker.name.as_str().into() });
+        self.makers.insert(object.uid.as_str().into(), maker);
+    }
+
+    /// Returns what all that was read uses.
+    fn in_use(&self) -> InUse {
+        let workloads = self.workloads.iter().map(|(kind, workload)| Member::of_workload(*kind, workload));
+        let platform = |pod: &ObservedPod| self.nodes.get(pod.spec.node_name.as_ref()?);
+        let pods = self.pods.iter().filter_map(|pod| Member::of_pod(pod, platform(pod)));
+        let members: Vec<Member<'_>> = workloads.chain(pods).collect();
+        let mut makers = self.makers.clone();
+        // What the user may not see is as what is gone.
+        for (_, controller) in members.iter().filter_map(Member::made_between) {
+            makers.entry(controller.uid.into()).or_default();
         }
-        self.pods += 1;
-        let platform = pod.spec.node_name.as_ref().and_then(|node| self.nodes.get(node));
-        let workload = Workload { kind, namespace, name, is_opted_out: false };
-        self.usage.add_pod(pod, workload, platform);
+        in_use(self.request, &members, &makers)
     }
 
     /// Returns the objects of a kind; none where the user may not see them. That is noted, and so are objects that cannot
@@ -207,22 +260,16 @@ impl Reader<'_> {
         Ok(objects)
     }
 
-    /// Returns where the mirrors bring images that the user sees: everywhere, or in the namespace of the mirror.
-    async fn targets(&self, own: &str) -> Result<Vec<MirrorTarget>, CliError> {
-        let inventories = self.mirrors::<ImageMirror>(own).await?;
-        let mirrors = self.mirrors::<WorkloadMirror>(own).await?;
-        let of_inventories = inventories.iter().flat_map(|mirror| {
-            mirror.spec.targets.iter().map(move |target| (mirror.namespace(), &target.repository))
-        });
-        let of_mirrors =
-            mirrors.iter().map(|mirror| (mirror.namespace(), &mirror.spec.destination.repository));
-        let target = |(namespace, text): (Option<String>, &String)| {
-            Some(MirrorTarget { place: text.parse().ok()?, only_of: namespace.filter(|of| of != own) })
-        };
-        Ok(of_inventories.chain(of_mirrors).filter_map(target).collect())
+    /// Returns where the mirrors bring images that count for one in this namespace.
+    async fn targets(&mut self, own: &str, sight: &Sight) -> Result<Vec<MirrorTarget>, CliError> {
+        let namespaces: BTreeSet<&str> = sight.namespaces.iter().map(String::as_str).chain([own]).collect();
+        let inventories = self.mirrors::<ImageMirror>(&namespaces).await?;
+        let mirrors = self.mirrors::<WorkloadMirror>(&namespaces).await?;
+        Ok(targets_in_sight(own, &sight.namespaces, inventories, mirrors))
     }
 
-    async fn mirrors<K>(&self, namespace: &str) -> Result<Vec<K>, CliError>
+    /// Returns the mirrors of a kind: of all namespaces, or of each of these where the user may see them.
+    async fn mirrors<K>(&mut self, namespaces: &BTreeSet<&str>) -> Result<Vec<K>, CliError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
@@ -233,16 +280,14 @@ impl Reader<'_> {
         if let Some(list) = everywhere.map_err(explain)? {
             return Ok(list.items);
         }
-        let own = unless_forbidden(Api::<K>::namespaced(client.clone(), namespace).list(&all).await);
-        Ok(own.map_err(explain)?.map(|list| list.items).unwrap_or_default())
-    }
-}
-
-/// Returns none where the user has no right to it; whatever else fails is an error.
-fn unless_forbidden<T>(answer: Result<T, kube::Error>) -> Result<Option<T>, kube::Error> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
-        Err(error) => Err(error),
+        let mut found = Vec::new();
+        for namespace in namespaces {
+            let of = unless_forbidden(Api::<K>::namespaced(client.clone(), namespace).list(&all).await);
+            match of.map_err(explain)? {
+                Some(list) => found.extend(list.items),
+                None => self.unseen.push(format!("{resource} in {namespace}")),
+            }
+        }
+        Ok(found)
     }
 }

@@ -23,7 +23,19 @@ fn pod(name: &str, owner: Option<&str>, image: &str, image_id: &str) -> Value {
 
 /// A cluster with a Deployment, a pod of it, and a pod that nothing made.
 fn cluster(spec: Value) -> FakeCluster {
-    FakeCluster::with_builders(move |request| match request {
+    cluster_with(spec, |_| None)
+}
+
+/// The same, but for what is answered otherwise.
+fn cluster_with(
+    spec: Value,
+    otherwise: impl Fn(&str) -> Option<(u16, Value)> + Send + Sync + 'static,
+) -> FakeCluster {
+    FakeCluster::with_builders(move |request| otherwise(request).unwrap_or_else(|| answer(request, &spec)))
+}
+
+fn answer(request: &str, spec: &Value) -> (u16, Value) {
+    match request {
         request if request.contains("/workloadmirrors") => {
             list("WorkloadMirrorList", "skopeo.io/v1alpha1", &[mirror(spec.clone())])
         }
@@ -57,6 +69,23 @@ fn cluster(spec: Value) -> FakeCluster {
         ),
         request if request.contains("/cronjobs") => refused(403, "Forbidden", "cronjobs.batch is forbidden"),
         _ => list("List", "v1", &[]),
+    }
+}
+
+/// A StatefulSet with this annotation, if there is one, that an operator made, and its pod.
+fn of_an_operator(request: &str, annotations: &Value) -> Option<(u16, Value)> {
+    let owner = |kind: &str, name: &str, uid: &str| json!([{ "apiVersion": "v1", "kind": kind, "name": name, "uid": uid, "controller": true }]);
+    if request.contains("/statefulsets") {
+        let template = json!({ "spec": { "containers": [{ "name": "main", "image": "quay.io/a/db:1" }] } });
+        let metadata = json!({ "name": "db", "namespace": "ci", "uid": "s", "annotations": annotations,
+            "ownerReferences": owner("Postgres", "main", "p") });
+        let set = json!({ "metadata": metadata, "spec": { "template": template } });
+        return Some(list("StatefulSetList", "apps/v1", &[set]));
+    }
+    request.contains("/pods").then(|| {
+        let mut pod = pod("db-0", None, "quay.io/a/db:1", "");
+        pod["metadata"]["ownerReferences"] = owner("StatefulSet", "db", "s");
+        list("PodList", "v1", &[pod])
     })
 }
 
@@ -133,4 +162,67 @@ fn used_images_are_a_document_for_programs() {
     let of_pod = images.iter().find(|image| image["digest"] == DIGEST).unwrap();
     assert_eq!(of_pod["usedBy"], json!(["ci/deployment/web"]));
     assert_eq!(of_pod["state"], "planned");
+}
+
+#[test]
+fn what_an_operator_made_counts_by_its_template_and_its_pods_and_an_annotation_on_it_for_both() {
+    let of = |annotations: Value| {
+        let cluster = cluster_with(json!({}), move |request| of_an_operator(request, &annotations));
+        let run = cluster.program.run("workloads list -o json");
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        let images = document["images"].as_array().unwrap().clone();
+        let of_db = images.into_iter().find(|image| image["image"] == "quay.io/a/db:1").unwrap();
+        (of_db["usedBy"].clone(), of_db["state"].clone())
+    };
+    assert_eq!(of(json!({})), (json!(["ci/statefulset/db"]), json!("planned")));
+    let annotations = json!({ "imgop.skopeo.io/mirror": "false" });
+    assert_eq!(of(annotations), (json!(["ci/statefulset/db"]), json!("excluded")));
+}
+
+#[test]
+fn a_namespace_that_does_not_let_itself_be_seen_is_neither_read_nor_planned_and_that_is_said() {
+    let spec = json!({ "namespaces": { "include": ["ci", "shop"] } });
+    let review = |allowed: bool| json!({ "spec": {}, "status": { "allowed": allowed } });
+    let hidden = cluster_with(spec.clone(), move |request| {
+        request.contains("/subjectaccessreviews").then(|| (201, review(false)))
+    });
+    let run = hidden.program.run("workloads plan");
+    assert!(run.code == 0 && run.stderr.contains("do not let ci mirror their pods"), "{run}");
+    assert!(run.stderr.contains(": shop"), "{run}");
+    assert!(
+        !hidden.requests().iter().any(|line| line.contains("/namespaces/shop/")),
+        "{:?}",
+        hidden.requests()
+    );
+    // Everywhere is asked first.
+    let granted = cluster_with(spec.clone(), move |request| {
+        request.contains("/subjectaccessreviews").then(|| (201, review(true)))
+    });
+    let run = granted.program.run("workloads plan");
+    assert!(run.code == 0 && !run.stderr.contains("mirror their pods"), "{run}");
+    let requests = granted.requests();
+    let reviews = requests.iter().filter(|line| line.contains("/subjectaccessreviews"));
+    assert_eq!(reviews.count(), 1);
+    assert!(requests.iter().any(|line| line.contains("/namespaces/shop/pods")), "{requests:?}");
+    let forbidden = cluster_with(spec, |request| {
+        let is_asked = request.contains("/subjectaccessreviews");
+        is_asked.then(|| refused(403, "Forbidden", "subjectaccessreviews is forbidden"))
+    });
+    let run = forbidden.program.run("workloads plan");
+    assert!(run.code == 0 && run.stderr.contains("you may not ask which namespaces"), "{run}");
+    assert!(forbidden.requests().iter().any(|line| line.contains("/namespaces/shop/pods")), "{run}");
+}
+
+#[test]
+fn an_image_whose_platforms_are_the_agent_s_to_read_waits_and_that_is_said() {
+    let mut with_arch = mirror(json!({}));
+    with_arch["spec"]["destination"]["prefix"] = json!("$arch");
+    let cluster = cluster_with(json!({}), move |request| {
+        request
+            .contains("/workloadmirrors")
+            .then(|| list("WorkloadMirrorList", "skopeo.io/v1alpha1", &[with_arch.clone()]))
+    });
+    let run = cluster.program.run("workloads list");
+    assert!(run.code == 0 && run.stderr.contains("2 images have no place here"), "{run}");
+    assert_rows(&run.stdout, &[&["ci/deployment/web", "<none>", "waiting"]]);
 }

@@ -105,8 +105,9 @@ async fn another_namespace_is_seen_only_while_it_lets_itself_be_seen() -> anyhow
     wanted.retention = "1m".into();
     workloads.apply(&wanted).await?;
     workloads.copies(&["quay.io/acme/own 1"]).await?;
-    let mirror =
-        workloads.says("says that one is hidden", |mirror| message(mirror).contains("1 namespaces")).await?;
+    let mirror = workloads
+        .says("says which are looked at", |mirror| message(mirror).contains("let this one mirror their pods"))
+        .await?;
     let status = serde_json::to_string(&mirror.status)?;
     anyhow::ensure!(!status.contains("secret") && !status.contains(OTHER), "{status}");
 
@@ -126,7 +127,9 @@ async fn another_namespace_is_seen_only_while_it_lets_itself_be_seen() -> anyhow
     bindings.delete(&binding.name_any(), &DeleteParams::default()).await?;
     workloads.ends(NAMESPACE, "own").await?;
     let _agent = workloads.case.agent(&[]).await?;
-    workloads.says("says that one is hidden", |mirror| message(mirror).contains("1 namespaces")).await?;
+    workloads
+        .says("misses one", |mirror| message(mirror).contains("one that was looked at may not be"))
+        .await?;
     let images = workloads.copies(&["quay.io/acme/own 1", "quay.io/acme/secret 1"]).await?;
     anyhow::ensure!(images.values().all(|image| !image.annotations().contains_key(UNUSED_SINCE_ANNOTATION)));
     Ok(())

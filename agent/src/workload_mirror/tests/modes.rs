@@ -1,6 +1,6 @@
 //! What the modes Observe and Plan ask, and that they make nothing.
 
-use imgop_core::api::conditions::READY;
+use imgop_core::api::conditions::{READY, reasons};
 use imgop_core::api::{MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode};
 use imgop_fakes::Catalog;
 
@@ -77,4 +77,15 @@ async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused(
     let annotations = stage.images.all()[0].metadata.annotations.clone().unwrap_or_default();
     assert!(!annotations.contains_key(UNUSED_SINCE_ANNOTATION), "{annotations:?}");
     assert_eq!(stage.copied(), before);
+    // Another one has no place until it can be read, and keeps nothing else from being ready.
+    let pods = ["app:1", "other:1"].map(|image| {
+        pod("team-a", &image.replace(':', "-"), &format!("{}/acme/{image}", registry.address), "")
+    });
+    stage.workloads.lists_pods(&pods);
+    stage.images.say(true, reasons::SUCCEEDED, stage.now);
+    stage.pass(11).await;
+    assert_eq!(stage.copied(), before);
+    let ready = stage.condition(READY);
+    assert_eq!(ready.status, "True", "{ready:?}");
+    assert!(ready.message.contains("1 images have no place, as their platforms are not known"), "{ready:?}");
 }

@@ -1,11 +1,14 @@
 //! Whose workloads a mirror sees.
 
+use imgop_core::api::REQUESTED_AT_ANNOTATION;
 use imgop_core::api::conditions::{READY, STALLED, reasons};
 use imgop_core::api::{ImageMirror, ImageMirrorSpec, MirrorTarget};
 
 use super::stage::Stage;
 use crate::workload_mirror::workloads::testing::pod;
 
+const NOT_THERE_OR_NOT_ALLOWED: &str = "is not there, or does not let this one mirror its pods";
+const WHERE_ALLOWED: &str = "those are looked at that let this one mirror their pods";
 const GROUP: &str = "system:serviceaccounts:team-a";
 
 fn selecting(names: &[&str]) -> Stage {
@@ -28,7 +31,7 @@ async fn nothing_of_another_namespace_is_seen_until_its_administrator_lets_it_an
     assert_eq!(stage.copied(), [own]);
     let status = serde_json::to_string(stage.status()).unwrap();
     assert!(!status.contains("team-b") && !status.contains("other"), "{status}");
-    assert!(stage.condition(READY).message.contains("1 namespaces"), "{status}");
+    assert!(stage.condition(READY).message.contains(NOT_THERE_OR_NOT_ALLOWED), "{status}");
 
     stage.api.grant(GROUP, "team-b", true);
     tokio::time::advance(std::time::Duration::from_secs(61)).await;
@@ -44,6 +47,84 @@ async fn nothing_of_another_namespace_is_seen_until_its_administrator_lets_it_an
         stage.pass(120).await;
     }
     assert_eq!(stage.copied(), [other, own]);
+    let ready = &stage.condition(READY).message;
+    assert!(ready.contains("no image counts as unused"), "{ready}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_name_and_no_pattern_tells_which_namespaces_there_are() {
+    let message = async |names: &[&str], has_other: bool| {
+        let mut stage = selecting(names);
+        if !has_other {
+            stage.workloads.lists_pods(&[pod("team-a", "own", "quay.io/acme/own:1", "")]);
+        }
+        stage.settle().await;
+        let says: Vec<String> =
+            stage.status().conditions.iter().map(|condition| condition.message.clone()).collect();
+        let status = serde_json::to_value(stage.status()).unwrap();
+        (says, status["counts"].clone(), status["seenNamespaces"].clone())
+    };
+    for (names, said) in [
+        (["team-a", "team-b"], NOT_THERE_OR_NOT_ALLOWED),
+        (["team-a", "team-b*"], WHERE_ALLOWED),
+        (["team-a", "*"], WHERE_ALLOWED),
+    ] {
+        let there = message(&names, true).await;
+        assert!(there.0.iter().any(|text| text.contains(said)), "{there:?}");
+        assert_eq!(there, message(&names, false).await);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_granted_everywhere_is_one_review_however_many_namespaces_there_are() {
+    let mut stage = selecting(&["*"]);
+    stage.api.grant(GROUP, "", true);
+    let pods: Vec<_> =
+        (0..50).map(|n| pod(&format!("n{n}"), "web", &format!("quay.io/acme/a{n}:1"), "")).collect();
+    stage.workloads.lists_pods(&pods);
+    assert_eq!(stage.settle().await, 50);
+    let reviews = stage.api.requests().into_iter().filter(|line| line.contains("/subjectaccessreviews"));
+    assert_eq!(reviews.count(), 1);
+    assert!(!stage.condition(READY).message.contains("imgop-workload-mirror"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_has_just_allowed_it_is_seen_at_once_where_a_sync_is_requested() {
+    let mut stage = selecting(&["team-a", "team-b"]);
+    assert_eq!(stage.settle().await, 1);
+    stage.api.grant(GROUP, "team-b", true);
+    assert_eq!(stage.settle().await, 0, "it was asked a moment ago");
+    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
+    stage.settle().await;
+    assert_eq!(stage.images.all().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_namespaces_than_a_pass_may_ask_for_are_not_missed_before_they_are_asked_for() {
+    let mut stage = selecting(&["*"]);
+    stage.change(|spec| spec.retention = "1m".into());
+    let pods: Vec<_> =
+        (0..120).map(|n| pod(&format!("n{n}"), "web", &format!("quay.io/acme/a{n}:1"), "")).collect();
+    for n in 0..120 {
+        stage.api.grant(GROUP, &format!("n{n}"), true);
+    }
+    stage.workloads.lists_pods(&pods);
+    stage.pass(11).await;
+    let requests = stage.api.requests();
+    let reviews = requests.iter().filter(|line| line.contains("/subjectaccessreviews")).count();
+    assert_eq!(reviews, 101, "everywhere, and a hundred namespaces");
+    for _ in 0..3 {
+        stage.settle().await;
+    }
+    assert_eq!(stage.images.all().len(), 120);
+    // Everything is to be asked anew, a part of it in each pass.
+    let images = stage.images.all().len();
+    tokio::time::advance(std::time::Duration::from_secs(900)).await;
+    for _ in 0..3 {
+        stage.pass(70).await;
+        stage.images.watch(stage.now);
+        assert_eq!(stage.images.all().len(), images);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,7 +139,7 @@ async fn a_namespace_that_never_let_itself_be_seen_keeps_no_image_from_leaving()
     stage.settle().await;
     assert_eq!(stage.copied(), Vec::<String>::new());
     let ready = &stage.condition(READY).message;
-    assert!(ready.contains("1 namespaces") && !ready.contains("no image counts as unused"), "{ready}");
+    assert!(ready.contains(WHERE_ALLOWED) && !ready.contains("no image counts as unused"), "{ready}");
 }
 
 #[tokio::test(start_paused = true)]

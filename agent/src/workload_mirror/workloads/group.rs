@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use imgop_core::api::WorkloadKind;
-use imgop_core::workloads::{ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedWorkload};
+use imgop_core::workloads::{
+    self, ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedWorkload,
+};
 use imgop_registry::reference::Digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -13,8 +15,6 @@ use super::names::Interner;
 const MAX_TEXT: usize = 512;
 /// Images that one object may name: more are no workload's.
 const MAX_USES: usize = 200;
-/// Why a container waits whose image the node cannot pull.
-const PULL_FAILURES: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
 /// Pods that differ in nothing that is read of them but their names, nodes and times; or one workload.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -160,12 +160,29 @@ impl Groups {
             container: self.text(of.container),
             image: self.text(of.image),
             digest: of.digest.clone().map(|digest| self.digests.intern(digest)),
-            cannot_be_pulled: of.waiting.is_some_and(|reason| PULL_FAILURES.contains(&reason)),
+            cannot_be_pulled: of.cannot_be_pulled,
         })
     }
 }
 
+impl Used {
+    /// Returns it as it was read.
+    pub(super) fn observed(&self) -> ObservedImage<'_> {
+        ObservedImage {
+            container: &self.container,
+            image: &self.image,
+            digest: self.digest.as_deref().cloned(),
+            cannot_be_pulled: self.cannot_be_pulled,
+        }
+    }
+}
+
 impl Controller {
+    /// Returns it as it was read.
+    pub(super) fn named(&self) -> workloads::Controller<'_> {
+        workloads::Controller { kind: &self.kind, name: &self.name, uid: &self.uid }
+    }
+
     /// The API server bounds none of them.
     fn has_short_texts(owner: &ObservedOwner) -> bool {
         [&owner.kind, &owner.name, &owner.uid].into_iter().all(|text| text.len() <= MAX_TEXT)

@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::cluster::rights::Right;
 use crate::config::Namespaces;
-pub(crate) use group::Group;
 pub(crate) use store::Members;
 use store::Scope;
 pub(crate) use watches::Asking;

@@ -1,11 +1,11 @@
 //! The pods and workloads of a cluster as the watches show them: small, and no copy of any of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::api::WorkloadKind;
-use imgop_core::workloads::{ObservedPod, ObservedWorkload};
+use imgop_core::workloads::{Member, Newest, ObservedPod, ObservedWorkload, RunningPods};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -340,6 +340,30 @@ impl Store {
             members.nodes.extend(record.node.clone());
         }
         all.into_values().collect()
+    }
+}
+
+impl Members {
+    /// Returns them as what they use is added up.
+    pub fn member(&self, platforms: &BTreeMap<String, String>) -> Member<'_> {
+        let group = &self.group;
+        let is_pod = group.kind == WorkloadKind::Pod;
+        let platform = |node: &Arc<str>| platforms.get(&**node)?.parse().ok();
+        let (started, pod) = self.newest.clone();
+        Member {
+            kind: group.kind,
+            namespace: &group.namespace,
+            name: group.name.as_deref().unwrap_or_default(),
+            controller: group.controller.as_ref().map(|of| of.named()),
+            is_opted_out: group.is_opted_out,
+            is_unreadable: group.is_unreadable,
+            images: group.uses.iter().map(Used::observed).collect(),
+            pods: RunningPods {
+                count: if is_pod { self.count } else { 0 },
+                newest: is_pod.then_some(Newest { started, pod }),
+                platforms: self.nodes.iter().filter_map(platform).collect(),
+            },
+        }
     }
 }
 

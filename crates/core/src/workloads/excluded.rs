@@ -5,7 +5,7 @@ use std::fmt;
 use imgop_registry::credentials::Glob;
 use imgop_registry::reference::Repository;
 
-use super::plan::MirrorTarget;
+use super::targets::MirrorTarget;
 use super::usage::ImageUser;
 use crate::api::{ExcludedWorkload, WorkloadExclusions};
 use crate::build::ImageReference;

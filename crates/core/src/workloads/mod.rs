@@ -3,16 +3,17 @@
 //!
 //! ```text
 //!  spec ── WorkloadRequest::parse ──▶ WorkloadRequest ─┐
-//!  pods, templates ── observed ──▶ Usage ─▶ UsedImage ─┼── plan ──▶ Plan { children, gone, findings, uses, counts }
+//!  pods, templates ── in_use ──▶ Usage ──▶ UsedImage ──┼── plan ──▶ Plan { children, gone, findings, uses, counts }
+//!  namespaces ── Sight ──▶ targets_in_sight ───────────┤
 //!  Images as they are ── ChildImage::read ─────────────┘                  └─▶ WorkloadRequest::image_spec
 //!
 //!  a pod that cannot pull ── origins ──▶ candidates, in the order in which they are asked
 //! ```
 
-mod added;
 mod child;
 mod digests;
 mod excluded;
+mod in_use;
 mod namespaces;
 mod observed;
 mod origins;
@@ -21,22 +22,24 @@ mod plan;
 mod recorded;
 mod request;
 mod retention;
+mod sight;
+mod targets;
 mod usage;
 
-pub use added::{POD, Workload};
 pub use child::{ChildImage, PlannedChild, UnusedSince};
 pub use excluded::Excluded;
+pub use in_use::{Between, Controller, InUse, Maker, Makers, Member, in_use, kinds_read};
 pub use namespaces::NamespaceChoice;
 pub use observed::{
     ObservedContainer, ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedStatus,
     ObservedTemplate, ObservedWorkload, running_digest,
 };
-pub use origins::{HourlyLimit, Origin, Route, is_excluded, next_try, origins, wants};
+pub use origins::{HourlyLimit, Origin, Route, next_try, origins, wants};
 pub use paths::{PathError, PathMap, Prefix, PrefixError};
-pub use plan::{
-    Finding, FoundOrigin, MirrorTarget, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan,
-};
+pub use plan::{Finding, FoundOrigin, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan};
 pub use request::{PlatformChoice, WorkloadRequest, WorkloadSpecError};
+pub use sight::{SeenBefore, SelectedNamespace, Sight};
+pub use targets::{MirrorTarget, targets_in_sight};
 pub use usage::{ImageUser, Newest, RunningPods, Usage, UsedImage};
 
 #[cfg(test)]

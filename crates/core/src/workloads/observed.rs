@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 /// What an image ID that names a repository has before its digest.
 const BEFORE_DIGEST: char = '@';
+/// Why a container waits whose image the node cannot pull.
+const PULL_FAILURES: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
 /// A pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -198,8 +200,8 @@ pub struct ObservedImage<'a> {
     pub image: &'a str,
     /// What runs, where a pod reports it.
     pub digest: Option<Digest>,
-    /// Why the container does not run.
-    pub waiting: Option<&'a str>,
+    /// Whether the node cannot pull it.
+    pub cannot_be_pulled: bool,
 }
 
 impl ObservedPod {
@@ -224,9 +226,9 @@ impl ObservedPod {
                 container,
                 image,
                 digest: status.and_then(|status| running_digest(&status.image_id)),
-                waiting: status
+                cannot_be_pulled: status
                     .and_then(|status| status.state.waiting.as_ref())
-                    .map(|waiting| waiting.reason.as_str()),
+                    .is_some_and(|waiting| PULL_FAILURES.contains(&waiting.reason.as_str())),
             }
         })
     }
@@ -236,7 +238,12 @@ impl ObservedWorkload {
     /// Returns each image that its template names.
     pub fn images(&self) -> impl Iterator<Item = ObservedImage<'_>> {
         let named = self.template().into_iter().flat_map(|template| template.spec.named());
-        named.map(|(_, container, image)| ObservedImage { container, image, digest: None, waiting: None })
+        named.map(|(_, container, image)| ObservedImage {
+            container,
+            image,
+            digest: None,
+            cannot_be_pulled: false,
+        })
     }
 
     /// Whether it says, itself or in its template, that it is not to be mirrored.

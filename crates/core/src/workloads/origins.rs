@@ -7,7 +7,6 @@ use imgop_registry::reference::{RegistryHost, Repository};
 use jiff::Timestamp;
 
 use super::request::WorkloadRequest;
-use super::usage::ImageUser;
 use crate::build::ImageReference;
 use crate::registry_prefix::RegistryPrefix;
 use crate::selection::SourceRef;
@@ -59,11 +58,6 @@ pub fn wants(request: &WorkloadRequest, reference: &ImageReference) -> bool {
     let is_below = request.destination.holds(repository)
         || request.origins.iter().any(|rule| rule.from.holds(repository));
     is_below && request.exclusions.of_image(reference).is_none()
-}
-
-/// Whether a workload is one that is not looked at.
-pub fn is_excluded(request: &WorkloadRequest, user: &ImageUser) -> bool {
-    request.exclusions.excludes_user(user)
 }
 
 /// Returns where an image may come from, in the order in which it is asked for: the source of an Image that goes to its

@@ -11,6 +11,8 @@ use crate::registry_prefix::RegistryPrefix;
 
 /// Bytes of a compiled expression, which tenants write.
 const MAX_PROGRAM: usize = 256 << 10;
+/// What stands for architectures that are not known, and stands in no path by chance.
+const SOME_ARCH: &str = "0arch0";
 
 /// What stands between the repository of a destination and the path of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -233,6 +235,29 @@ pub(super) fn destination(
     let prefix = prefix.fill(source, user, architectures)?;
     let path = joined(&[&prefix, &map.apply(source.path())]);
     root.below(&path).map_err(|error| PathError::Illegal(format!("{root}/{path}"), error))
+}
+
+/// Returns whether a repository is that of an image for one of its users, whatever the architectures of the image are.
+pub(super) fn may_be_of_some_architectures(
+    rules: (&RegistryPrefix, &Prefix, &PathMap),
+    source: &Repository,
+    user: &ImageUser,
+    place: &Repository,
+) -> bool {
+    let architectures = || {
+        let (place, pattern) = (place.to_string(), destination(rules, source, user, Some(SOME_ARCH)).ok()?);
+        let pattern = pattern.to_string();
+        let before = pattern.find(SOME_ARCH)?;
+        let count = pattern.matches(SOME_ARCH).count();
+        let others = pattern.len() - count * SOME_ARCH.len();
+        let length = place.len().checked_sub(others)?.checked_div(count)?;
+        Some(place.get(before..before + length)?.to_owned())
+    };
+    let is_its_place = |architectures: &String| {
+        !architectures.contains('/')
+            && destination(rules, source, user, Some(architectures)).is_ok_and(|of| of == *place)
+    };
+    architectures().as_ref().is_some_and(is_its_place)
 }
 
 /// Returns parts of a path with one slash between them; a token that is empty leaves none.

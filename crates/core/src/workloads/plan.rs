@@ -17,9 +17,9 @@ use super::origins::Origin;
 use super::paths::PathError;
 use super::request::{PlatformChoice, WorkloadRequest};
 use super::retention::Retention;
+use super::targets::MirrorTarget;
 use super::usage::UsedImage;
 use crate::build::ImageReference;
-use crate::registry_prefix::RegistryPrefix;
 use crate::selection::SourceRef;
 use claims::Claims;
 use placing::Placed;
@@ -49,20 +49,10 @@ pub struct Situation<'a> {
     /// The platforms of all nodes: of an image that no pod runs yet.
     pub node_platforms: &'a BTreeSet<PlatformSelector>,
     /// The architectures of images, where `destination.prefix` has `$arch`: sorted, joined by dashes, "multiarch" if there
-    /// is none.
+    /// is none. Of an image that has no entry they are those that its Image was made by, if there is one.
     pub architectures: &'a BTreeMap<ImageReference, String>,
     /// The time.
     pub now: Timestamp,
-}
-
-/// Where a mirror brings images.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MirrorTarget {
-    /// Where.
-    pub place: RegistryPrefix,
-    /// The namespace for whose pods alone that counts; none for all. Whoever may write a mirror must not decide what is
-    /// mirrored of others.
-    pub only_of: Option<String>,
 }
 
 /// An image that a pod cannot pull, and where it is.
@@ -214,6 +204,8 @@ pub struct PlanCounts {
     pub excluded: usize,
     /// Images that wait until a pod reports what it runs.
     pub waiting_for_digest: usize,
+    /// Images that have no place before their architectures are known.
+    pub without_architectures: usize,
     /// Tags that no workload uses any more.
     pub retained: usize,
 }
@@ -329,6 +321,9 @@ fn counts(request: &WorkloadRequest, uses: &[Use<'_>], children: &[PlannedChild]
         tags: tags.count(),
         excluded: images(&|outcome| not(outcome, &|why| matches!(why, NotMirrored::Excluded(_)))),
         waiting_for_digest: images(&|outcome| not(outcome, &|why| *why == NotMirrored::WaitingForDigest)),
+        without_architectures: images(&|outcome| {
+            not(outcome, &|why| *why == NotMirrored::Unplaced(PathError::UnknownArchitectures))
+        }),
         retained: retained.count(),
     }
 }

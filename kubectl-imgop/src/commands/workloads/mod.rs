@@ -86,6 +86,9 @@ impl MirrorsArgs {
                     one.seen.unseen.join(", ")
                 ));
             }
+            for note in &one.seen.notes {
+                ui.warning(&format!("{}: {note}", one.name));
+            }
         }
         Ok(mirrored)
     }
@@ -111,6 +114,14 @@ impl MirrorsArgs {
 fn warn(ui: Ui, mirrored: &Mirrored, plan: &imgop_core::workloads::Plan<'_>) {
     for warning in mirrored.request.warnings() {
         ui.warning(&format!("{}: {warning}", mirrored.name));
+    }
+    let unread = plan.counts.without_architectures;
+    if unread > 0 {
+        ui.warning(&format!(
+            "{}: {} no place here, as destination.prefix has $arch: the agent reads the platforms of images",
+            mirrored.name,
+            if unread == 1 { "1 image has".to_owned() } else { format!("{unread} images have") },
+        ));
     }
     for finding in &plan.findings {
         ui.warning(&format!("{}: {finding}", mirrored.name));

@@ -34,6 +34,10 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Deployment, Self::StatefulSet, Self::DaemonSet, Self::Job, Self::CronJob, Self::Pod];
+
     /// Returns it as objects name their kind.
     pub fn name(self) -> &'static str {
         match self {
@@ -71,8 +75,8 @@ pub struct WorkloadNamespaces {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadExclusions {
-    /// Workloads. The annotation imgop.skopeo.io/mirror with the value "false" excludes one too, on itself or on its pod
-    /// template.
+    /// Workloads. The annotation imgop.skopeo.io/mirror with the value "false" excludes one too: on its pod template, and on
+    /// itself where its kind is looked at and triggers has Running.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub workloads: Vec<ExcludedWorkload>,

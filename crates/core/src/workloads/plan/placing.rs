@@ -1,5 +1,6 @@
 //! Which used images are mirrored, and between which repositories.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use imgop_registry::oci::PlatformSelector;
@@ -8,9 +9,11 @@ use imgop_registry::reference::{Repository, Tag};
 use super::{Finding, NotMirrored, Outcome, Situation};
 use crate::api::WorkloadTrigger;
 use crate::build::ImageReference;
+use crate::selection::SourceRef;
+use crate::workloads::child::ChildImage;
 use crate::workloads::digests::Named;
 use crate::workloads::excluded::{Excluded, by_place};
-use crate::workloads::paths::{PathError, destination};
+use crate::workloads::paths::{PathError, destination, may_be_of_some_architectures};
 use crate::workloads::request::WorkloadRequest;
 use crate::workloads::usage::{ImageUser, UsedImage};
 
@@ -61,9 +64,20 @@ impl<'a> Placed<'a> {
         let architectures = situation.architectures.get(&image.reference).map(String::as_str);
         let rules = (&request.destination, &request.prefix, &request.path_map);
         let source = &image.reference.repository;
+        let known =
+            if architectures.is_none() { known_places(request, situation, image) } else { Vec::new() };
         for user in image.users.keys().filter(|user| !request.exclusions.excludes_user(user)) {
-            match destination(rules, source, user, architectures) {
+            let place = destination(rules, source, user, architectures).or_else(|why| {
+                let is_unknown = why == PathError::UnknownArchitectures;
+                let mut known = known.iter().filter(|_| is_unknown);
+                let is_theirs =
+                    |place: &&&Repository| may_be_of_some_architectures(rules, source, user, place);
+                known.find(is_theirs).map(|place| (*place).clone()).ok_or(why)
+            });
+            match place {
                 Ok(place) => places.entry(place).or_default().push(user),
+                // It is known in time, or the registry that says it is not reached: no user can help it.
+                Err(why @ PathError::UnknownArchitectures) => error = Some(why),
                 Err(why) => {
                     let (image, message) = (image.reference.to_string(), why.to_string());
                     self.findings.push(Finding::Unplaced { image, message });
@@ -87,6 +101,31 @@ impl<'a> Placed<'a> {
         // Which tags it has there is not known yet.
         error.map_or(Outcome::Mirrored(Vec::new()), |why| Outcome::NotMirrored(NotMirrored::Unplaced(why)))
     }
+}
+
+/// Returns where Images bring an image, where its place is made of its architectures: first where something uses it, then the
+/// latest.
+fn known_places<'s>(
+    request: &WorkloadRequest,
+    situation: &Situation<'s>,
+    image: &UsedImage,
+) -> Vec<&'s Repository> {
+    if !request.prefix.needs_architectures() {
+        return Vec::new();
+    }
+    let (tag, digests) = (&image.reference.tag, [image.reference.digest.as_ref(), image.digest.as_ref()]);
+    let pins = digests.into_iter().flatten();
+    let pins = pins.filter_map(|digest| SourceRef::under_pin_tag(digest.clone()).ok());
+    let tags: Vec<Tag> = pins.filter_map(|pin| pin.name().cloned()).chain(tag.clone()).collect();
+    let has = |child: &&ChildImage| {
+        child.source == image.reference.repository && tags.iter().any(|tag| child.named(tag).is_some())
+    };
+    let mut children: Vec<&ChildImage> = situation.children.iter().filter(has).collect();
+    children.sort_by_key(|child| {
+        let is_unused = tags.iter().any(|tag| child.unused_since.0.contains_key(tag.as_str()));
+        (is_unused, Reverse(child.created))
+    });
+    children.into_iter().map(|child| &child.destination).collect()
 }
 
 /// Returns why an image is not looked at.

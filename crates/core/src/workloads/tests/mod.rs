@@ -3,11 +3,13 @@
 mod children;
 mod choice;
 mod contents;
+mod in_use;
 mod observed;
 mod origins;
 mod paths;
 mod platforms;
 mod retention;
+mod sight;
 mod specs;
 
 use std::collections::{BTreeMap, BTreeSet};

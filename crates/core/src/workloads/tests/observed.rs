@@ -31,60 +31,20 @@ fn pod() -> ObservedPod {
 fn images_of_init_and_ephemeral_containers_and_of_image_volumes_are_used_too() {
     let pod = pod();
     let images: Vec<_> =
-        pod.images().map(|one| (one.container, one.image, one.digest, one.waiting)).collect();
+        pod.images().map(|one| (one.container, one.image, one.digest, one.cannot_be_pulled)).collect();
     assert_eq!(
         images,
         [
-            ("init", "busybox:1.36", Some(content("A")), None),
-            ("main", "registry.corp:5000/team/app:v1_2", None, Some("ImagePullBackOff")),
-            ("debug", "alpine", None, None),
-            ("models", "quay.io/acme/model:3", None, None),
+            ("init", "busybox:1.36", Some(content("A")), false),
+            ("main", "registry.corp:5000/team/app:v1_2", None, true),
+            ("debug", "alpine", None, false),
+            ("models", "quay.io/acme/model:3", None, false),
         ]
     );
     assert!(pod.is_counted() && !pod.metadata.is_opted_out());
     assert_eq!(pod.metadata.controller().unwrap().name, "web-7");
     assert_eq!(pod.spec.node_name.as_deref(), Some("node-1"));
     assert_eq!(pod.status.start_time, Some("2026-11-29T10:00:00Z".parse().unwrap()));
-}
-
-#[test]
-fn a_pod_counts_for_what_made_it_and_images_that_cannot_be_read_are_named() {
-    let mut pod = pod();
-    let workload = Workload { kind: "Deployment", namespace: "team-a", name: "web", is_opted_out: false };
-    let mut usage = Usage::default();
-    assert!(usage.add_pod(&pod, workload, "linux/amd64".parse().ok().as_ref()).is_empty());
-    let images = usage.into_images();
-    let names: Vec<String> = images.iter().map(|image| image.reference.to_string()).collect();
-    assert_eq!(
-        names,
-        [
-            "docker.io/library/alpine:latest",
-            "docker.io/library/busybox:1.36",
-            "quay.io/acme/model:3",
-            "registry.corp:5000/team/app:v1_2",
-        ]
-    );
-    let (user, pods) = images[1].users.first_key_value().unwrap();
-    assert_eq!(
-        (user.kind.as_str(), user.name.as_str(), user.container.as_str()),
-        ("Deployment", "web", "init")
-    );
-    assert_eq!((pods.count, pods.newest.as_ref().unwrap().pod.as_str()), (1, "web-1"));
-    pod = serde_json::from_value(
-        json!({ "spec": { "containers": [{ "name": "a", "image": "Not/An Image" }] } }),
-    )
-    .unwrap();
-    assert_eq!(Usage::default().add_pod(&pod, workload, None), ["Not/An Image"]);
-}
-
-#[test]
-fn pods_count_where_their_kind_or_that_of_their_owner_is_looked_at() {
-    use crate::api::WorkloadKind;
-    let request = |kinds: &[WorkloadKind]| Stage::with(|spec| spec.kinds = kinds.to_vec()).request();
-    assert!(request(&[]).counts_pods_of("Rollout"));
-    assert!(request(&[WorkloadKind::Pod]).counts_pods_of("Deployment"));
-    let deployments = request(&[WorkloadKind::Deployment]);
-    assert!(deployments.counts_pods_of("Deployment") && !deployments.counts_pods_of(POD));
 }
 
 #[test]

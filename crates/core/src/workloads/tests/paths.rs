@@ -115,17 +115,54 @@ fn architectures_are_part_of_a_path_once_they_are_known() {
     let mut stage = Stage::with(|spec| spec.destination.prefix = "$arch".to_owned());
     stage.names("nginx:1");
     assert!(stage.copies().is_empty());
-    let finding = stage.plan(|plan| plan.findings[0].to_string());
     assert_eq!(
-        finding,
-        "docker.io/library/nginx:1: its platforms are not known yet, and destination.prefix has $arch"
+        stage.outcomes(),
+        ["docker.io/library/nginx:1: its platforms are not known yet, and destination.prefix has $arch"]
     );
+    let (findings, without) = stage.plan(|plan| (plan.findings.clone(), plan.counts.without_architectures));
+    assert_eq!((findings, without), (Vec::new(), 1), "it is known in time, and no user can help it");
     stage.architectures.insert("nginx:1".parse().unwrap(), "amd64-arm64".to_owned());
     assert_eq!(
         stage.copies(),
         ["docker.io/library/nginx 1 -> registry.corp:5000/mirror/amd64-arm64/library/nginx:1"]
     );
     assert!(stage.request().warnings()[0].contains("$arch"));
+}
+
+#[test]
+fn an_image_whose_architectures_are_not_known_any_more_stays_where_it_was_brought() {
+    let mut stage = Stage::with(|spec| spec.destination.prefix = "$arch/$namespace/x-$arch".to_owned());
+    let of_team_b = |stage: &mut Stage| {
+        stage.named_by("quay.io/a/b:1", ImageUser { namespace: "team-b".to_owned(), ..user("Pod", "p") });
+    };
+    stage.names("quay.io/a/b:1");
+    stage.names("quay.io/a/b:2");
+    stage.architectures.insert("quay.io/a/b:1".parse().unwrap(), "amd64".to_owned());
+    stage.architectures.insert("quay.io/a/b:2".parse().unwrap(), "amd64-arm64".to_owned());
+    stage.act();
+    let before = stage.children.clone();
+    let copied = stage.copies();
+    // As after a start, or where the source is gone.
+    stage.architectures.clear();
+    for days in [0, 8] {
+        stage.now += days * DAY;
+        assert!(stage.act().is_empty());
+        assert_eq!((&stage.children, stage.copies()), (&before, copied.clone()), "after {days} days");
+    }
+    assert_eq!(stage.plan(|plan| plan.counts.without_architectures), 0);
+    // Where another namespace has it is another place.
+    of_team_b(&mut stage);
+    assert_eq!(stage.copies(), copied);
+    // It moves once it is known that it has others, and of both places the new one is its own.
+    stage.architectures.insert("quay.io/a/b:1".parse().unwrap(), "arm64".to_owned());
+    stage.now += DAY;
+    stage.usage = Usage::default();
+    stage.names("quay.io/a/b:1");
+    stage.names("quay.io/a/b:2");
+    stage.act();
+    stage.architectures.clear();
+    let outcomes = stage.outcomes();
+    assert_eq!(outcomes[0], "quay.io/a/b:1: registry.corp:5000/mirror/arm64/team-a/x-arm64/a/b 1");
 }
 
 #[test]

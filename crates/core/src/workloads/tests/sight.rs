@@ -1,0 +1,69 @@
+//! Which namespaces are seen, and whose targets count.
+
+use super::*;
+use crate::api::{
+    ImageMirror, ImageMirrorSpec, MirrorTarget as InventoryTarget, WorkloadMirror, WorkloadMirrorSpec,
+};
+
+fn selected(name: &str, allows: Option<bool>) -> SelectedNamespace<'_> {
+    SelectedNamespace { name, has_workloads: true, allows }
+}
+
+fn before(marks: &[String]) -> SeenBefore<'_> {
+    SeenBefore { marks, has_images: true }
+}
+
+#[test]
+fn a_namespace_that_never_allowed_it_is_hidden_and_one_that_did_is_missed() {
+    let all = |allows| [selected(NAMESPACE, None), selected("team-b", Some(allows))];
+    let seen = Sight::of(NAMESPACE, all(true), SeenBefore::default(), true);
+    assert_eq!(seen.namespaces, [NAMESPACE, "team-b"].map(str::to_owned).into());
+    assert!(seen.is_complete && seen.hidden.is_empty() && seen.marks.len() == 2);
+    let never = Sight::of(NAMESPACE, all(false), SeenBefore::default(), true);
+    assert_eq!((never.is_complete, never.is_withdrawn, never.hidden.len()), (true, false, 1));
+    let withdrawn = Sight::of(NAMESPACE, all(false), before(&seen.marks), true);
+    assert_eq!((withdrawn.is_complete, withdrawn.is_withdrawn), (false, true));
+    assert_eq!(withdrawn.marks, seen.marks, "it is missed until it is back");
+    // What an earlier version has not recorded may have been seen.
+    assert!(Sight::of(NAMESPACE, all(false), before(&[]), true).is_withdrawn);
+}
+
+#[test]
+fn a_namespace_that_was_seen_and_is_gone_is_not_missed() {
+    let there = Sight::of(NAMESPACE, [selected("team-b", Some(true))], SeenBefore::default(), true);
+    let gone = SelectedNamespace { has_workloads: false, ..selected("team-b", Some(false)) };
+    let sight = Sight::of(NAMESPACE, [gone], before(&there.marks), true);
+    assert!(sight.is_complete && !sight.is_withdrawn, "{sight:?}");
+}
+
+#[test]
+fn what_is_not_asked_yet_is_neither_seen_nor_hidden_and_makes_nothing_unused() {
+    let sight = Sight::of(NAMESPACE, [selected("team-b", None)], SeenBefore::default(), true);
+    assert!(!sight.is_complete && sight.namespaces.is_empty() && sight.hidden.is_empty());
+    assert!(!Sight::of(NAMESPACE, [], SeenBefore::default(), false).is_complete);
+}
+
+#[test]
+fn targets_count_for_all_in_the_own_namespace_and_elsewhere_for_the_pods_there_if_they_are_seen() {
+    let inventory = |namespace: &str, repository: &str| {
+        let targets = vec![InventoryTarget { repository: repository.into(), ..InventoryTarget::default() }];
+        let mut mirror = ImageMirror::new("x", ImageMirrorSpec { targets, ..ImageMirrorSpec::default() });
+        mirror.metadata.namespace = Some(namespace.to_owned());
+        mirror
+    };
+    let destination = WorkloadDestination { repository: "w.example.com".into(), ..Default::default() };
+    let mut mirror = WorkloadMirror::new("y", WorkloadMirrorSpec::new(destination));
+    mirror.metadata.namespace = Some(NAMESPACE.to_owned());
+    let inventories = [
+        inventory(NAMESPACE, "a.example.com"),
+        inventory("team-b", "b.example.com/x"),
+        inventory("team-c", "c.example.com"),
+    ];
+    let seen = ["team-b".to_owned()].into();
+    let targets: Vec<(String, Option<String>)> = targets_in_sight(NAMESPACE, &seen, &inventories, [mirror])
+        .into_iter()
+        .map(|target| (target.place.to_string(), target.only_of))
+        .collect();
+    let expected = [("a.example.com", None), ("b.example.com/x", Some("team-b")), ("w.example.com", None)];
+    assert_eq!(targets, expected.map(|(place, of)| (place.to_owned(), of.map(str::to_owned))));
+}
