@@ -2,8 +2,8 @@
 
 use imgop_core::api::conditions::{CHILDREN_READY, READY, STALLED, reasons};
 use imgop_core::api::{
-    DigestUse, ExcludedWorkload, ImageMirror, ImageMirrorSpec, MirrorTarget, REQUESTED_AT_ANNOTATION,
-    UNUSED_SINCE_ANNOTATION, WorkloadKind,
+    DigestUse, ExcludedWorkload, ImageMirror, ImageMirrorSpec, MirrorTarget, Overwrite,
+    REQUESTED_AT_ANNOTATION, UNUSED_SINCE_ANNOTATION, WorkloadKind,
 };
 use serde_json::{Value, json};
 
@@ -234,6 +234,21 @@ async fn an_image_that_there_is_no_room_for_is_said_with_the_setting_and_costs_n
     }
     assert_eq!(*stage.status(), before);
     assert_eq!(stage.api.requests()[asked..], [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_another_one_replaces_is_deleted_once_everything_is_known() {
+    let mut stage = Stage::new();
+    stage.change(|spec| (spec.overwrite.policy, spec.overwrite.except) = (Overwrite::IfMissing, Vec::new()));
+    stage.workloads.lists_pods(&[pod("team-a", "one", "quay.io/acme/app:latest", "")]);
+    stage.settle().await;
+    stage.workloads.pods_have_failed();
+    stage.change(|spec| spec.overwrite.except = vec!["latest".to_owned()]);
+    stage.settle().await;
+    assert_eq!(stage.images.all().len(), 2);
+    tokio::time::advance(std::time::Duration::from_secs(76)).await;
+    stage.settle().await;
+    assert_eq!(stage.images.all().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,6 +162,18 @@ async fn where_it_is_not_recorded_who_was_seen_or_the_record_is_full_no_image_le
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_seen_is_not_forgotten_while_a_watch_shows_nothing_of_it() {
+    let mut stage = selecting(&["team-a", "team-b"]);
+    stage.api.grant(GROUP, "team-b", true);
+    stage.settle().await;
+    assert_eq!(stage.status().seen_namespaces.len(), 2);
+    stage.workloads.lists_pods(&[pod("team-a", "own", "quay.io/acme/own:1", "")]);
+    stage.workloads.pods_have_failed();
+    stage.settle().await;
+    assert_eq!(stage.status().seen_namespaces.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_target_of_a_mirror_of_another_namespace_excludes_what_runs_there_alone() {
     let repository = "docker.io".to_owned();
     let target = MirrorTarget { repository, ..MirrorTarget::default() };

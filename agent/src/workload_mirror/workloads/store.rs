@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// Returns whether there is room again for something that a watch has shown: all of it is to be listed anew. It says so
-    /// once.
+    /// once a minute at most.
     pub fn has_room_again(&mut self, scope: &Scope) -> bool {
         let Some(watched) = self.watched.get_mut(scope) else { return false };
         let is_early = watched.listed_for_room.is_some_and(|at| at.elapsed() < MIN_LIST_INTERVAL);
@@ -197,7 +197,6 @@ impl Store {
         }
         let has_room = watched.without_room.values().any(|(of, bytes)| self.kept.has_room(of, *bytes));
         if has_room {
-            watched.without_room.clear();
             watched.listed_for_room = Some(Instant::now());
         }
         has_room

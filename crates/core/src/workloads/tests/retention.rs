@@ -186,6 +186,19 @@ fn a_tag_stays_its_images_while_its_user_is_not_seen_and_for_the_retention_whoev
 }
 
 #[test]
+fn a_tag_that_was_unused_for_long_enough_stays_its_images_while_not_everything_is_known() {
+    let mut stage = Stage::new();
+    stage.names("docker.io/acme/app:1");
+    stage.act();
+    stage.usage = Usage::default();
+    stage.act();
+    assert_eq!(unused(&stage), ["1 0"]);
+    stage.names("quay.io/acme/app:1");
+    (stage.is_complete, stage.now) = (false, stage.now + 30 * DAY);
+    assert_eq!(stage.copies(), ["docker.io/acme/app 1 -> registry.corp:5000/mirror/acme/app:1"]);
+}
+
+#[test]
 fn a_list_that_is_not_complete_resolves_no_tag_whose_running_content_was_known() {
     let mut stage = Stage::with(|spec| {
         spec.digests.taken = crate::api::DigestUse::Running;
