@@ -65,14 +65,14 @@ impl BoundlessRegistry {
 }
 
 async fn answer(held: Arc<Held>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let (path, place) = (head.uri.path(), [("location", "/v2/app/blobs/uploads/1")]);
+    let (parts, body) = request.into_parts();
+    let (path, place) = (parts.uri.path(), [("location", "/v2/app/blobs/uploads/1")]);
     let (mut pieces, is_upload) = (body.into_data_stream(), path.contains("/uploads/"));
     while let Some(Ok(piece)) = pieces.next().await {
         let counted = if is_upload { piece.len() as u64 } else { 0 };
         held.received.fetch_add(counted, Ordering::Relaxed);
     }
-    match head.method.as_str() {
+    match parts.method.as_str() {
         "POST" | "PATCH" => reply(202, &place, ""),
         "PUT" => reply(201, &[], ""),
         _ if path.contains("/manifests/") => {

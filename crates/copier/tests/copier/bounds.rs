@@ -36,7 +36,7 @@ fn of_large_manifests(tags: usize) -> Graph {
 async fn contents_of_large_manifests_are_copied_one_after_the_other() {
     let (case, graph) = (Case::new().await, of_large_manifests(5));
     case.fill(&graph);
-    let ran = timeout(Duration::from_secs(60), case.copy(&graph)).await.expect("none waits for ever");
+    let ran = timeout(Duration::from_mins(1), case.copy(&graph)).await.expect("none waits for ever");
     assert!(ran.is_done(), "{:?}", ran.outcomes);
     case.check(&graph);
     let read = case.source.count("GET /v2/app/manifests/");

@@ -74,24 +74,6 @@ async fn what_waits_for_its_turn_at_a_destination_has_not_stalled() {
 }
 
 #[tokio::test]
-async fn while_one_blob_waits_for_its_destination_another_one_is_read() {
-    let (case, graph) = (Case::new().await, of_layers(2));
-    case.fill(&graph);
-    let first = AtomicUsize::new(0);
-    case.destination.fail(move |_, line| {
-        let is_first = line.starts_with("PUT /v2/app/blobs/") && first.fetch_add(1, Ordering::SeqCst) == 0;
-        is_first.then_some(Fault::TooManyFor(1))
-    });
-    let registries = Registries::new(Settings { concurrency_per_registry: 1, ..settings() });
-    let tags = [("v1", &graph.tags[0].1)];
-    assert!(case.copy_by(&registries, &tags, true, Journal::in_memory()).await.is_done());
-    let layers: Vec<String> = graph.blobs[1..].iter().map(|layer| Digest::of(layer).to_string()).collect();
-    let read = case.source.asked().into_iter().map(|asked| asked.line);
-    let read: Vec<String> = read.filter(|line| layers.iter().any(|layer| line.ends_with(layer))).collect();
-    assert!(read.len() == 3 && read[0] != read[1], "{read:?}");
-}
-
-#[tokio::test]
 async fn a_registry_that_wants_no_requests_for_longer_than_is_waited_for_is_sent_none_to_drop_an_upload() {
     let (mut case, graph) = (Case::new().await, of_layers(1));
     case.options.patience = Duration::from_secs(1);
