@@ -184,9 +184,11 @@ async fn with_image(edit: impl FnOnce(&mut Image)) -> Place {
     let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
     image.metadata.uid = Some("own".into());
     image.metadata.generation = Some(1);
-    edit(&mut image);
     place.stage.images.show(image);
     place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    let mut image = place.stage.images.all().remove(0);
+    edit(&mut image);
+    place.stage.images.show(image);
     place
 }
 
