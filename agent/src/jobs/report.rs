@@ -288,7 +288,7 @@ fn ended<'a>(job: &JobView, pods: &[&'a PodView], name: &str) -> Option<(bool, &
         .collect();
     let success = ends.iter().find(|(_, end)| end.exit_code == 0);
     let failures =
-        ends.iter().filter(|(disrupted, _)| !replaces_failed && !(*disrupted && replaces_disrupted));
+        ends.iter().filter(|(disrupted, _)| !(replaces_failed || *disrupted && replaces_disrupted));
     let newest = failures.max_by_key(|(_, end)| end.finished_at.as_ref().map(|time| time.0));
     success.or(newest).copied()
 }

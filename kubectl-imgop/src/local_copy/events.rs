@@ -97,7 +97,9 @@ impl Events {
 
     /// Reports how many Images the files have, and which tags of them are left out.
     pub fn files_read(self, images: usize, conflicts: &[CliError], now: Timestamp) -> Result<(), CliError> {
-        conflicts.iter().for_each(|conflict| self.ui.error_of_several(conflict));
+        for conflict in conflicts {
+            self.ui.error_of_several(conflict);
+        }
         if self.format != Some(RunFormat::Json) {
             self.ui.note(&format!("{} kept", count(images, "Image")));
         }

@@ -210,14 +210,11 @@ fn conflicts(target: &Target, plan: &Plan) -> HashMap<Tag, String> {
         let is_theirs = |other: &&OlderImage<'_>| {
             other.conflicts_with(&target.request, tag, &policy) && subject_of(tag).is_none()
         };
-        let owner = match before.iter().find(is_theirs) {
-            Some(OlderImage { image, request }) => {
-                format!("{}, which stands before it and copies from {}", image.name_any(), request.source)
-            }
-            None => {
-                let built = target.built_before.iter().find(|built| built.tag == *tag)?;
-                format!("ImageBuilder {}, which stands before it", built.builder)
-            }
+        let owner = if let Some(OlderImage { image, request }) = before.iter().find(is_theirs) {
+            format!("{}, which stands before it and copies from {}", image.name_any(), request.source)
+        } else {
+            let built = target.built_before.iter().find(|built| built.tag == *tag)?;
+            format!("ImageBuilder {}, which stands before it", built.builder)
         };
         let message = format!("the tag belongs to {owner}; give one of them another destination");
         Some((tag.clone(), message))

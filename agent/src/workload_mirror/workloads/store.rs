@@ -284,14 +284,18 @@ impl Store {
                     Record { group, name: name.into(), node, started }
                 });
                 let is_new = watched.show(uid, record, &mut self.kept);
-                before.into_iter().for_each(|before| self.groups.release(before));
+                if let Some(before) = before {
+                    self.groups.release(before);
+                }
                 is_new
             }
             Event::Delete(object) => {
                 let uid = uid_of(object.meta());
                 let before = watched.records.get(uid).map(|record| record.group.clone());
                 let is_gone = watched.remove(uid, &mut self.kept);
-                before.into_iter().for_each(|before| self.groups.release(before));
+                if let Some(before) = before {
+                    self.groups.release(before);
+                }
                 is_gone
             }
             Event::InitDone => {

@@ -65,7 +65,11 @@ async fn measure() -> anyhow::Result<()> {
     let bench = Bench { programs, source, target };
     let mut figures = serde_json::Map::new();
     if part != Part::NoOps {
-        let measured = first_copies::measure(&bench, scale).await?;
+        let measured = match part {
+            Part::Large => first_copies::large(&bench, scale).await?,
+            Part::Limited => first_copies::limited(&bench, scale).await?,
+            _ => first_copies::measure(&bench, scale).await?,
+        };
         report::print_first_copies(&measured)?;
         figures.extend(report::first_copies(&measured)?);
     }
@@ -74,7 +78,7 @@ async fn measure() -> anyhow::Result<()> {
         report::print(&measured)?;
         figures.extend(report::figures(&measured)?);
     }
-    if part == Part::Quick {
+    if matches!(part, Part::Quick | Part::Large | Part::Limited) {
         return Ok(());
     }
     let file = folder.join("results.json");
@@ -91,6 +95,10 @@ enum Part {
     FirstCopies,
     /// First copies of little, once: whether all of it runs.
     Quick,
+    /// The first copy of a large image, into no file.
+    Large,
+    /// First copies to a destination that refuses requests, into no file.
+    Limited,
 }
 
 impl Part {
@@ -108,7 +116,9 @@ impl std::str::FromStr for Part {
             "no_ops" => Self::NoOps,
             "first_copies" => Self::FirstCopies,
             "quick" => Self::Quick,
-            _ => bail!("{text:?} is no part: all, no_ops, first_copies or quick"),
+            "large" => Self::Large,
+            "limited" => Self::Limited,
+            _ => bail!("{text:?} is no part: all, no_ops, first_copies, large, limited or quick"),
         })
     }
 }

@@ -41,7 +41,7 @@ impl TagFile {
         };
         match self {
             Self::Config(_) => yaml::comments(text).into_iter().map(lost).collect(),
-            Self::List(list) => list.lost().to_vec(),
+            Self::List(images) => images.lost().to_vec(),
         }
     }
 

@@ -8,16 +8,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The most concurrent requests to a host, whatever the settings say.
 pub(super) const MAX_CONCURRENT_REQUESTS: u32 = 64;
 /// The requests that a host receives at once before anything is known of it.
-const FIRST_REQUESTS: usize = 4;
+const FIRST_REQUESTS: usize = 6;
 /// Full rounds of successes before a limit is tried again that was too high.
 const ROUNDS_BEFORE_TOO_MANY: usize = 100;
 
 /// The concurrency limit of one host, for the whole process. Waiting requests are served in order.
 ///
-/// It begins with a few requests and is raised with each success until the host first answers 429 (slow start). A 429
-/// halves the limit; afterwards each full round of successes raises it by one, up to the configured number
-/// (additive increase, multiplicative decrease, as in TCP). What was too much for the host is remembered: below it the
-/// limit is raised at once, and to it again only after many rounds, so that a host with a fixed limit refuses few requests.
+/// It begins with a few requests, and each full round of successes raises it by one, up to the configured number. A 429
+/// takes back the last raise if that has not proved itself yet, and otherwise halves the limit (additive increase,
+/// multiplicative decrease, as in TCP). What was too much for the host is remembered, and tried again only after many
+/// rounds, so that a host with a fixed limit refuses few requests.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
     slots: Arc<Semaphore>,
@@ -34,8 +34,8 @@ struct State {
     surplus: usize,
     /// The limit at which the host last answered 429, where that is remembered.
     too_many: Option<usize>,
-    /// Whether the limit is one that was too high before and is tried again.
-    is_tried_again: bool,
+    /// Whether the limit was raised and no full round has gone well since.
+    is_unproven: bool,
     /// Successes since the limit last changed.
     successes: usize,
     /// Counts the halvings, so that one burst of 429s halves once.
@@ -57,7 +57,7 @@ impl ConcurrencyLimit {
         let max = max.clamp(1, MAX_CONCURRENT_REQUESTS as usize);
         let first = max.min(FIRST_REQUESTS);
         let state =
-            State { limit: first, surplus: 0, too_many: None, is_tried_again: false, successes: 0, round: 0 };
+            State { limit: first, surplus: 0, too_many: None, is_unproven: false, successes: 0, round: 0 };
         Self {
             slots: Arc::new(Semaphore::new(first)),
             max,
@@ -91,15 +91,12 @@ impl Permit {
         let mut state = self.limit.state.lock();
         state.successes += 1;
         let is_next_known = state.too_many == Some(state.limit + 1);
-        let successes = match (state.round, is_next_known) {
-            (0, _) => 1,
-            (_, false) => state.limit,
-            (_, true) => state.limit * ROUNDS_BEFORE_TOO_MANY,
-        };
-        if state.limit < self.limit.max && state.successes >= successes {
+        let rounds = if is_next_known { ROUNDS_BEFORE_TOO_MANY } else { 1 };
+        state.is_unproven &= state.successes < state.limit;
+        if state.limit < self.limit.max && state.successes >= state.limit * rounds {
             state.successes = 0;
             state.limit += 1;
-            state.is_tried_again = is_next_known;
+            state.is_unproven = true;
             if state.too_many.is_some_and(|too_many| too_many < state.limit) {
                 state.too_many = None;
             }
@@ -116,7 +113,7 @@ impl Permit {
         &self.limit.large_responses
     }
 
-    /// Records a 429. Several in one round halve the limit once.
+    /// Records a 429. Several in one round lower the limit once.
     pub(super) fn throttled(&self) {
         let mut state = self.limit.state.lock();
         if state.round != self.round {
@@ -125,9 +122,8 @@ impl Permit {
         state.round += 1;
         state.successes = 0;
         state.too_many = Some(state.limit.max(2));
-        // One less has proved itself for long where this was tried again.
-        let lower = if state.is_tried_again { state.limit - 1 } else { (state.limit / 2).max(1) };
-        state.is_tried_again = false;
+        let lower = if state.is_unproven { state.limit - 1 } else { (state.limit / 2).max(1) };
+        state.is_unproven = false;
         let removed = state.limit - lower;
         state.limit = lower;
         state.surplus += removed - self.limit.slots.forget_permits(removed);
@@ -151,7 +147,7 @@ mod tests {
     /// One that has been raised to its full number.
     async fn of(max: usize) -> Arc<ConcurrencyLimit> {
         let limit = Arc::new(ConcurrencyLimit::new(max));
-        for _ in 0..max {
+        for _ in 0..max * max {
             limit.permit().await.succeeded();
         }
         limit
@@ -165,7 +161,7 @@ mod tests {
     async fn a_host_that_nothing_is_known_of_receives_few_requests_at_once_and_soon_all() {
         let limit = Arc::new(ConcurrencyLimit::new(16));
         assert_eq!(free(&limit), FIRST_REQUESTS);
-        let _ = rounds(&limit, 64, 2).await;
+        let _ = rounds(&limit, 64, 10).await;
         assert_eq!(free(&limit), 16);
     }
 

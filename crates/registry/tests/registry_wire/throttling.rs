@@ -81,7 +81,7 @@ async fn a_long_pause_is_left_to_the_caller_and_no_request_is_sent_meanwhile() {
 #[tokio::test]
 async fn a_burst_of_429s_means_fewer_requests_at_a_time() {
     // What a host receives at once before anything is known of it.
-    const BURST: usize = 4;
+    const BURST: usize = 6;
     let (count, under_way, most) =
         (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let barrier = Arc::new(Barrier::new(BURST));
@@ -111,8 +111,8 @@ async fn a_burst_of_429s_means_fewer_requests_at_a_time() {
         async move { client.tags().await }
     });
     assert!(join_all(lists).await.iter().all(Result::is_ok));
-    // Half of four, and one more after two went well: four at once were too many.
-    assert!(most.load(Ordering::SeqCst) <= 3, "{most:?}");
+    // Half of six, and one more after three went well.
+    assert!(most.load(Ordering::SeqCst) <= 4, "{most:?}");
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ use crate::registry::one_repository::OneRepositoryArgs;
     kubectl imgop mirror add config.yaml --create --target-name argocd quay.io/argoproj/argocd:v2.13.1\n  \
     kubectl imgop mirror add images-list quay.io/argoproj/argocd:v2.13.1 --pull-request\n\n\
     GITHUB_TOKEN is the token for GitHub, which pull requests need.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct AddArgs {
     /// File to change; - reads stdin
     #[arg(value_name = "FILE")]

@@ -55,8 +55,8 @@ impl Before {
             return;
         }
         for (repository, tag) in tags {
-            let built = BuiltBefore { tag: tag.clone(), builder: build.builder.name_any() };
-            self.builds.entry(repository.clone()).or_default().push(built);
+            let of_builder = BuiltBefore { tag: tag.clone(), builder: build.builder.name_any() };
+            self.builds.entry(repository.clone()).or_default().push(of_builder);
         }
     }
 
@@ -86,23 +86,24 @@ mod tests {
 
     use super::*;
 
-    fn image(name: &str, version: &str) -> Result<Item, NotRun> {
+    fn image(name: &str, version: &str) -> Item {
         let source = Source::new("quay.io/a/b".to_owned(), version);
         let spec = ImageSpec::new(Mode::OneShot, source, Destination::new("r.example.com/app".to_owned()));
         let target = Target::of_image(Image::new(name, spec), Timestamp::UNIX_EPOCH).unwrap();
-        Ok(Item::Copy(Box::new(target)))
+        Item::Copy(Box::new(target))
     }
 
-    fn builder(name: &str, more: &str) -> Result<Item, NotRun> {
+    fn builder(name: &str, more: &str) -> Item {
         let text = format!(
             "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: {name}}}\nspec: {{architecture: amd64, \
              source: FROM scratch, image: {{name: r.example.com/app, version: v1}}{more}}}"
         );
         let builder = Box::new(serde_saphyr::from_str(&text).unwrap());
-        Ok(Item::Build(Build { builder, conflict: None }))
+        Item::Build(Build { builder, conflict: None })
     }
 
-    fn conflicts(mut items: Vec<Result<Item, NotRun>>) -> Vec<Option<String>> {
+    fn conflicts(items: Vec<Item>) -> Vec<Option<String>> {
+        let mut items: Vec<Result<Item, NotRun>> = items.into_iter().map(Ok).collect();
         note_order(&mut items);
         let builds = items.into_iter().filter_map(|item| match item {
             Ok(Item::Build(build)) => Some(build.conflict),

@@ -41,7 +41,9 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
         warn(ui, one, &plan);
         let mut of_mirror = one.rows(&plan);
         if args.all_namespaces {
-            of_mirror.iter_mut().for_each(|row| row.mirror = format!("{}/{}", one.seen.namespace, one.name));
+            for row in &mut of_mirror {
+                row.mirror = format!("{}/{}", one.seen.namespace, one.name);
+            }
         }
         rows.extend(of_mirror);
     }

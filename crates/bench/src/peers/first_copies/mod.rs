@@ -15,13 +15,24 @@ use limited::Limited;
 use tools::{Copies, Tool};
 
 /// Everything that was measured of first copies.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct FirstCopies {
     /// By measure, in the order of the tools.
     #[serde(skip)]
     pub rows: Vec<(&'static str, Vec<Figures>)>,
     pub limited: Vec<Limited>,
     pub broken: Vec<Broken>,
+}
+
+/// Measures a large image alone.
+pub async fn large(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies> {
+    let rows = vec![("four blobs", one_tag(bench, "four blobs", BIG, BIG_TAG, scale).await?)];
+    Ok(FirstCopies { rows, ..FirstCopies::default() })
+}
+
+/// Measures a destination alone that refuses requests.
+pub async fn limited(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies> {
+    Ok(FirstCopies { limited: limited::measure(bench, scale).await?, ..FirstCopies::default() })
 }
 
 impl Scale {

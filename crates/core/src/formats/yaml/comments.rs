@@ -20,13 +20,12 @@ fn has_comment(line: &str, quote: &mut Option<char>) -> bool {
                 rest.next();
             }
             Some(open) if c == open => *quote = None,
-            Some(_) => {}
             None if c == '#' && before.is_whitespace() => return true,
             // Within a word a quote is a character like others.
             None if matches!(c, '"' | '\'') && (before.is_whitespace() || "[{,".contains(before)) => {
                 *quote = Some(c);
             }
-            None => {}
+            Some(_) | None => {}
         }
         before = c;
     }
