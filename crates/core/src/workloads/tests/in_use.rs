@@ -1,4 +1,5 @@
 //! What pods and templates count for.
+#![expect(clippy::needless_pass_by_value, reason = "values are written where they are used")]
 
 use serde_json::{Value, json};
 
