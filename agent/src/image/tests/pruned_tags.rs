@@ -270,7 +270,9 @@ async fn tags_that_others_have_overwritten_are_forgotten_and_neither_named_nor_i
     let tags: Vec<String> = (0..25).map(|n| format!("v2.12.{n}")).collect();
     let overwritten = |stage: &Stage| {
         let (first, _) = tags.split_at(20);
-        first.iter().for_each(|tag| stage.registry.hold_manifest("target", tag, r#"{"of":"others"}"#));
+        for tag in first {
+            stage.registry.hold_manifest("target", tag, r#"{"of":"others"}"#);
+        }
     };
     let stage = with_all(PrunePolicy::Delete, &tags).await;
     overwritten(&stage);

@@ -119,7 +119,7 @@ async fn more_namespaces_than_a_pass_may_ask_for_are_not_missed_before_they_are_
     assert_eq!(stage.images.all().len(), 120);
     // Everything is to be asked anew, a part of it in each pass.
     let images = stage.images.all().len();
-    tokio::time::advance(std::time::Duration::from_secs(900)).await;
+    tokio::time::advance(std::time::Duration::from_mins(15)).await;
     for _ in 0..3 {
         stage.pass(70).await;
         stage.images.watch(stage.now);

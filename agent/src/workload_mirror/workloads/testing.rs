@@ -60,6 +60,9 @@ impl Workloads {
     }
 
     /// There is a pod of which it cannot be read what it uses.
+    ///
+    /// # Panics
+    /// If a pod of tests has no metadata.
     pub fn shows_an_unreadable_pod(&self) {
         let metadata = serde_json::from_value(pod("team-a", "huge", "huge:1", "")["metadata"].clone());
         let unreadable = InvalidObject { error: "it is too large".into(), metadata: metadata.unwrap() };

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_builder_that_stands_before_an_image_has_the_tag_and_is_named_for_it() {
-        let mut items = vec![builder("app", ""), image("copy", "v1")];
+        let mut items = vec![Ok(builder("app", "")), Ok(image("copy", "v1"))];
         note_order(&mut items);
         let Ok(Item::Copy(target)) = &items[1] else { panic!("{items:?}") };
         let built = BuiltBefore { tag: "v1".parse().unwrap(), builder: "app".to_owned() };
