@@ -14,4 +14,3 @@ mod referrers;
 mod refusals;
 mod skopeo;
 mod token_server;
-mod uploads;
