@@ -51,6 +51,17 @@ impl Place {
     fn waits_for(&self, image: &str) -> Value {
         waiting(pod("team-a", "web", &format!("{}/{image}", self.destination.address), ""))
     }
+
+    /// An Image that a user made copies `team/app:1`, and has ended a sync.
+    fn shows_an_image_of_a_user(&mut self) {
+        let source = Source::new("quay.io/team/app", "1");
+        let destination = Destination::new(format!("{}/team/app", self.destination.address));
+        let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
+        image.metadata.uid = Some("own".into());
+        image.metadata.generation = Some(1);
+        self.stage.images.show(image);
+        self.stage.images.say(true, reasons::SUCCEEDED, self.stage.now);
+    }
 }
 
 #[tokio::test]
@@ -179,13 +190,7 @@ async fn with_image(edit: impl FnOnce(&mut Image)) -> Place {
     let has = Catalog::default().with("team/app", &[("1", "content")]);
     let mut place = Place::new(Catalog::default(), has, Catalog::default()).await;
     place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
-    let source = Source::new("quay.io/team/app", "1");
-    let destination = Destination::new(format!("{}/team/app", place.destination.address));
-    let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
-    image.metadata.uid = Some("own".into());
-    image.metadata.generation = Some(1);
-    place.stage.images.show(image);
-    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    place.shows_an_image_of_a_user();
     let mut image = place.stage.images.all().remove(0);
     edit(&mut image);
     place.stage.images.show(image);
@@ -227,13 +232,7 @@ async fn a_mirror_of_what_runs_has_an_image_look_whose_tag_has_vanished_and_make
     place.stage.change(|spec| spec.triggers = vec![WorkloadTrigger::Running]);
     assert_eq!(place.stage.settle().await, 0, "nothing copies it");
     assert_eq!(place.destination.http.lines(), Vec::<String>::new());
-    let source = Source::new("quay.io/team/app", "1");
-    let destination = Destination::new(format!("{}/team/app", place.destination.address));
-    let mut image = Image::new("own", ImageSpec::new(Mode::Recurrent, source, destination));
-    image.metadata.uid = Some("own".into());
-    image.metadata.generation = Some(1);
-    place.stage.images.show(image);
-    place.stage.images.say(true, reasons::SUCCEEDED, place.stage.now);
+    place.shows_an_image_of_a_user();
     assert_eq!(place.stage.settle().await, 1);
     let patch = place.stage.api.bodies("PATCH").pop().unwrap();
     assert!(patch["metadata"]["annotations"][REQUESTED_AT_ANNOTATION].is_string(), "{patch}");
