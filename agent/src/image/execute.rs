@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{Engine, FailureReason, Image, OWNER_ANNOTATION, Side};
+use imgop_core::api::{Engine, FailureReason, Image, NATIVE_CONTAINER, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, SourceMounts, TagAction, admit,
-    batches, in_order, mount, release,
+    Copy, CopyRequest, Deferral, Observed, Outcome, Plan, Run, SourceMounts, TagAction, admit, in_order,
+    mount, release,
 };
 use imgop_core::schedule::Due;
 use imgop_core::time::saturating_add;
@@ -17,7 +17,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{JobOf, deadline_seconds, engine, identity, job, options, tags_per_job};
+use super::job::{JobOf, deadline_seconds, engine, identity, job, options};
+use super::job_batches::{Batch, job_batches};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
 use super::native_job::{Reach, Resumed};
@@ -75,10 +76,11 @@ impl Pass<'_> {
         if self.image.spec.suspend {
             return Ok(());
         }
-        let hash = |is_elsewhere| options(&self.image.spec, &self.agent().config, is_elsewhere).hash();
-        let (here, elsewhere) = (hash(false), hash(true));
-        let template = |job: &JobReport| if is_lent(job) { &elsewhere } else { &here };
-        for job in reports.iter().filter(|job| job.waits_with_other_template(template(job))) {
+        let template = |job: &JobReport| {
+            let engine = if job.has_container(NATIVE_CONTAINER) { Engine::Native } else { Engine::Skopeo };
+            options((&self.image.spec, engine), &self.agent().config, is_lent(job)).hash()
+        };
+        for job in reports.iter().filter(|job| job.waits_with_other_template(&template(job))) {
             let of_job = JobResults::new(std::slice::from_ref(job), request.route());
             let copies: HashSet<Copy> =
                 of_job.runs(&HashMap::new()).into_iter().map(|run| run.copy).collect();
@@ -174,10 +176,11 @@ impl Pass<'_> {
             return Ok(Execution { plan, delay: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
-        let mut batches = batches(&copies, self.tags_per_job());
+        let (spec, config) = (&self.image.spec, &self.agent().config);
+        let mut batches = job_batches(spec, config, &copies, &memory.sync().by_native);
         let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
         batches.truncate(granted.places.len());
-        let with_place: Vec<Copy> = batches.iter().flat_map(|(_, batch)| batch.clone()).collect();
+        let with_place: Vec<Copy> = batches.iter().flat_map(|(_, _, batch)| batch.clone()).collect();
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
@@ -192,12 +195,13 @@ impl Pass<'_> {
         }
         let (images, tried) = (self.images, &mut memory.sync().mounted);
         let scope = (self.namespace(), &images.blobs);
-        let mounted = mount(route, &admission.admitted, tried, scope, self.source_mounts()).await;
+        let mounts = SourceMounts::from(engine(spec, config));
+        let mounted = mount(route, &admission.admitted, tried, scope, mounts).await;
         images.counters.blobs_mounted.inc_by(mounted);
-        for (_, batch) in &mut batches {
+        for (_, _, batch) in &mut batches {
             batch.retain(|copy| admission.admitted.contains(copy));
         }
-        batches.retain(|(_, batch)| !batch.is_empty());
+        batches.retain(|(_, _, batch)| !batch.is_empty());
         let is_first = batches.len() == 1 && state.runs.is_empty() && state.failures.is_empty();
         let resumed = Resumed {
             uploads: if state.is_any_running() { Vec::new() } else { std::mem::take(&mut state.uploads) },
@@ -220,18 +224,6 @@ impl Pass<'_> {
         Ok(Execution { plan, delay })
     }
 
-    fn source_mounts(&self) -> SourceMounts {
-        match engine(&self.image.spec, &self.agent().config) {
-            Engine::Skopeo => SourceMounts::Before,
-            Engine::Native => SourceMounts::WhileCopying,
-        }
-    }
-
-    /// Returns how many tags one Job copies at most.
-    fn tags_per_job(&self) -> usize {
-        tags_per_job(&self.image.spec, &self.agent().config)
-    }
-
     /// Returns what administrators say of both sides.
     fn reach(&self, access: &Access, request: &CopyRequest) -> [Reach; 2] {
         let policy = self.agent().policies.latest();
@@ -245,9 +237,9 @@ impl Pass<'_> {
     /// Returns how many of these copies, from the first, have a place for their Jobs now.
     pub(super) fn room(&self, copies: &[Copy]) -> usize {
         let agent = self.agent();
-        let batches = batches(copies, self.tags_per_job());
+        let batches = job_batches(&self.image.spec, &agent.config, copies, &HashSet::new());
         let places = agent.jobs.room(&self.owner, batches.len(), self.now);
-        batches.iter().take(places).map(|(_, batch)| batch.len()).sum()
+        batches.iter().take(places).map(|(_, _, batch)| batch.len()).sum()
     }
 
     /// Creates a Job for each of these batches, until one is refused.
@@ -255,7 +247,7 @@ impl Pass<'_> {
         &self,
         access: &Access,
         request: &CopyRequest,
-        batches: Vec<(Order, Vec<Copy>)>,
+        batches: Vec<Batch>,
         places: Vec<Place>,
         mut resumed: Resumed,
     ) -> Begun {
@@ -272,15 +264,19 @@ impl Pass<'_> {
             return begun;
         }
         let reach = self.reach(access, request);
-        for ((order, batch), place) in batches.into_iter().zip(places) {
+        for ((engine, order, batch), place) in batches.into_iter().zip(places) {
             // Two that go on with one upload would spoil it: the first has all of them.
-            let resumed = std::mem::take(&mut resumed);
+            let resumed = match engine {
+                Engine::Skopeo => Resumed::default(),
+                Engine::Native => std::mem::take(&mut resumed),
+            };
             let job = job(&JobOf {
                 owner,
                 spec: &self.image.spec,
                 request,
                 batch: &batch,
                 order,
+                engine,
                 config: &agent.config,
                 lent: access.lent.as_ref(),
                 reach: &reach,

@@ -37,6 +37,8 @@ pub struct JobOf<'a> {
     pub batch: &'a [Copy],
     /// In which order.
     pub order: Order,
+    /// By which program.
+    pub engine: Engine,
     /// The agent's settings.
     pub config: &'a Config,
     /// How both sides are reached, where something of it is lent.
@@ -51,8 +53,8 @@ pub struct JobOf<'a> {
 /// own. Its name is a hash of what it does and for whom, so that creating it twice makes it once, and no two Images, tags
 /// or namespaces meet: image-operator shortened names until they were equal.
 pub fn job(of: &JobOf<'_>) -> Job {
-    let JobOf { owner, spec, request, batch, config, lent, .. } = *of;
-    let options = options(spec, config, lent.is_some());
+    let JobOf { owner, spec, request, batch, engine, config, lent, .. } = *of;
+    let options = options((spec, engine), config, lent.is_some());
     let deadline_seconds = options.deadline_seconds.unwrap_or(config.job_deadline_seconds);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
     let files = files.map(|(side, place)| match lent {
@@ -62,7 +64,7 @@ pub fn job(of: &JobOf<'_>) -> Job {
             EndpointFiles::lent(&secret, side, place, lent.side(side))
         }
     });
-    let (init_containers, containers, pod, job_deadline) = match engine(spec, config) {
+    let (init_containers, containers, pod, job_deadline) = match engine {
         Engine::Skopeo => {
             let (first, others) = skopeo_containers(of, &files, &options, deadline_seconds);
             (first, others, PodNeeds::default(), deadline_seconds)
@@ -123,9 +125,14 @@ pub fn engine(spec: &ImageSpec, config: &Config) -> Engine {
     spec.engine.unwrap_or(config.copies.copy_engine)
 }
 
+/// Returns whether Native copies what Skopeo cannot.
+pub fn falls_back(spec: &ImageSpec, config: &Config) -> bool {
+    config.copies.copy_engine_fallback && spec.engine.is_none() && engine(spec, config) == Engine::Skopeo
+}
+
 /// Returns how many tags one Job copies at most.
-pub fn tags_per_job(spec: &ImageSpec, config: &Config) -> usize {
-    match engine(spec, config) {
+pub fn tags_per_job(engine: Engine, config: &Config) -> usize {
+    match engine {
         Engine::Skopeo => config.tags_per_job.into(),
         Engine::Native => config.copies.native_tags_per_job.into(),
     }
@@ -138,14 +145,14 @@ pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
 
 /// Returns what a Job has of its spec and of the settings. `is_elsewhere` says that it runs in the namespace of Jobs that use
 /// what is lent.
-pub fn options(spec: &ImageSpec, config: &Config, is_elsewhere: bool) -> JobOptions {
+pub fn options((spec, engine): (&ImageSpec, Engine), config: &Config, is_elsewhere: bool) -> JobOptions {
     let mut options = if is_elsewhere {
         let (ttl, deadline) = (config.job_deletion_delay_seconds, config.job_deadline_seconds);
         config.job_options(&spec.job_template.outside_of_namespace(ttl, deadline))
     } else {
         config.job_options(&spec.job_template)
     };
-    if engine(spec, config) == Engine::Native {
+    if engine == Engine::Native {
         // A second pod of one Job would begin anew; the next Job goes on with what the first one has reported.
         options.backoff_limit = 0;
     }

@@ -48,6 +48,10 @@ pub struct SyncInProgress {
     pub probed: HashSet<Copy>,
     /// Contents that are copied in parts: they were probed, and are not a second time.
     pub in_parts: HashMap<Digest, MadeOf>,
+    /// Contents that the engine cannot copy, by the same probe.
+    pub not_copied: HashSet<Digest>,
+    /// Those of them that Native copies in its place.
+    pub by_native: HashSet<Digest>,
     /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
     /// The tags that were set.
@@ -174,8 +178,8 @@ impl Memory {
 }
 
 impl SyncInProgress {
-    /// Notes which of what was observed is copied in parts, also if it was observed anew after the probe.
-    pub fn copy_in_parts(&self, observed: &mut Observed) {
+    /// Notes how what was observed is copied, also if it was observed anew after the probe: in parts, or not at all.
+    pub fn note_how(&self, observed: &mut Observed) {
         let parts = |tag: &ObservedTag| {
             let made_of = self.in_parts.get(tag.source.digest()?)?;
             Some((tag.destination_tag.clone(), made_of))
@@ -183,6 +187,13 @@ impl SyncInProgress {
         let in_parts: Vec<(Tag, &MadeOf)> = observed.tags.iter().filter_map(parts).collect();
         for (tag, made_of) in in_parts {
             observed.copy_in_parts(&tag, made_of);
+        }
+        let is_not_copied =
+            |tag: &&ObservedTag| tag.source.digest().is_some_and(|content| self.not_copied.contains(content));
+        let not_copied: Vec<Tag> =
+            observed.tags.iter().filter(is_not_copied).map(|tag| tag.destination_tag.clone()).collect();
+        for tag in not_copied {
+            observed.not_copied_by_skopeo(&tag);
         }
     }
 }
@@ -207,7 +218,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::copy::{MadeIndex, Origin, Seen};
+    use imgop_core::copy::{MadeIndex, Origin, Seen, TagState};
     use imgop_registry::reference::ManifestRef;
 
     use super::*;
@@ -295,9 +306,21 @@ mod tests {
         let sync = SyncInProgress { in_parts, ..SyncInProgress::default() };
         let tags = vec![tag("1.0", "index"), tag("1.1", "another")];
         let mut observed = Observed { tags, ..Observed::default() };
-        sync.copy_in_parts(&mut observed);
+        sync.note_how(&mut observed);
         assert!(matches!(&observed.tags[0].content, Content::Made(made) if made.of == made_of));
         assert!(matches!(observed.tags[1].content, Content::Whole(_)));
+    }
+
+    #[test]
+    fn what_the_engine_cannot_copy_is_said_to_be_so_also_when_it_is_observed_anew() {
+        let not_copied = HashSet::from([Digest::of(b"cache")]);
+        let sync = SyncInProgress { not_copied, ..SyncInProgress::default() };
+        let missing = |name, content| ObservedTag { destination: Seen::Absent, ..tag(name, content) };
+        let tags = vec![missing("1.0", "cache"), missing("1.1", "image"), tag("1.2", "cache")];
+        let mut observed = Observed { tags, ..Observed::default() };
+        sync.note_how(&mut observed);
+        let states: Vec<TagState> = observed.tags.iter().map(ObservedTag::state).collect();
+        assert_eq!(states, [TagState::FormatUnsupported, TagState::Missing, TagState::UpToDate]);
     }
 
     #[test]

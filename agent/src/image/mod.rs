@@ -14,6 +14,7 @@ mod failures;
 mod findings;
 mod inputs;
 mod job;
+mod job_batches;
 mod job_results;
 mod memory;
 mod native_job;
@@ -303,7 +304,7 @@ impl<'a> Pass<'a> {
         let remembered = memory.sync().observed.as_ref().map(|(at, _)| *at);
         let mut observed = self.observe(&access, request, due, memory).await?;
         let is_remembered = remembered == Some(observed.0);
-        memory.sync().copy_in_parts(&mut observed.1);
+        memory.sync().note_how(&mut observed.1);
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
         if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {

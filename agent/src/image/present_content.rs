@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::execute::{is_running, runs};
 use super::failures::Halt;
-use super::job::engine;
+use super::job::{engine, falls_back};
 use super::memory::{Memory, SyncInProgress};
 use super::pass_state::PassState;
 use super::{Access, Pass, REGISTRY_TIMEOUT};
@@ -66,7 +66,15 @@ impl Pass<'_> {
             let content = observed.find_map(|observed| observed.source.digest());
             sync.in_parts.extend(content.map(|content| (content.clone(), made_of)));
         }
-        sync.copy_in_parts(&mut state.observed);
+        for copy in probed.not_copied {
+            if falls_back(&self.image.spec, &self.agent().config) {
+                sync.by_native.insert(copy.digest);
+            } else if copy.attempt == 1 {
+                // Otherwise Skopeo has said so, and its pauses hold.
+                sync.not_copied.insert(copy.digest);
+            }
+        }
+        sync.note_how(&mut state.observed);
         state.runs.extend(probed.runs);
         Ok(true)
     }

@@ -8,6 +8,7 @@ pub mod fixtures;
 mod new_destination;
 mod obsolete_jobs;
 mod open_destination;
+mod other_engine;
 mod pods;
 mod pruned_tags;
 mod refused_keys;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use imgop_copier::{
     Copied, Copier, CopyError, DestinationId, Item, Journal, Options, Root, SourceId, Target,
 };
+use imgop_core::commands::copied_so_far;
 use imgop_core::commands::document::{DocumentError, from_arguments};
 use imgop_core::text::bytes;
 use imgop_registry::printable;
@@ -219,12 +220,8 @@ impl Work<'_> {
 
     fn progress(&self) -> String {
         let ((done, failed), progress) = (self.reporter.counts(), self.copier.progress());
-        let mut text = format!(
-            "{done} of {} copied; {} read, {} sent",
-            items(self.input.items.len()),
-            bytes(progress.read_bytes()),
-            bytes(progress.sent_bytes())
-        );
+        let all = items(self.input.items.len());
+        let mut text = copied_so_far(done, &all, progress.read_bytes(), progress.sent_bytes());
         if progress.resumed_bytes() > 0 {
             text.extend([", ", &bytes(progress.resumed_bytes()), " resumed"]);
         }

@@ -124,6 +124,7 @@ impl Copier {
         let mut ended = Vec::new();
         for round in [first, later] {
             ended.extend(self.move_to(source, blob, &mut reader, round, rechecks).await);
+            reader.pause();
             reader.seek(0);
         }
         ended

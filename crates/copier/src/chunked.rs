@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures::Stream;
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Mutex, Notify};
 
 /// What comes of a blob, as the sender of it hands it on.
 pub(crate) type Pieces = Receiver<io::Result<Bytes>>;
@@ -21,7 +21,14 @@ pub(crate) struct Parts {
 
 /// Whether a part is being taken, so that more is wanted at once.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wants(Arc<AtomicBool>);
+pub(crate) struct Wants(Arc<Taking>);
+
+#[derive(Debug, Default)]
+struct Taking {
+    is_under_way: AtomicBool,
+    /// Nothing was taken for too long.
+    given_up: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -39,6 +46,11 @@ impl Parts {
     /// Returns whether a part is being taken, for whoever sends the pieces.
     pub(crate) fn wants(&self) -> Wants {
         self.wants.clone()
+    }
+
+    /// Returns once nothing of a part was taken for too long: whoever sends it does not notice that by itself.
+    pub(crate) async fn given_up(&self) {
+        self.wants.0.given_up.notified().await;
     }
 
     /// Waits until there is something to be taken.
@@ -83,11 +95,18 @@ impl Parts {
 
 impl Wants {
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_under_way.load(Ordering::Relaxed)
+    }
+
+    /// Ends the part that is being taken, if one is.
+    pub(crate) fn give_up(&self) {
+        if self.is_set() {
+            self.0.given_up.notify_one();
+        }
     }
 
     fn set(&self, wants: bool) {
-        self.0.store(wants, Ordering::Relaxed);
+        self.0.is_under_way.store(wants, Ordering::Relaxed);
     }
 }
 

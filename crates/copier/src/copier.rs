@@ -102,6 +102,11 @@ impl Copier {
         DestinationId(self.destinations.len() - 1)
     }
 
+    /// Notes what all tags of a destination show, so that it is not asked whether it has an image under one of them.
+    pub fn note_shown(&mut self, destination: DestinationId, contents: impl IntoIterator<Item = Digest>) {
+        self.destinations[destination.0].shown = Some(contents.into_iter().collect());
+    }
+
     /// Returns what has been done so far; it goes on counting.
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
@@ -168,8 +173,12 @@ impl Copier {
             // A destination answers with an index although its images have been cleaned up, so each is looked for. One that
             // lacks another part answers with it as well.
             let may_lack_parts = rechecks || !root.children.is_empty();
-            let is_lacking = may_lack_parts || !self.has_manifest(*to, &root.manifest.digest).await?;
-            Ok::<bool, CopyError>(is_lacking)
+            let digest = &root.manifest.digest;
+            Ok::<bool, CopyError>(match &self.at(*to).shown {
+                _ if may_lack_parts => true,
+                Some(shown) => !shown.contains(digest),
+                None => !self.has_manifest(*to, digest).await?,
+            })
         }));
         let lacks: HashMap<DestinationId, Result<bool, CopyError>> =
             destinations.iter().copied().zip(lacks.await).collect();

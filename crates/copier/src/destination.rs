@@ -1,6 +1,6 @@
 //! A repository that is copied to, and what is known of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use imgop_registry::reference::{Digest, Repository};
@@ -20,6 +20,8 @@ pub(crate) struct Destination {
     pub(crate) registry: usize,
     /// Whether it was empty before, so that nothing has to be looked for.
     pub(crate) was_empty: bool,
+    /// What its tags showed before, if all of that is known.
+    pub(crate) shown: Option<HashSet<Digest>>,
     /// Whether its registry takes no chunks.
     takes_no_chunks: AtomicBool,
     /// Bytes that a request may have, where one was refused as too large.
@@ -37,6 +39,7 @@ impl Destination {
             client,
             registry,
             was_empty,
+            shown: None,
             takes_no_chunks: AtomicBool::new(false),
             max_body: AtomicU64::new(u64::MAX),
         }

@@ -76,7 +76,13 @@ impl Copier {
             return Err(Broken::new(CopyError::Stalled(blob.digest.clone()), Left::of(upload)));
         }
         let content = self.counted(blob.size, parts.take(blob.size));
-        let sent = destination.client.finish_upload(&upload, &blob.digest, content).await;
+        let sent = tokio::select! {
+            sent = destination.client.finish_upload(&upload, &blob.digest, content) => sent,
+            () = parts.given_up() => {
+                destination.client.cancel(&upload).await;
+                return Err(Broken::new(CopyError::Stalled(blob.digest.clone()), Left::Nothing));
+            }
+        };
         sent.map_err(|error| {
             let error = CopyError::from(error);
             let is_adapted = error.status() == Some(413)
@@ -107,7 +113,13 @@ impl Copier {
             let length = chunk.min(blob.size - upload.position());
             let end = upload.position() + length;
             let content = self.counted(length, parts.take(length));
-            upload = match client.append_chunk(&upload, digest, content, length).await {
+            let appended = tokio::select! {
+                appended = client.append_chunk(&upload, digest, content, length) => appended,
+                () = parts.given_up() => {
+                    return Err(Broken::new(CopyError::Stalled(digest.clone()), Left::Partly(upload)));
+                }
+            };
+            upload = match appended {
                 Ok(upload) => upload,
                 Err(error) => {
                     return Err(self.refused_chunk(destination, error.into(), upload, length).await);

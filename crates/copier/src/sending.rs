@@ -84,6 +84,8 @@ impl Copier {
             Ok(bytes) => bytes,
             Err(error) => return to.into_iter().map(|sending| (sending.to, Err(error.clone()))).collect(),
         };
+        // A destination may let it wait for long, and others may read meanwhile.
+        reader.pause();
         let sent = to.into_iter().map(|sending| {
             let bytes = bytes.clone();
             async move { (sending.to, self.put_held(blob, sending, bytes).await) }
@@ -341,7 +343,10 @@ impl Copier {
             match sent {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => *sender = None,
-                Err(_) => (*sender, is_stalled) = (None, true),
+                Err(_) => {
+                    wants.give_up();
+                    (*sender, is_stalled) = (None, true);
+                }
             }
         }
         is_stalled

@@ -1,4 +1,5 @@
-//! Random contents: images that share layers, indexes in indexes, artifacts, layers that are kept elsewhere.
+//! Random contents: images that share layers, indexes in indexes, artifacts, what refers to others, layers that are kept
+//! elsewhere.
 
 use axum::body::Bytes;
 use imgop_registry::Manifest;
@@ -20,19 +21,10 @@ pub struct Graph {
 
 const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const SBOM: &str = "application/vnd.example.sbom";
 const FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
 impl Graph {
-    /// Returns what follows from a number. Equal numbers give equal contents.
-    pub fn random(seed: u64) -> Self {
-        Self::random_of(seed, true)
-    }
-
-    /// Returns the same without layers that are kept elsewhere: some registries take none.
-    pub fn random_without_foreign(seed: u64) -> Self {
-        Self::random_of(seed, false)
-    }
-
     /// 100 tags of one repository that share two layers; each has one of its own.
     pub fn with_shared_layers() -> Self {
         let mut graph = Self::default();
@@ -62,7 +54,8 @@ impl Graph {
         graph
     }
 
-    fn random_of(seed: u64, has_foreign: bool) -> Self {
+    /// Returns what follows from a number. Equal numbers give equal contents.
+    pub fn random(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut graph = Self::default();
         for number in 0..random.usize(1..8) {
@@ -73,12 +66,16 @@ impl Graph {
                 graph.blob(format!(r#"{{"os":"linux","architecture":"amd64","n":"{seed}-{number}"}}"#));
             let layers: Vec<Bytes> =
                 (0..random.usize(0..5)).map(|_| random.choice(&graph.blobs).unwrap().clone()).collect();
-            graph.image(&config, &layers, &mut random, has_foreign);
+            graph.image(&config, &layers, &mut random, true);
         }
         for _ in 0..random.usize(0..4) {
             let children: Vec<Manifest> =
                 (0..random.usize(1..5)).map(|_| random.choice(&graph.manifests).unwrap().clone()).collect();
             graph.index(&children, random.bool());
+        }
+        if random.bool() {
+            let subject = random.choice(&graph.manifests).unwrap().clone();
+            graph.referrer(&subject);
         }
         for number in 0..random.usize(1..6) {
             let shown = random.choice(&graph.manifests).unwrap().digest.clone();
@@ -134,7 +131,7 @@ impl Graph {
         let mut manifest = json!({"schemaVersion": 2, "mediaType": media_type,
             "config": of(config, config_type), "layers": described});
         if !is_docker && random.bool() {
-            manifest["artifactType"] = json!("application/vnd.example.sbom");
+            manifest["artifactType"] = json!(SBOM);
         }
         // With blanks that no program would write by itself: nothing may be written anew.
         let text = if random.bool() { manifest.to_string() } else { format!("{manifest:#}\n") };
@@ -152,6 +149,21 @@ impl Graph {
         let entries: Vec<Value> = children.iter().map(entry).collect();
         let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries});
         self.manifest(media_type, index.to_string())
+    }
+
+    /// Adds something that refers to a manifest, and the tag of what refers to it.
+    fn referrer(&mut self, subject: &Manifest) {
+        let (config, statement) = (self.blob("{}"), self.blob(format!("of {}", subject.digest)));
+        let of = |bytes: &Bytes, media_type: &str| json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()});
+        let statement = json!({"schemaVersion": 2, "mediaType": IMAGE, "artifactType": SBOM,
+            "config": of(&config, "application/vnd.oci.empty.v1+json"), "layers": [of(&statement, SBOM)],
+            "subject": {"mediaType": subject.media_type, "digest": subject.digest, "size": subject.bytes.len()}});
+        let statement = self.manifest(IMAGE, statement.to_string());
+        let mut entry = of(&statement.bytes, IMAGE);
+        entry["artifactType"] = json!(SBOM);
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
+        let index = self.manifest(INDEX, index.to_string());
+        self.tags.push((subject.digest.as_str().replace(':', "-"), index.digest));
     }
 
     /// Adds a manifest as it is written here.

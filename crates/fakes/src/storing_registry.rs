@@ -39,6 +39,10 @@ pub enum Fault {
     TooManyFor(u8),
     /// The response breaks off after this number of bytes of its body.
     Cut(usize),
+    /// The response stops after this number of bytes of its body, and its connection stays.
+    Stall(usize),
+    /// Nothing of the request's body is read, and it is not answered.
+    TakesNothing,
     /// The response says that it is complete after this number of bytes.
     Short(usize),
     /// The body has the right length and other bytes.
@@ -220,6 +224,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let range = header("range").or_else(|| header("content-range"));
     let (number, fault) = state.lock().unwrap().ask(&line, range.clone());
     let limit = match fault {
+        Some(Fault::TakesNothing) => std::future::pending().await,
         Some(Fault::Break(after)) => after,
         _ => usize::MAX,
     };

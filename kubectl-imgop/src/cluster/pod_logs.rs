@@ -2,6 +2,7 @@
 
 use futures::AsyncBufReadExt as _;
 use imgop_core::api::JOB_NAME_LABEL;
+use imgop_registry::printable;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
@@ -9,6 +10,9 @@ use kube::{Api, ResourceExt};
 
 use super::connection::Cluster;
 use crate::cli_error::CliError;
+
+/// Of how many lines, from the end of a log, the last one is sought that says something.
+const NEWEST_LINES: i64 = 200;
 
 /// What became of a container's log.
 pub enum Streamed {
@@ -79,6 +83,29 @@ impl Cluster {
             let line = String::from_utf8_lossy(&line);
             show(line.trim_end_matches(['\r', '\n']))?;
         }
+    }
+
+    /// Returns the newest of those lines of a container's log; none where it has none, or may not be read.
+    pub async fn newest_line(
+        &self,
+        pod: &str,
+        container: &str,
+        is_one: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let which = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(NEWEST_LINES),
+            ..LogParams::default()
+        };
+        let mut newest = None;
+        let read = self.read_log(pod, &which, |line| {
+            if is_one(line) {
+                newest = Some(printable(line));
+            }
+            Ok(())
+        });
+        read.await.ok()?;
+        newest
     }
 
     fn pods(&self) -> Api<Pod> {

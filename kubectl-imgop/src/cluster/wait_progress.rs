@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use imgop_core::api::NATIVE_CONTAINER;
+use imgop_core::commands::says_how_far;
 use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::awaited::UnderWay;
@@ -133,10 +136,29 @@ pub async fn copying(cluster: &Cluster, under_way: Vec<UnderWay>) -> Copying {
     for UnderWay { object, uid, .. } in under_way.into_iter().take(MAX_OBJECTS) {
         let Some(uid) = uid else { continue };
         let jobs = cluster.jobs(&uid).await.unwrap_or_default();
-        let words = copied_by(object.kind, &jobs);
+        let mut words = copied_by(object.kind, &jobs);
+        if let Some(so_far) = copied_so_far(cluster, object.kind, &jobs).await {
+            words = format!("{words} ({so_far})");
+        }
         copying.push((object, words));
     }
     copying
+}
+
+/// Returns how far the agent's own program is, as the log of the newest Job says that it copies in; none without the
+/// right to read it.
+async fn copied_so_far(cluster: &Cluster, kind: KindRef, jobs: &[Job]) -> Option<String> {
+    let is_native = |job: &&Job| {
+        let containers = kind.containers(job).unwrap_or_default();
+        containers.iter().any(|container| container.name == NATIVE_CONTAINER)
+    };
+    let job = jobs.iter().filter(is_active).find(is_native)?;
+    let pod = cluster.pods_of(&job.name_any()).await.ok()?.into_iter().next()?;
+    cluster.newest_line(&pod, NATIVE_CONTAINER, says_how_far).await
+}
+
+fn is_active(job: &&Job) -> bool {
+    job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0)
 }
 
 /// Returns a line for each of the first objects that are waited for: how long that lasts, the tags that are being
@@ -158,7 +180,6 @@ fn lines(under_way: &[UnderWay], copying: &Copying, elapsed: Duration) -> Vec<St
 
 /// Returns `1.1, 1.0`: what the Jobs that run work on.
 fn copied_by(kind: KindRef, jobs: &[Job]) -> String {
-    let is_active = |job: &&Job| job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0);
     let mut tags: Vec<String> = Vec::new();
     for container in jobs.iter().filter(is_active).filter_map(|job| kind.containers(job)).flatten() {
         if !tags.contains(&container.works_on) {

@@ -22,7 +22,8 @@ use crate::output::Ui;
 /// namespace that is not enabled is waited for until the agent has had the time to notice.
 ///
 /// A terminal shows on one line how long the wait lasts and which tags are being copied, or which platforms are being built; elsewhere that is a line a
-/// minute. How many bytes are copied is not shown: Skopeo tells that only to a terminal of its own.
+/// minute. How many bytes are copied is shown where the engine is Native and its log may be read; Skopeo tells that only to a terminal of
+/// its own.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
     /// Images and ImageBuilders (kind/NAME where both have one) to wait for, by default all Images in the namespace; with --selector or --all

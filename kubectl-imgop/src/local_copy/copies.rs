@@ -11,7 +11,7 @@ use imgop_copier::{
     Copied, Copier, CopyError, DestinationId, Item, Journal, Options, Progress, Root, SourceId, Target as To,
 };
 use imgop_core::api::Overwrite;
-use imgop_core::copy::{Copy, Plan, Route, made_index};
+use imgop_core::copy::{Copy, Observed, Plan, Route, made_index};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Account, RepositoryClient};
 use jiff::Timestamp;
@@ -106,7 +106,7 @@ async fn items<'a>(
             continue;
         };
         let source = repositories.source(copier, &looked.sides.source);
-        let destination = repositories.destination(copier, pushed_to, looked.observed.destination_is_new);
+        let destination = repositories.destination(copier, pushed_to, &looked.observed);
         let roots = futures::stream::iter(plan.copies())
             .map(|copy| async move { (copy, root(route, target, copy).await) })
             .buffered(MADE_AT_ONCE);
@@ -130,9 +130,21 @@ impl Repositories {
         *self.sources.entry(key).or_insert_with(|| copier.add_source(client.clone()))
     }
 
-    fn destination(&mut self, copier: &mut Copier, client: &RepositoryClient, is_new: bool) -> DestinationId {
+    fn destination(
+        &mut self,
+        copier: &mut Copier,
+        client: &RepositoryClient,
+        observed: &Observed,
+    ) -> DestinationId {
         let key = (client.repository().clone(), client.account());
-        *self.destinations.entry(key).or_insert_with(|| copier.add_destination(client.clone(), is_new))
+        *self.destinations.entry(key).or_insert_with(|| {
+            let destination = copier.add_destination(client.clone(), observed.destination_is_new);
+            if observed.destination_is_known {
+                let shown = observed.tags.iter().filter_map(|tag| tag.destination.digest());
+                copier.note_shown(destination, shown.cloned());
+            }
+            destination
+        })
     }
 }
 

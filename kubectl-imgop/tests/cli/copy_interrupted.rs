@@ -1,6 +1,6 @@
 //! `copy --local` that a signal ends.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,24 @@ use assert_cmd::cargo::cargo_bin;
 use imgop_fakes::Graph;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::copy_local::Case;
 
-#[test]
-fn a_copy_that_is_interrupted_ends_behind_a_chunk_and_the_next_one_goes_on_there() {
-    // Two chunks and a half.
-    const SIZE: usize = 40 << 20;
+/// Two registries, and a layer of this size at the source.
+fn one_layer(size: usize) -> Case {
     let mut graph = Graph::default();
-    let (config, layer) = (graph.blob("{}"), graph.blob(vec![7; SIZE]));
+    let (config, layer) = (graph.blob("{}"), graph.blob(vec![7; size]));
     let image = graph.oci_image(&config, &[layer]);
     graph.tags.push(("1.0".to_owned(), image.digest));
-    let case = Case::new(&graph);
-    case.destination.drop_broken_uploads();
+    Case::new(&graph)
+}
+
+/// Begins to copy it, and returns as soon as a chunk of this number, from 1, is sent.
+fn begin(case: &Case, chunk: usize) -> Child {
     let from = format!("{}/app:1.0", case.source.address);
     let to = format!("{}/mirror/app", case.destination.address);
-    let mut first = Command::new(cargo_bin!("kubectl-imgop"))
+    let begun = Command::new(cargo_bin!("kubectl-imgop"))
         .env_clear()
         .envs(case.program.environment())
         .args(["copy", "--local", &from, &to])
@@ -33,15 +35,49 @@ fn a_copy_that_is_interrupted_ends_behind_a_chunk_and_the_next_one_goes_on_there
         .spawn()
         .unwrap();
     let until = Instant::now() + Duration::from_mins(1);
-    while case.destination.count("PATCH ") == 0 {
-        assert!(Instant::now() < until, "no chunk was sent");
+    while case.destination.count("PATCH ") < chunk {
+        assert!(Instant::now() < until, "no such chunk was sent");
         sleep(Duration::from_millis(5));
     }
-    kill(Pid::from_raw(first.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    begun
+}
+
+fn send(signal: Signal, process: &Child) {
+    kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
+}
+
+/// Returns how many bytes of blobs the destination was sent.
+fn sent(case: &Case) -> usize {
+    case.destination.asked().iter().map(|asked| asked.sent).sum()
+}
+
+#[test]
+fn a_copy_that_is_interrupted_ends_behind_a_chunk_and_the_next_one_goes_on_there() {
+    // Two chunks and a half.
+    const SIZE: usize = 40 << 20;
+    let case = one_layer(SIZE);
+    case.destination.drop_broken_uploads();
+    let mut first = begin(&case, 1);
+    send(Signal::SIGINT, &first);
     assert_eq!(first.wait().unwrap().code(), Some(130));
     assert!(!case.destination.manifests("mirror/app").contains_key("1.0"));
     let again = case.copy(":1.0", "");
     assert_eq!(again.code, 0, "{}", again.stderr);
-    let sent: usize = case.destination.asked().iter().map(|asked| asked.sent).sum();
-    assert_eq!(sent, SIZE + 2, "each byte once");
+    assert_eq!(sent(&case), SIZE + 2, "each byte once");
+}
+
+#[test]
+fn a_copy_that_is_killed_goes_on_behind_the_chunks_that_have_arrived() {
+    const CHUNK: usize = 16 << 20;
+    let case = one_layer(5 * CHUNK);
+    let mut first = begin(&case, 4);
+    send(Signal::SIGKILL, &first);
+    first.wait().unwrap();
+    assert!(!case.destination.manifests("mirror/app").contains_key("1.0"));
+    let again = case.copy(":1.0", "-o json");
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    let document: Value = serde_json::from_str(&again.stdout).unwrap();
+    let resumed = document["transfer"]["resumedBytes"].as_u64().unwrap();
+    assert!(resumed >= 3 * CHUNK as u64, "{resumed} bytes");
+    assert!(sent(&case) <= 6 * CHUNK + 2, "{} bytes were sent", sent(&case));
 }

@@ -97,6 +97,20 @@ fn tags_of_six_platforms_take_no_more_requests_than_the_protocol_needs() {
 }
 
 #[test]
+fn an_image_is_looked_for_only_where_the_destination_has_tags_that_are_not_known() {
+    for (others, looks) in [(&[][..], 0), (&["other"][..], 1)] {
+        let case = Case::new(&three_tags());
+        assert_eq!(case.copy(":1.0", "").code, 0);
+        case.destination.hold_manifest("mirror/app", others, imgop_fakes::IMAGE, "{}");
+        case.destination.fail(|_, _| None);
+        assert_eq!(case.copy(":1.x", "").code, 0);
+        assert!(case.destination.manifests("mirror/app").contains_key("1.1"));
+        let looked = case.destination.count("HEAD /v2/mirror/app/manifests/sha256:");
+        assert_eq!(looked, looks, "{others:?}: {:?}", case.destination.asked());
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_copied_and_writes_nothing() {
     let case = Case::new(&three_tags());
     let dry = case.copy(":1.x", "--dry-run");

@@ -1,6 +1,6 @@
 //! A cluster whose API server answers what a test scripts.
 
-use imgop_fakes::{Background, ScriptedRegistry, Seen, json};
+use imgop_fakes::{Background, ScriptedRegistry, Seen, json, reply};
 use serde_json::{Value, json};
 
 use crate::program::Program;
@@ -15,23 +15,32 @@ impl FakeCluster {
     /// Starts an API server that serves neither `ImageBuilders`, mirrors nor `RegistryAccesses`; `answer` gets
     /// `METHOD /path?query`.
     pub fn start(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        Self::with_builders(move |request| match request {
-            request
-                if ["/apis/buildah.io/", "/apis/imgop.io/", "/imagemirrors", "/workloadmirrors"]
-                    .iter()
-                    .any(|group| request.contains(group)) =>
-            {
-                refused(404, "NotFound", "the server could not find the requested resource")
-            }
-            request => answer(request),
-        })
+        Self::with_builders(move |request| not_served(request).unwrap_or_else(|| answer(request)))
     }
 
     /// Starts an API server that answers for every kind.
     pub fn with_builders(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        let answer = move |seen: &Seen| {
-            let (status, body) = answer(&seen.line());
-            json(status, body.to_string())
+        Self::serve(move |request| Ok(answer(request)))
+    }
+
+    /// Starts one that serves what [`Self::start`] serves, and answers requests for logs with this text.
+    pub fn with_log(
+        log: &'static str,
+        answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(move |request| {
+            if request.contains("/log?") {
+                return Err(log);
+            }
+            Ok(not_served(request).unwrap_or_else(|| answer(request)))
+        })
+    }
+
+    /// `answer` returns an object with its status, or a text.
+    fn serve(answer: impl Fn(&str) -> Result<(u16, Value), &'static str> + Send + Sync + 'static) -> Self {
+        let answer = move |seen: &Seen| match answer(&seen.line()) {
+            Ok((status, body)) => json(status, body.to_string()),
+            Err(text) => reply(200, &[("content-type", "text/plain")], text),
         };
         let server = Background::of(ScriptedRegistry::start(answer));
         let program = Program::new();
@@ -50,6 +59,13 @@ impl FakeCluster {
         let changes = seen.iter().filter(|seen| seen.method != "GET");
         changes.map(|seen| String::from_utf8_lossy(&seen.body).into_owned()).collect()
     }
+}
+
+/// Refuses what belongs to other kinds than Images.
+fn not_served(request: &str) -> Option<(u16, Value)> {
+    let others = ["/apis/buildah.io/", "/apis/imgop.io/", "/imagemirrors", "/workloadmirrors"];
+    let is_other = others.iter().any(|group| request.contains(group));
+    is_other.then(|| refused(404, "NotFound", "the server could not find the requested resource"))
 }
 
 /// A kubeconfig with two contexts; `here`, the current one, leads to namespace `ci` of this server.

@@ -126,6 +126,32 @@ fn a_wait_is_one_line_that_is_drawn_again_with_its_time_and_what_is_copied() {
 }
 
 #[test]
+fn a_wait_shows_how_many_bytes_the_agents_own_program_has_moved() {
+    let mut busy = image("argocd", "Unknown", "2 of 5 tags are there");
+    busy["status"]["conditions"][1]["status"] = json!("False");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let copies = json!([{ "source": "v2.13.1", "destination": "v2.13.1", "attempt": 1, "digest": digest }]);
+    let job = json!({ "metadata": { "name": "j", "annotations": { "imgop.skopeo.io/copies": copies.to_string() } },
+        "spec": { "template": { "spec": { "containers": [{ "name": "copy" }] } } }, "status": { "active": 1 } });
+    let log = "0 of 1 image copied; 1.0 MiB read, 0 B sent\n0 of 1 image copied; 5.0 MiB read, 4.0 MiB sent\n\
+               v1: copied\n";
+    let cluster = FakeCluster::with_log(log, move |request| match request {
+        request if request.contains("/pods?") => {
+            list("PodList", "v1", &[json!({ "metadata": { "name": "p" } })])
+        }
+        request if request.contains("/jobs") => list("JobList", "batch/v1", std::slice::from_ref(&job)),
+        request if request.contains("watch=") => (200, Value::Null),
+        request if request.contains("/images/argocd") => (200, busy.clone()),
+        _ => list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&busy)),
+    });
+    let mut terminal = terminal::start(&cluster.program, "wait argocd", 140);
+    let said = "copying v2.13.1 (0 of 1 image copied; 5.0 MiB read, 4.0 MiB sent); 2 of 5 tags are there";
+    terminal.wait_until("the bytes", |shown| shown.contains(said));
+    terminal.press(CTRL_C);
+    assert!(terminal.end().is_restored);
+}
+
+#[test]
 fn a_watched_list_is_one_table_that_is_kept_up_to_date() {
     let changed = image("argocd", "True", "5 of 5 tags are there");
     let cluster = FakeCluster::start(move |request| match request {

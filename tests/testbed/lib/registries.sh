@@ -93,6 +93,10 @@ auth:
 END
             ;;
         esac
+        # Layers that are kept elsewhere, of one host.
+        if [[ $name == *-open ]]; then
+            echo "validation: {manifests: {urls: {allow: ['^https://example[.]com/']}}}"
+        fi
         # Small pages, so that not even a thousand tags fit into one. 2.8 knows no pages.
         if [[ $name == distribution-* ]]; then echo "tags: {maxtags: 100}"; fi
     } | write_file "$dir/$name.yaml"

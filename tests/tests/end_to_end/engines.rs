@@ -1,14 +1,16 @@
-//! Copies by the agent's own program, whatever the engine of the other tests is.
+//! Copies by the agent's own program, whatever the engine of the other tests is, and the same copies by both.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgop_core::api::{Engine, ImageSpec, NATIVE_CONTAINER, Publish};
+use imgop_core::api::{Engine, ImageSpec, NATIVE_CONTAINER, Publish, Referrers};
+use imgop_registry::oci::referrers_tag;
 use imgop_tests::registry::Request;
 use imgop_tests::tenant::{Tenant, with_tenant};
 use imgop_tests::tries::Tries;
 use imgop_tests::wait;
+use serde_json::json;
 
 /// A spec whose copies the agent's own program makes.
 fn native(tenant: &Tenant, source: &str, version: &str, destination: &str) -> ImageSpec {
@@ -68,6 +70,43 @@ async fn one_container_copies_all_tags_and_reads_and_sends_each_layer_once() -> 
 }
 
 #[tokio::test]
+async fn both_engines_copy_tags_indexes_within_indexes_and_signatures_alike() -> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
+        let from = tenant.path("parts");
+        let pushed = source.fill(&from, &["v1.0.0", "v1.0.1"], "").await?;
+        let signature = format!("{}.sig", referrers_tag(&pushed["v1.0.0"])?);
+        source.fill(&from, &[&signature], "signature").await?;
+        let index = source.manifest(&from, "v1.0.1").await?;
+        let mut entries = Vec::new();
+        for image in index["manifests"].as_array().context("no index")? {
+            let below = source.put_index(&from, None, std::slice::from_ref(image)).await?;
+            entries.push(source.entry(&from, &below, json!({})).await?);
+        }
+        source.put_index(&from, Some("v1.0.2"), &entries).await?;
+        let all = source.digests(&from).await?;
+        assert_eq!(all.len(), 4, "{all:?}");
+        for engine in [Engine::Skopeo, Engine::Native] {
+            let name = engine.as_str().to_lowercase();
+            let mut spec = tenant.spec("parts", "v1.0.x", &name);
+            (spec.engine, spec.referrers) = (Some(engine), Referrers::All);
+            tenant.apply(&name, &spec).await?;
+            tenant.ready(&name).await?;
+            let to = tenant.path(&name);
+            assert_eq!(target.digests(&to).await?, all, "{engine}");
+            for tag in ["v1.0.0", "v1.0.1", signature.as_str()] {
+                for architecture in ["amd64", "arm64"] {
+                    let image = target.platform(&to, tag, architecture).await?;
+                    assert!(target.has_blobs_of(&to, &image).await?, "{engine}: {tag} for {architecture}");
+                }
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_tag_that_fails_keeps_none_of_its_container_from_being_copied_and_is_tried_alone()
 -> anyhow::Result<()> {
     with_tenant(async |tenant| {
@@ -113,8 +152,7 @@ async fn a_large_layer_whose_container_is_ended_at_half_is_not_sent_again_by_the
         let [pushed, digest] = source.put_image(&tenant.path("large"), "v1.0.0", layer).await?;
         let mut spec = native(tenant, "large", "v1.0.0", "large");
         // Slow enough to be met in the middle.
-        spec.job_template =
-            serde_json::from_value(serde_json::json!({ "resources": { "limits": { "cpu": "100m" } } }))?;
+        spec.job_template = serde_json::from_value(json!({ "resources": { "limits": { "cpu": "100m" } } }))?;
         let path = tenant.path("large");
         let (from_source, begun) = (source.mark().await?, target.mark().await?);
         tenant.apply("large", &spec).await?;

@@ -32,7 +32,8 @@ async fn charts_artifacts_and_unusual_indexes_are_copied_as_a_whole_with_their_d
             content.push(from, &path, &source, &["v1"]).await.with_context(|| what.clone())?;
             // As where the agent sets the tag, and as where Skopeo does.
             for tag in [None, Some(tag.clone())] {
-                copy(from, to, &path, &content.index.digest, tag).await.with_context(|| what.clone())?;
+                let copied = copy((from, &path), (to, &path), &content.index.digest, tag).await;
+                copied.with_context(|| what.clone())?;
             }
             let copied = to.client(&path, &to.access())?.1;
             let found = copied.manifest(&ManifestRef::Tag(tag.clone())).await?;
@@ -47,16 +48,15 @@ async fn charts_artifacts_and_unusual_indexes_are_copied_as_a_whole_with_their_d
 }
 
 /// Runs Skopeo as a Job does.
-async fn copy(
-    from: &Registry,
-    to: &Registry,
-    path: &str,
+pub async fn copy(
+    from: (&Registry, &str),
+    to: (&Registry, &str),
     digest: &Digest,
     tag: Option<Tag>,
 ) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let digest_file = folder.path().join("digest");
-    let side = |registry: &Registry| -> anyhow::Result<Endpoint> {
+    let side = |(registry, path): (&Registry, &str)| -> anyhow::Result<Endpoint> {
         let repository = registry.repository(path)?;
         Ok(Endpoint { repository, auth_file: None, certificates: None, verify_tls: false })
     };

@@ -20,6 +20,7 @@ fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job 
         request: &request(image),
         batch: copies,
         order,
+        engine: engine(&image.spec, config),
         config,
         lent: None,
         reach: &<[Reach; 2]>::default(),
@@ -102,9 +103,25 @@ fn an_image_that_names_no_engine_has_that_of_the_setting_and_the_batches_are_tho
     let engines = [("Skopeo", &silent), ("native", &silent), ("Skopeo", &named)];
     let chosen = engines.map(|(setting, spec)| {
         let config = config(setting);
-        (engine(spec, &config), tags_per_job(spec, &config))
+        (engine(spec, &config), tags_per_job(engine(spec, &config), &config))
     });
     assert_eq!(chosen, [(Engine::Skopeo, 10), (Engine::Native, 100), (Engine::Native, 100)]);
+}
+
+#[test]
+fn native_copies_what_skopeo_cannot_where_the_setting_says_so_and_no_spec_names_an_engine() {
+    let config = |engine: &str, falls_back: &str| {
+        let fixed = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=s"];
+        let chosen = ["--copy-engine", engine, "--copy-engine-fallback", falls_back];
+        Config::parse_from(fixed.into_iter().chain(chosen))
+    };
+    let silent = image(Mode::OneShot).spec;
+    let skopeo = ImageSpec { engine: Some(Engine::Skopeo), ..silent.clone() };
+    assert!(falls_back(&silent, &config("Skopeo", "true")));
+    assert!(
+        !falls_back(&silent, &config("Skopeo", "false")) && !falls_back(&silent, &config("Native", "true"))
+    );
+    assert!(!falls_back(&skopeo, &config("Skopeo", "true")), "its author wants Skopeo");
 }
 
 #[test]
@@ -126,6 +143,7 @@ fn what_is_lent_goes_to_private_addresses_only_as_the_setting_says() {
             request: &request(&image),
             batch: &[copy("1", 1)],
             order: Order::Together,
+            engine: Engine::Native,
             config: &config,
             lent,
             reach: &<[Reach; 2]>::default(),
@@ -234,11 +252,11 @@ fn a_job_that_uses_what_is_lent_is_there_no_longer_than_the_settings_say() {
         "nodeSelector": { "pool": "tenants" }, "imagePullSecrets": [{ "name": "tenants" }],
     }))
     .unwrap();
-    let lent = options(&image.spec, &config(), true);
+    let lent = options((&image.spec, Engine::Skopeo), &config(), true);
     let times = (lent.ttl_seconds, lent.deadline_seconds, lent.backoff_limit);
     assert_eq!(times, (Some(3600), Some(3600), 0));
     assert!(lent.node_selector.is_empty() && lent.pull_secrets.is_empty());
-    assert_eq!(options(&image.spec, &config(), false).deadline_seconds, Some(604_800));
+    assert_eq!(options((&image.spec, Engine::Skopeo), &config(), false).deadline_seconds, Some(604_800));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image::Images;
-use crate::image::job::{JobOf, job};
+use crate::image::job::{JobOf, engine, job};
 use crate::image::memory::Memory;
 use crate::image::native_job::{Reach, Resumed};
 
@@ -81,6 +81,7 @@ impl Stage {
             request: &request,
             batch: copies,
             order: Order::FirstAlone,
+            engine: engine(&self.image.spec, config),
             config,
             lent: None,
             reach: &<[Reach; 2]>::default(),

@@ -13,6 +13,8 @@ pub struct Case {
     pub source: StoringRegistry,
     pub destination: StoringRegistry,
     pub options: Options,
+    /// What all tags of the destination show, where that is known.
+    pub shown: Option<Vec<Digest>>,
 }
 
 /// What became of a run.
@@ -58,7 +60,7 @@ impl Case {
     }
 
     pub fn of(source: StoringRegistry, destination: StoringRegistry) -> Self {
-        Self { source, destination, options: small_sizes() }
+        Self { source, destination, options: small_sizes(), shown: None }
     }
 
     /// Puts all of a graph into the source's repository `app`.
@@ -103,6 +105,9 @@ impl Case {
         let client = |of: &StoringRegistry| registries.push_target(&of.repository("app"), &Access::default());
         let source = copier.add_source(client(&self.source));
         let destination = copier.add_destination(client(&self.destination), is_new);
+        if let Some(shown) = &self.shown {
+            copier.note_shown(destination, shown.iter().cloned());
+        }
         let item = |(tag, digest): &(&str, &Digest)| Item {
             source,
             root: Root::Digest((*digest).clone()),

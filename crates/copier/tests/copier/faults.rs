@@ -158,3 +158,25 @@ async fn one_blob_that_is_gone_fails_its_tags_and_no_others() {
     assert!(ran.outcomes[1].is_ok(), "{:?}", ran.outcomes);
     assert!(ran.failure().contains(lost.as_str()));
 }
+
+#[tokio::test]
+async fn whichever_request_is_refused_a_tag_is_whole_or_not_there() {
+    for (status, at_source) in [400, 401, 403, 404].into_iter().flat_map(|s| [(s, true), (s, false)]) {
+        let requests = copied_despite(at_source, usize::MAX, Fault::Status(status)).await;
+        let mut failed = 0;
+        for number in 0..requests {
+            let (case, graph) = (Case::new().await, one_image());
+            case.fill(&graph);
+            let failing = if at_source { &case.source } else { &case.destination };
+            failing.fail(only(number, Fault::Status(status)));
+            let ran = case.copy(&graph).await;
+            if ran.is_done() {
+                case.check(&graph);
+            } else {
+                failed += 1;
+                assert!(!case.destination.manifests("app").contains_key("v1"), "{status} of {number}");
+            }
+        }
+        assert!(failed > 0, "none of {requests}: {status} at source {at_source}");
+    }
+}

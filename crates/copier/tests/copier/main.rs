@@ -9,4 +9,5 @@ mod present;
 mod requests;
 mod resuming;
 mod sharing;
+mod slow;
 mod throttling;

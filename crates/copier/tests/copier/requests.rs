@@ -3,7 +3,7 @@
 use imgop_copier::Journal;
 use imgop_fakes::Graph;
 
-use super::case::Case;
+use super::case::{Case, one_image};
 
 #[tokio::test]
 async fn a_hundred_tags_with_shared_layers_take_two_requests_a_blob_and_one_a_manifest() {
@@ -58,4 +58,31 @@ async fn a_new_tag_of_a_repository_that_is_known_sends_only_what_is_new() {
     let digest = second[0].1;
     let expected = [format!("HEAD /v2/app/manifests/{digest}"), "PUT /v2/app/manifests/again".to_owned()];
     assert_eq!(lines, expected, "content that is there needs a tag and nothing else");
+}
+
+#[tokio::test]
+async fn where_it_is_known_what_all_tags_show_no_image_is_looked_for() {
+    let (mut case, mut graph) = (Case::new().await, Graph::with_shared_layers());
+    graph.tags.truncate(2);
+    case.fill(&graph);
+    let [(first, known), (second, new)] = &graph.tags[..] else { panic!("two tags") };
+    assert!(case.copy_tags(&[(first.as_str(), known)], true, Journal::in_memory()).await.is_done());
+    case.destination.fail(|_, _| None);
+    case.shown = Some(vec![known.clone()]);
+    let ran = case.copy_tags(&[("again", known), (second.as_str(), new)], false, Journal::in_memory()).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    let counts = ["HEAD /v2/app/manifests/", "HEAD /v2/app/blobs/", "POST ", "PUT /v2/app/manifests/"];
+    let counts = counts.map(|beginning| case.destination.count(beginning));
+    assert_eq!(counts, [0, 3, 2, 2], "three layers, of which one is new: {:?}", case.destination.asked());
+}
+
+#[tokio::test]
+async fn an_image_that_is_gone_although_a_tag_has_shown_it_is_copied_all_the_same() {
+    let (mut case, graph) = (Case::new().await, one_image());
+    case.fill(&graph);
+    let digest = &graph.tags[0].1;
+    case.shown = Some(vec![digest.clone()]);
+    let ran = case.copy_tags(&[("v1", digest)], false, Journal::in_memory()).await;
+    assert!(ran.is_done(), "{:?}", ran.outcomes);
+    case.check(&graph);
 }

@@ -129,3 +129,17 @@ async fn what_a_registry_lost_meanwhile_is_sent_again_once() {
     assert!(ran.is_done(), "{:?}", ran.outcomes);
     check(&case.destination, "app", &graph);
 }
+
+#[tokio::test]
+async fn two_processes_copy_the_same_to_one_repository_at_once() {
+    let (case, mut graph) = (Case::new().await, imgop_fakes::Graph::with_shared_layers());
+    graph.tags.truncate(6);
+    case.fill(&graph);
+    let folder = tempfile::tempdir().unwrap();
+    let journal = || Journal::of_file(&folder.path().join("uploads.json"), jiff::Timestamp::now());
+    let (one, other) = (case.copy_with(&graph, journal()), case.copy_with(&graph, journal()));
+    let (one, other) = tokio::join!(one, other);
+    assert!(one.is_done() && other.is_done(), "{:?} {:?}", one.outcomes, other.outcomes);
+    case.check(&graph);
+    assert_eq!(case.destination.uploads(), 0);
+}

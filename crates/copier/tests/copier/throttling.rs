@@ -1,15 +1,16 @@
 //! Registries that want fewer requests, or have no place for another one.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use imgop_copier::Journal;
-use imgop_fakes::{Fault, Graph, settings};
+use imgop_copier::{Copier, Item, Journal, Root, Target};
+use imgop_fakes::{Fault, Graph, StoringRegistry, settings};
 use imgop_registry::reference::Digest;
-use imgop_registry::{Registries, Settings};
+use imgop_registry::{Access, Registries, Settings};
 use tokio::time::timeout;
 
-use super::case::{Case, noise};
+use super::case::{Case, noise, run};
 
 /// One image of several layers, each sent as a whole.
 fn of_layers(layers: usize) -> Graph {
@@ -50,6 +51,39 @@ async fn downloads_and_uploads_do_not_wait_for_each_other_where_few_requests_are
         assert!(ran.is_done(), "{:?}", ran.outcomes);
         case.check(&graph);
         assert_eq!(case.destination.uploads(), 0, "nothing is left behind");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_destination_keeps_nothing_else_from_being_read() {
+    // Held, as a whole, and in chunks.
+    for size in [60, 9_000, 12_000] {
+        let (case, second) = (Case::new().await, StoringRegistry::start().await);
+        let graphs = [size, size + 1].map(|size| of_sizes([size].into_iter()));
+        graphs.iter().for_each(|graph| case.fill(graph));
+        let layer = Digest::of(&graphs[1].blobs[1]).to_string().replace(':', "%3A");
+        let has_arrived = Arc::new(AtomicBool::new(false));
+        let arrives = has_arrived.clone();
+        second.fail(move |_, line| {
+            arrives.fetch_or(line.starts_with("PUT ") && line.ends_with(&layer), Ordering::SeqCst);
+            None
+        });
+        case.destination.fail(move |_, line| {
+            let is_sent = line.starts_with("PATCH ") || line.starts_with("PUT /v2/app/blobs/");
+            (is_sent && !has_arrived.load(Ordering::SeqCst)).then_some(Fault::TooMany)
+        });
+        let registries = Registries::new(Settings { concurrency_per_registry: 1, ..settings() });
+        let client = |of: &StoringRegistry| registries.push_target(&of.repository("app"), &Access::default());
+        let mut copier = Copier::new(case.options.clone(), Journal::in_memory());
+        let source = copier.add_source(client(&case.source));
+        let items = [(&case.destination, &graphs[0]), (&second, &graphs[1])].map(|(to, graph)| {
+            let destination = copier.add_destination(client(to), true);
+            let target = Target { destination, tag: Some("v1".parse().unwrap()), keeps_existing: false };
+            Item { source, root: Root::Digest(graph.tags[0].1.clone()), targets: vec![target] }
+        });
+        let ran = timeout(Duration::from_secs(20), run(&copier, &items)).await;
+        let ran = ran.expect("one waits for the other");
+        assert!(ran.is_done(), "{size}: {:?}", ran.outcomes);
     }
 }
 

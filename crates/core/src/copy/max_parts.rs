@@ -23,6 +23,11 @@ pub enum MaxParts {
 }
 
 impl MaxParts {
+    /// Whether there are no more parts of a content than there may be.
+    pub fn is_enough_for(self, parts: usize) -> bool {
+        parts <= self.number()
+    }
+
     /// Returns how many there may be.
     pub(super) fn number(self) -> usize {
         match self {
@@ -46,7 +51,11 @@ impl fmt::Display for MaxParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Containers => {
-                write!(f, "the engine Skopeo copies at most {CONTAINERS}, and Native {ITEMS} (spec.engine)")
+                write!(
+                    f,
+                    "the engine Skopeo copies at most {CONTAINERS}, and Native {ITEMS} (spec.engine, or COPY_ENGINE_FALLBACK of \
+                     the agent)"
+                )
             }
             Self::OneContainer => write!(f, "a Job copies at most {ITEMS}"),
             Self::NoJob => f.write_str("all are copied"),

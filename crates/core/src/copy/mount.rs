@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::{Copy, Route};
+use crate::api::Engine;
 
 /// Blobs whose repositories are known, in all.
 const MAX_KNOWN: usize = 20_000;
@@ -89,6 +90,15 @@ pub enum SourceMounts {
     Before,
     /// The program that copies, which reads the manifests anyway.
     WhileCopying,
+}
+
+impl From<Engine> for SourceMounts {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Skopeo => Self::Before,
+            Engine::Native => Self::WhileCopying,
+        }
+    }
 }
 
 /// Mounts what the destination's registry has of these copies: all, if the source is of the same registry

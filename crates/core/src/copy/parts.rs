@@ -43,6 +43,17 @@ pub(super) enum PartsError {
     TooManyReads(Digest),
 }
 
+/// How Skopeo copies a content.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BySkopeo {
+    /// As it is.
+    AsItIs,
+    /// In these parts.
+    InParts(MadeOf),
+    /// Not at all: it is an index that lists blobs, as the layers of a cache of `BuildKit`.
+    NotAtAll,
+}
+
 /// What is found in an index that Skopeo cannot copy as it is.
 struct Found {
     /// How many parts are looked for.
@@ -71,27 +82,34 @@ impl Found {
     }
 }
 
-/// Returns what is copied of a content that Skopeo cannot copy as it is; `None` for any other content, and for
-/// one with more parts than a Job takes, of which Skopeo says what is wrong with it.
+/// Returns how Skopeo copies a content. It copies as it is what has more parts than a Job takes, and says what is wrong with
+/// it.
 ///
 /// Where reading manifests counts as pulls, that is found out once Skopeo has failed.
-pub(super) async fn parts_of(
+pub(super) async fn by_skopeo(
     Route { request, source, .. }: Route<'_>,
     copy: &Copy,
-) -> Result<Option<MadeOf>, RegistryError> {
+) -> Result<BySkopeo, RegistryError> {
     let counts_pulls = source.counts_pulls() || request.source.host().is_docker_hub();
     if copy.made_of.is_some() || counts_pulls && copy.attempt == 1 {
-        return Ok(None);
+        return Ok(BySkopeo::AsItIs);
     }
     let content = ManifestRef::Digest(copy.digest.clone());
     if !source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index()) {
-        return Ok(None);
+        return Ok(BySkopeo::AsItIs);
     }
-    let Some(index) = source.manifest(&content).await? else { return Ok(None) };
+    let Some(index) = source.manifest(&content).await? else { return Ok(BySkopeo::AsItIs) };
+    if index.is_index() && index.blob_descriptors().is_ok_and(|blobs| !blobs.is_empty()) {
+        return Ok(BySkopeo::NotAtAll);
+    }
     let mut found = Found::new(MaxParts::Containers);
     let is_split = find(source, &index, MAX_DEPTH, &mut found).await?;
     let is_copied = is_split && !found.parts.is_empty() && !found.is_too_much();
-    Ok(is_copied.then(|| MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts }))
+    Ok(if is_copied {
+        BySkopeo::InParts(MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: found.parts })
+    } else {
+        BySkopeo::AsItIs
+    })
 }
 
 /// Returns what is copied of an index of some platforms, of which `of` was narrowed: its entries, but for indexes

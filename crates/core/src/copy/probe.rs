@@ -7,10 +7,14 @@ use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use imgop_registry::{RegistryError, RepositoryClient};
 use tokio::time::Instant;
 
-use super::parts::parts_of;
+use super::parts::{BySkopeo, by_skopeo};
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
-use super::{Copy, MadeOf, Outcome, Run};
+use super::{Copy, MadeOf, Observed, ObservedTag, Outcome, Run, Seen, TagState};
 use crate::api::{Engine, Publish};
+
+/// Why Skopeo does not copy an index that lists blobs.
+const LISTS_LAYERS: &str = "it is an index that lists layers themselves, as a cache of BuildKit, of which the engine Skopeo \
+                            copies nothing, and Native all (spec.engine, or COPY_ENGINE_FALLBACK of the agent)";
 
 /// What the destination answered.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub struct Probed {
     pub runs: Vec<Run>,
     /// Tags whose content is copied in parts.
     pub in_parts: Vec<(Tag, MadeOf)>,
+    /// Copies whose content the engine cannot copy.
+    pub not_copied: Vec<Copy>,
 }
 
 /// What both sides answered for one copy.
@@ -32,7 +38,7 @@ struct Answer {
     tag: Result<Option<Digest>, RegistryError>,
     /// Whether the whole content is there.
     content: Result<bool, RegistryError>,
-    in_parts: Option<MadeOf>,
+    how: BySkopeo,
 }
 
 /// Asks the destination for the tags and the contents of these copies until `end`. Fails if it refuses the
@@ -46,7 +52,7 @@ pub async fn probe(
     let asked = futures::stream::iter(copies).map(|copy| ask(route, engine, copy));
     let answers: Vec<Answer> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
     let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
-    for Answer { copy, tag, content, in_parts } in answers {
+    for Answer { copy, tag, content, how } in answers {
         refusals.add(&tag);
         // Nothing was asked for a content of which nothing is known.
         if !matches!(content, Ok(false)) {
@@ -58,7 +64,11 @@ pub async fn probe(
         if matches!(content, Ok(true)) {
             probed.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
         }
-        probed.in_parts.extend(in_parts.map(|made_of| (copy.destination_tag.clone(), made_of)));
+        match how {
+            BySkopeo::AsItIs => {}
+            BySkopeo::InParts(made_of) => probed.in_parts.push((copy.destination_tag.clone(), made_of)),
+            BySkopeo::NotAtAll => probed.not_copied.push(copy.clone()),
+        }
         probed.copies.push(copy);
     }
     refusals.of_all().map_or(Ok(probed), Err)
@@ -76,12 +86,25 @@ async fn ask(route: Route<'_>, engine: Engine, copy: Copy) -> Answer {
     };
     let is_there = matches!(content, Ok(true)) || matches!(&tag, Ok(Some(shown)) if *shown == copy.digest);
     let is_as_it_is = is_there || engine == Engine::Native;
-    let in_parts = if is_as_it_is { Ok(None) } else { parts_of(route, &copy).await };
-    let in_parts = in_parts.unwrap_or_else(|error| {
+    let how = if is_as_it_is { Ok(BySkopeo::AsItIs) } else { by_skopeo(route, &copy).await };
+    let how = how.unwrap_or_else(|error| {
         tracing::debug!(%error, "whether a content is copied in parts is not known; Skopeo is to copy it as it is");
-        None
+        BySkopeo::AsItIs
     });
-    Answer { copy, tag, content, in_parts }
+    Answer { copy, tag, content, how }
+}
+
+impl Observed {
+    /// Notes that the engine cannot copy the content of a tag that is missing or differs.
+    pub fn not_copied_by_skopeo(&mut self, destination_tag: &Tag) {
+        let is_it = |tag: &&mut ObservedTag| {
+            tag.destination_tag == *destination_tag
+                && matches!(tag.state(), TagState::Missing | TagState::Differs)
+        };
+        for tag in self.tags.iter_mut().filter(is_it) {
+            tag.source = Seen::Unsupported(format!("{}: {LISTS_LAYERS}", tag.source_ref));
+        }
+    }
 }
 
 /// Returns whether the destination has everything that would be copied.
@@ -102,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::copy::Origin;
-    use crate::copy::fixtures::{copy, request};
+    use crate::copy::fixtures::{copy, observed_tag, request};
     use crate::copy::parts::MAX_READS;
 
     const MANIFEST: &str = r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#;
@@ -177,6 +200,25 @@ mod tests {
         assert_eq!(probed.in_parts, [(copy.destination_tag.clone(), made_of)]);
         let probed = probe_by(Engine::Native, &registry, Publish::Staged, vec![copy]).await;
         assert_eq!(probed.in_parts, [], "the agent's own program copies it as it is");
+    }
+
+    #[tokio::test]
+    async fn an_index_that_lists_layers_is_named_before_skopeo_is_to_copy_it_with_the_engine_that_does() {
+        let registry = WritableRegistry::start().await;
+        let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let entry = format!(r#"{{"mediaType":"{layer}","digest":"{}","size":1}}"#, Digest::of(b"layer"));
+        let cache = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entry}]}}"#);
+        let copy = Copy { digest: registry.hold_content("source", &cache), ..copy("v2.13.1", 1) };
+        let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
+        assert_eq!(probed.not_copied, std::slice::from_ref(&copy));
+        let tag = observed_tag("v2.13.1", Seen::Present(copy.digest.clone()), Seen::Absent);
+        let mut observed = Observed { tags: vec![tag], ..Observed::default() };
+        observed.not_copied_by_skopeo(&copy.destination_tag);
+        assert_eq!(observed.tags[0].state(), TagState::FormatUnsupported);
+        let why = observed.tags[0].unsupported_because().unwrap();
+        assert!(why.starts_with("v2.13.1: it is an index that lists layers"), "{why}");
+        let probed = probe_by(Engine::Native, &registry, Publish::Staged, vec![copy]).await;
+        assert_eq!(probed.not_copied, [], "the agent's own program copies it");
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub struct Observed {
     pub remembered: Vec<Waiting>,
     /// Whether the destination has no such repository yet, as far as it was asked.
     pub destination_is_new: bool,
+    /// Whether `tags` hold all tags that the destination has, each with what it shows.
+    pub destination_is_known: bool,
     /// The newest tag that is selected for a fixed tag of the destination, if that is one of several; the
     /// next observation needs it.
     pub newest: Option<Tag>,

@@ -25,7 +25,7 @@ pub use content::{Content, Settings, detect, read, read_usable};
 pub use error::{FormatError, Problem};
 pub use left_out::fields_left_out;
 pub use review::{NewRepository, NewTag};
-pub use tag_file::TagFile;
+pub use tag_file::{TagFile, lost_comments};
 
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 4 << 20;

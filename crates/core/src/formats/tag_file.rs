@@ -35,12 +35,8 @@ impl TagFile {
 
     /// Returns the comments of the text that it was read from which it has not when it is written.
     pub fn lost_comments(&self, text: &str) -> Vec<FormatError> {
-        let lost = |line: usize| {
-            let problem = Problem::Value("this comment is left out when the file is written".to_owned());
-            FormatError { line, field: String::new(), problem }
-        };
         match self {
-            Self::Config(_) => yaml::comments(text).into_iter().map(lost).collect(),
+            Self::Config(_) => lost_comments(text),
             Self::List(images) => images.lost().to_vec(),
         }
     }
@@ -95,4 +91,13 @@ impl TagFile {
             Self::Config(_) | Self::List(_) => "image",
         }
     }
+}
+
+/// Returns the comments of YAML that is written anew from what was read of it.
+pub fn lost_comments(text: &str) -> Vec<FormatError> {
+    let lost = |line: usize| {
+        let problem = Problem::Value("this comment is left out when the file is written".to_owned());
+        FormatError { line, field: String::new(), problem }
+    };
+    yaml::comments(text).into_iter().map(lost).collect()
 }

@@ -142,3 +142,14 @@ async fn a_repository_that_is_not_there_is_known_where_tags_are_listed_and_none_
     assert!(!is_new(&registry(&[]).await, "1.x").await, "it is there and has no tags");
     assert!(!is_new(&absent, "1.0").await, "of one tag no list is asked for");
 }
+
+#[tokio::test]
+async fn what_all_tags_of_a_destination_show_is_known_where_each_that_it_lists_was_asked_for() {
+    let source = registry(&[("1.0", "a"), ("1.1", "b"), ("1.2", "c")]).await;
+    let is_known = async |there: &[(&str, &str)]| {
+        observed(&source, &registry(there).await, "1.x").await.unwrap().destination_is_known
+    };
+    assert!(is_known(&[("1.0", "a"), ("1.1", "other")]).await);
+    assert!(is_known(&[]).await);
+    assert!(!is_known(&[("1.0", "a"), ("latest", "a")]).await, "what the other one shows was not asked");
+}

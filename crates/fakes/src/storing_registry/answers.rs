@@ -50,6 +50,10 @@ impl Answer {
                 });
                 (Body::from_stream(part.chain(cut)), bytes.len())
             }
+            Some(Fault::Stall(after)) if after < bytes.len() => {
+                let part = futures::stream::iter([Ok::<Bytes, std::io::Error>(bytes.slice(..after))]);
+                (Body::from_stream(part.chain(futures::stream::pending())), bytes.len())
+            }
             Some(Fault::Short(after)) => {
                 let part = bytes.slice(..after.min(bytes.len()));
                 let length = part.len();

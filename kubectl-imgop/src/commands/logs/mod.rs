@@ -23,7 +23,8 @@ const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
 /// Print the logs of the newest Job of an Image, or of the newest build of an ImageBuilder
 ///
 /// Each tag of an Image is copied by a container of its own, or by one for each part of it where --platforms or
-/// --referrers select parts. Each platform of a build has a Job with three containers, one after the other: prepare,
+/// --referrers select parts; with the engine Native one container copies many, and its log says how many bytes have moved.
+/// Each platform of a build has a Job with three containers, one after the other: prepare,
 /// build and push. Jobs and their logs are deleted an hour after they ended, by default (those of builds as the
 /// ImageBuilder says); kubectl imgop describe shows for longer what became of them. Exit code 1 means that nothing
 /// was logged.

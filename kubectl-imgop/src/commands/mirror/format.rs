@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use imgop_core::formats::{Format, FormatError, autoupdate, detect, images_list, rancher};
+use imgop_core::formats::{Format, FormatError, autoupdate, detect, images_list, lost_comments, rancher};
 use imgop_core::sources::autoupdate as version_sources;
 
 use super::file::InputFile;
@@ -68,7 +68,7 @@ fn canonical(file: &InputFile) -> Result<(String, Vec<FormatError>), CliError> {
     if autoupdate::looks_like_one(&file.text) {
         // What is misspelt is no other form of the file.
         version_sources::read(&file.text).map_err(wrong)?;
-        return Ok((autoupdate::formatted(&file.text).map_err(wrong)?, Vec::new()));
+        return Ok((autoupdate::formatted(&file.text).map_err(wrong)?, lost_comments(&file.text)));
     }
     match detect(&file.text).map_err(wrong)? {
         Format::ImagesList => {
@@ -76,8 +76,9 @@ fn canonical(file: &InputFile) -> Result<(String, Vec<FormatError>), CliError> {
             Ok((list.formatted(), list.lost().to_vec()))
         }
         Format::Rancher => {
-            let read = rancher::read(&file.text).map_err(wrong)?;
-            Ok((read.config.formatted(), read.warnings))
+            let rancher::Read { config, mut warnings } = rancher::read(&file.text).map_err(wrong)?;
+            warnings.extend(lost_comments(&file.text));
+            Ok((config.formatted(), warnings))
         }
         _ => Err(CliError::failed(format!(
             "{}: there is no canonical form of this file; there is one of config.yaml, autoupdate.yaml and images-list",

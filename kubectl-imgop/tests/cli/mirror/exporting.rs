@@ -24,12 +24,15 @@ fn format_writes_the_canonical_form_and_changes_no_file_with_check() {
     insta::assert_snapshot!(program.run("mirror format config.yaml --check"), @"
     exit code: 1
     ----- stderr -----
+    warning: config.yaml:5: this comment is left out when the file is written
     config.yaml is not in its canonical form
     kubectl imgop mirror format changes 1 file
     ");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), unordered());
     insta::assert_snapshot!(program.run("mirror format config.yaml"), @"
     exit code: 0
+    ----- stderr -----
+    warning: config.yaml:5: this comment is left out when the file is written
     ");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), CONFIG);
     let again = program.run("mirror format config.yaml --check");
@@ -44,6 +47,7 @@ fn a_file_that_cannot_be_read_leaves_all_files_as_they_are() {
     insta::assert_snapshot!(program.run("mirror format config.yaml broken.yaml"), @r#"
     exit code: 1
     ----- stderr -----
+    warning: config.yaml:5: this comment is left out when the file is written
     error: broken.yaml:2: Images[0].SourceImage: "quay.io/tools/widget:1.0" names a tag or digest; give "quay.io/tools/widget" as the name and the rest as the version
     "#);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), unordered());

@@ -221,6 +221,7 @@ pub async fn observe(
             Box::pin(observation.referrers(&mut observed.tags, &observed.waiting, among, limits)).await?;
         observed.tags.extend(referrers);
     }
+    observed.destination_is_known = observation.knows_destination(&observed.tags);
     Ok(observed)
 }
 

@@ -58,6 +58,14 @@ impl Observation<'_> {
         Ok(())
     }
 
+    /// Returns whether these tags are all that the destination has, and what each shows is known.
+    pub(super) fn knows_destination(&self, tags: &[ObservedTag]) -> bool {
+        let Some(listed) = self.listed.as_ref().filter(|listed| listed.is_new) else { return false };
+        let known = tags.iter().filter(|tag| tag.destination.digest().is_some());
+        let known: HashSet<&Tag> = known.map(|tag| &tag.destination_tag).collect();
+        listed.tags.iter().all(|tag| known.contains(tag))
+    }
+
     /// Asks one side about one tag. What concerns all tags ends the whole observation.
     async fn seen(
         &self,
