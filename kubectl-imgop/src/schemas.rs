@@ -14,6 +14,7 @@ use crate::commands::tags::Listing;
 use crate::local_copy::{Document, Line};
 use crate::preview::document::Item;
 use crate::verification::Verification;
+use crate::workloads::planned::WorkloadsPlan;
 use crate::workloads::rows::UsedImages;
 
 fn schema<T: JsonSchema>() -> String {
@@ -37,6 +38,7 @@ fn the_schemas_in_the_documentation_are_those_of_the_documents() {
         ("tags", schema::<Listing>()),
         ("verify", schema::<Verification>()),
         ("workloads", schema::<UsedImages>()),
+        ("workloads-plan", schema::<WorkloadsPlan>()),
     ] {
         let file = format!("{}/../docs/{verb}.schema.json", env!("CARGO_MANIFEST_DIR"));
         if std::env::var_os("IMGOP_UPDATE").is_some() {

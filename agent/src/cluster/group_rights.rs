@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
+use imgop_core::workloads::service_accounts_of;
 use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Client;
 
@@ -109,7 +110,7 @@ impl GroupRights {
             return Ok(may);
         }
         let spec = SubjectAccessReviewSpec {
-            groups: Some(vec![format!("system:serviceaccounts:{accounts_of}")]),
+            groups: Some(vec![service_accounts_of(accounts_of)]),
             resource_attributes: Some(attributes(right, namespace)),
             ..SubjectAccessReviewSpec::default()
         };

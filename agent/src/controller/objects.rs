@@ -136,6 +136,21 @@ impl<K: Object> Objects<K> {
     }
 }
 
+#[cfg(test)]
+impl<K: Object> Objects<K> {
+    /// Returns these objects, which are all that there are.
+    pub fn listed(objects: impl IntoIterator<Item = K>) -> Self {
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Init);
+        for object in objects {
+            let stored = Stored::of(&DeserializeGuard(Ok(object)));
+            writer.apply_watcher_event(&watcher::Event::InitApply(stored));
+        }
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        Self::new([store])
+    }
+}
+
 /// The watches of a kind, before they begin. Its stores exist already, so that what needs the objects can be
 /// made before anything is watched.
 pub struct Watched<K: Object>(Vec<Part<K>>);

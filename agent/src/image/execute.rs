@@ -7,13 +7,11 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Engine, FailureReason, Image, NATIVE_CONTAINER, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Outcome, Plan, Run, SourceMounts, TagAction, admit, in_order,
-    mount, release,
+    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, SourceMounts, TagAction, admit,
+    batches, in_order, mount, release,
 };
-use imgop_core::schedule::Due;
 use imgop_core::time::saturating_add;
-use imgop_registry::reference::{Repository, Tag};
-use jiff::Timestamp;
+use imgop_registry::reference::Repository;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
@@ -97,45 +95,6 @@ impl Pass<'_> {
         2 * Duration::from_secs(of_spec.into())
     }
 
-    /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.
-    pub(super) fn state<'r>(
-        &self,
-        request: &'r CopyRequest,
-        (observed_at, observed): (Timestamp, Observed),
-        jobs: &JobResults,
-        due: Due,
-        memory: &Memory,
-    ) -> PassState<'r> {
-        let runs = runs(jobs, memory);
-        let differing: Vec<&Tag> = observed.to_be_written().collect();
-        let policy = self.agent().policies.latest();
-        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing, &policy);
-        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing, &policy));
-        let is_refused =
-            |namespace: &str| self.agent().policies.refuses_push(namespace, &request.destination);
-        let disputed = self.images.conflicts.disputed(self.image, request, &observed, &policy, is_refused);
-        let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
-        conflicts.extend(left_alone);
-        PassState {
-            request,
-            observed_at,
-            observed,
-            is_remembered: false,
-            runs,
-            failures: self.recorded_failures(memory),
-            unrecorded_failures: self.status().unrecorded_failures(),
-            credentials: String::new(),
-            conflicts,
-            cooldown: self.agent().config.failure_cooldown(),
-            disputed,
-            retry_now: due.is_asked_for(),
-            reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
-            begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
-            uploads: Vec::new(),
-            now: self.now,
-        }
-    }
-
     /// Records the Jobs that were deleted before they ended as failed tries: creating them again at once would
     /// race with whoever deletes them.
     pub(super) fn record_vanished_jobs(&self, jobs: &JobResults, memory: &mut Memory) {
@@ -184,7 +143,7 @@ impl Pass<'_> {
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
-            self.ensure_repository(state.request, again).await?;
+            self.ensure_repository(state, again).await?;
         }
         let (route, pulls_per_copy) =
             (access.route(state.request), memory.pulls_per_copy.unwrap_or(GUESSED_PULLS));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{
-    Counts, DefaultedDestination, FailureReason, Mode, Phase, PruneStatus, TagFailure, WaitingTag,
+    Counts, DefaultedDestination, FailureReason, Mode, Phase, PruneStatus, Side, TagFailure, WaitingTag,
 };
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
@@ -123,6 +123,9 @@ impl Pass<'_> {
         let message = message.or_else(|| last_refusal(plan, &tags.failures));
         let mut readiness = readiness(state.request, plan, message.as_deref(), &object);
         readiness.add(dispute_message(&state.disputed));
+        for policy in &state.yielded {
+            readiness.add(Some(policy.message(Side::Destination.as_str(), &state.request.destination)));
+        }
         let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);
         findings.ended = (!is_busy).then_some(copied);

@@ -51,7 +51,8 @@ impl Pass<'_> {
         let agent = self.agent();
         // A namespace that cannot be watched must not stop all others, so this has an end.
         let is_early = self.now < saturating_add(agent.started, READY_WITHOUT_SOME_AFTER);
-        if is_early && !self.images.conflicts.is_known() {
+        let are_known = self.images.conflicts.is_known() && self.images.claims.are_known();
+        if is_early && !are_known {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let freshness = if due.is_asked_for() { Freshness::Now } else { Freshness::Cached };
@@ -220,7 +221,8 @@ impl Pass<'_> {
         let remembered = memory.known(self.now);
         first_seen.extend(remembered.first_seen);
         let already_synced = self.synced_before(request, memory);
-        let mut known = Known { already_synced, first_seen, ..remembered };
+        let asks_for_repository = engine(&self.image.spec, &self.agent().config) == Engine::Native;
+        let mut known = Known { already_synced, first_seen, asks_for_repository, ..remembered };
         if !memory.has_answers && !due.is_asked_for() {
             known.newest = newest;
         }

@@ -6,9 +6,15 @@ use std::time::Duration;
 use imgop_copier::OpenUpload;
 use imgop_core::api::{FailureReason, TagFailure};
 use imgop_core::copy::{Cooldown, Copy, CopyRequest, Inputs, Observed, Outcome, Plan, Run, plan};
+use imgop_core::creation::YieldedPolicy;
+use imgop_core::schedule::Due;
 use imgop_registry::reference::Tag;
 use jiff::Timestamp;
 
+use super::Pass;
+use super::execute::runs;
+use super::job_results::JobResults;
+use super::memory::Memory;
 use crate::jobs::delay::Delay;
 
 /// How long what was observed is good for a sync under way, whatever the frequency.
@@ -36,6 +42,8 @@ pub(super) struct PassState<'a> {
     pub cooldown: Cooldown,
     /// Tags that objects of other namespaces give other content.
     pub disputed: BTreeSet<Tag>,
+    /// Policies of the destination's repository that older objects set.
+    pub yielded: Vec<YieldedPolicy>,
     pub retry_now: bool,
     pub reset_at: Option<Timestamp>,
     /// Copies of Jobs that are younger than the last sync: a registry may not show yet what they pushed.
@@ -88,6 +96,48 @@ impl PassState<'_> {
     /// Returns whether the Job of any copy has not ended.
     pub fn is_any_running(&self) -> bool {
         self.runs.iter().any(|run| run.outcome == Outcome::Running)
+    }
+}
+
+impl Pass<'_> {
+    /// Returns what is known of each tag: as it was observed, what its Jobs came to, and whose it is.
+    pub(super) fn state<'r>(
+        &self,
+        request: &'r CopyRequest,
+        (observed_at, observed): (Timestamp, Observed),
+        jobs: &JobResults,
+        due: Due,
+        memory: &Memory,
+    ) -> PassState<'r> {
+        let runs = runs(jobs, memory);
+        let differing: Vec<&Tag> = observed.to_be_written().collect();
+        let policy = self.agent().policies.latest();
+        let mut conflicts = self.images.conflicts.conflicts(self.image, request, &differing, &policy);
+        conflicts.extend(self.images.claims.conflicts(self.image, request, &differing, &policy));
+        let is_refused =
+            |namespace: &str| self.agent().policies.refuses_push(namespace, &request.destination);
+        let disputed = self.images.conflicts.disputed(self.image, request, &observed, &policy, is_refused);
+        let left_alone = self.images.conflicts.disputes.left_alone(self.uid(), request, &disputed, self.now);
+        conflicts.extend(left_alone);
+        PassState {
+            request,
+            observed_at,
+            observed,
+            is_remembered: false,
+            runs,
+            failures: self.recorded_failures(memory),
+            unrecorded_failures: self.status().unrecorded_failures(),
+            credentials: String::new(),
+            conflicts,
+            cooldown: self.agent().config.failure_cooldown(),
+            disputed,
+            yielded: self.yielded(request),
+            retry_now: due.is_asked_for(),
+            reset_at: memory.sync.as_ref().and_then(|sync| sync.reset_at),
+            begun: jobs.begun_since(self.status().last_sync_time.map(|time| time.0)),
+            uploads: Vec::new(),
+            now: self.now,
+        }
     }
 }
 

@@ -54,9 +54,10 @@ impl Pass<'_> {
         if new.is_empty() {
             return Ok(false);
         }
-        let probed =
-            probe(access.route(state.request), engine(&self.image.spec, &self.agent().config), new, end)
-                .await?;
+        // What Jobs of this sync have pushed may be the content of another tag.
+        let has_nothing = state.observed.destination_is_new && state.runs.is_empty();
+        let engine = engine(&self.image.spec, &self.agent().config);
+        let probed = probe(access.route(state.request), engine, new, has_nothing, end).await?;
         sync.probed.extend(probed.copies);
         for (tag, digest) in &probed.seen {
             state.observed.record(tag, digest);

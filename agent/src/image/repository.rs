@@ -2,6 +2,7 @@
 
 use imgop_core::api::Side;
 use imgop_core::copy::{CopyRequest, Plan, TagAction};
+use imgop_core::creation::{Creation, YieldedPolicy};
 
 use super::Pass;
 use super::failures::Halt;
@@ -10,10 +11,20 @@ use crate::registry_access::ensure_repository;
 
 impl Pass<'_> {
     /// Sees to it that it is there and has its policies. `again` does so whatever is known of it.
-    pub(super) async fn ensure_repository(&self, request: &CopyRequest, again: bool) -> Result<(), Halt> {
-        let Some(creation) = &request.create else { return Ok(()) };
-        let of = self.endpoint_use(Side::Destination, &request.destination);
-        Ok(ensure_repository((self.agent(), &self.owner), creation, of, again).await?)
+    pub(super) async fn ensure_repository(&self, state: &PassState<'_>, again: bool) -> Result<(), Halt> {
+        let Some(creation) = &state.request.create else { return Ok(()) };
+        let creation = Creation::clone(creation).without(&state.yielded);
+        let of = self.endpoint_use(Side::Destination, &state.request.destination);
+        Ok(ensure_repository((self.agent(), &self.owner), &creation, of, again).await?)
+    }
+
+    /// Returns the policies of it that older objects of the namespace set otherwise.
+    pub(super) fn yielded(&self, request: &CopyRequest) -> Vec<YieldedPolicy> {
+        let Some(creation) = request.create.as_ref().filter(|creation| creation.has_policy()) else {
+            return Vec::new();
+        };
+        let (images, policy) = (self.images, self.agent().policies.latest());
+        creation.yielded(&images.conflicts.older_creations(self.image, request, &images.claims, &policy))
     }
 
     /// The same where nothing is copied now: the spec may have other policies than before. A repository that is not there is
@@ -25,6 +36,6 @@ impl Pass<'_> {
         if self.image.spec.suspend || !is_there {
             return Ok(());
         }
-        self.ensure_repository(state.request, state.retry_now).await
+        self.ensure_repository(state, state.retry_now).await
     }
 }

@@ -10,6 +10,7 @@ use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
     BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, context_not_found, own_platform,
 };
+use imgop_core::creation::Creation;
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
@@ -153,6 +154,7 @@ impl Pass<'_> {
             ..ObservedInputs::default()
         };
         let mut warnings = request.without_effect();
+        warnings.extend(self.unset_policies(request));
         if let Some(text) = contents.dockerfile(request)? {
             inputs.dockerfile = Some(Digest::of(&text));
             let file = Dockerfile::parse(&text, self.agent().config.builds.buildah());
@@ -268,7 +270,8 @@ impl Pass<'_> {
             if let Some(creation) = &request.destination.create {
                 let named = NamedEndpoint { field: "image".to_owned(), endpoint };
                 let of = self.used(&named, repository, RegistryAction::Push);
-                ensure_repository((self.agent(), &self.owner), creation, of, self.is_asked_for).await?;
+                let creation = Creation::clone(creation).without(&self.yielded(repository, creation));
+                ensure_repository((self.agent(), &self.owner), &creation, of, self.is_asked_for).await?;
             }
             if *repository == request.destination.repository {
                 access.destination.check_push().await.map_err(refused)?;

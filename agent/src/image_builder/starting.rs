@@ -315,7 +315,8 @@ impl Pass<'_> {
         status.next_build_time = next.map(Time);
         // What is of the spec may have been edited without a build.
         status.warnings.retain(|warning| ![PROBLEM, "spec."].iter().any(|of| warning.starts_with(of)));
-        let of_spec = seen.problem.clone().into_iter().chain(request.without_effect());
+        let of_spec = request.without_effect().into_iter().chain(self.unset_policies(request));
+        let of_spec = seen.problem.clone().into_iter().chain(of_spec);
         drop(status.warnings.splice(0..0, of_spec));
         status.warnings.truncate(MAX_WARNINGS);
         let mut readiness = rest(&status);

@@ -1,14 +1,16 @@
-//! Which object keeps a tag of a destination that several of a namespace select: the oldest one, of whichever kind it
-//! is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
+//! Which object keeps a tag of a destination that several of a namespace select, and sets the policies of its repository: the
+//! oldest one, of whichever kind it is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
 
 mod destinations;
 mod disputes;
 mod of_image_builders;
 mod of_images;
+mod of_repositories;
 mod precedence;
 
 pub use destinations::{BuilderDestination, ImageDestination};
 pub use disputes::{Disputes, dispute_message};
 pub use of_image_builders::BuilderClaims;
 pub use of_images::Conflicts;
+pub use of_repositories::older_creations;
 pub use precedence::is_older;

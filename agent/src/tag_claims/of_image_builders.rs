@@ -7,7 +7,7 @@ use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
-use imgop_registry::reference::Tag;
+use imgop_registry::reference::{Repository, Tag};
 
 use super::{BuilderDestination, is_older};
 use crate::controller::Objects;
@@ -24,6 +24,12 @@ impl BuilderClaims {
     /// Returns whether all `ImageBuilders` are known.
     pub fn are_known(&self) -> bool {
         self.0.are_known()
+    }
+
+    /// Returns those of a namespace that may push to a repository.
+    pub fn near(&self, namespace: &str, repository: &Repository) -> impl Iterator<Item = ImageBuilder> {
+        let may_meet = move |builder: &BuilderDestination| builder.may_be(repository.base_name());
+        self.0.having(Some(namespace), may_meet)
     }
 
     /// Returns which of these tags any of them puts, in whichever namespace; all where it cannot be read what one builds.
@@ -57,9 +63,8 @@ impl BuilderClaims {
         if tags.is_empty() {
             return HashMap::new();
         }
-        let may_meet = |builder: &BuilderDestination| builder.may_be(request.destination.base_name());
-        let here = self.0.having(Some(image.metadata.namespace.as_deref().unwrap_or_default()), may_meet);
-        let older = here.filter(|one| precedes(one, image));
+        let namespace = image.metadata.namespace.as_deref().unwrap_or_default();
+        let older = self.near(namespace, &request.destination).filter(|one| precedes(one, image));
         let mut conflicts = HashMap::new();
         for builder in older {
             let Ok(theirs) = BuildRequest::parse(&builder.spec) else { continue };

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use imgop_core::access::AccessPolicy;
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, Observed, OlderImage, disputed};
+use imgop_core::creation::OtherCreation;
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use super::{Disputes, ImageDestination};
+use super::{BuilderClaims, Disputes, ImageDestination, older_creations};
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them.
@@ -167,6 +168,21 @@ impl Conflicts {
             claimed.extend(tags.iter().filter(is_claimed).map(|tag| (*tag).clone()));
         }
         claimed
+    }
+
+    /// Returns what older objects of the namespace say of the repository that an Image creates: Images, and these
+    /// ImageBuilders.
+    pub fn older_creations(
+        &self,
+        image: &Image,
+        request: &CopyRequest,
+        builders: &BuilderClaims,
+        policy: &AccessPolicy,
+    ) -> Vec<OtherCreation> {
+        let images = self.of_path(request.destination.path()).into_iter();
+        let namespace = image.metadata.namespace.as_deref().unwrap_or_default();
+        let builders = builders.near(namespace, &request.destination);
+        older_creations(&image.metadata, &request.destination, policy, images, builders)
     }
 
     /// Returns which of the tags that were observed Images of other namespaces give other content. Those of a namespace

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imgop_core::build::ImageReference;
 use imgop_core::time::saturating_add;
-use imgop_core::workloads::{UsedImage, WorkloadRequest};
+use imgop_core::workloads::WorkloadRequest;
 use imgop_registry::oci::Platform;
 use jiff::Timestamp;
 
@@ -26,7 +26,7 @@ const TTL: Duration = Duration::from_hours(24);
 #[derive(Debug, Default)]
 pub(super) struct Architectures {
     read: BTreeMap<ImageReference, Read>,
-    /// Whether there are used images that were not asked for until now.
+    /// Whether there are images that were not asked for until now.
     pub is_open: bool,
 }
 
@@ -37,24 +37,25 @@ struct Read {
 }
 
 impl Pass<'_> {
-    /// Returns the architectures of used images, and reads some that are not known.
+    /// Returns the architectures of images, and reads some that are not known.
     pub(super) async fn architectures(
         &self,
         request: &WorkloadRequest,
-        used: &[UsedImage],
+        all: &BTreeSet<&ImageReference>,
         memory: &mut Architectures,
     ) -> Result<BTreeMap<ImageReference, String>, Halt> {
         if !self.mirror.spec.destination.prefix.contains(WORD) {
             *memory = Architectures::default();
             return Ok(BTreeMap::new());
         }
-        let all: BTreeSet<&ImageReference> = used.iter().map(|image| &image.reference).collect();
         memory.read.retain(|reference, _| all.contains(reference));
         let is_due = |reference: &&&ImageReference| {
             memory.read.get(**reference).is_none_or(|read| read.until <= self.now)
         };
-        let due: Vec<&ImageReference> = all.iter().filter(is_due).take(MAX_READS).copied().collect();
-        for reference in due {
+        let mut due: Vec<&ImageReference> = all.iter().filter(is_due).copied().collect();
+        // What cannot be read must not keep the others from their turn.
+        due.sort_by_key(|reference| memory.read.contains_key(*reference));
+        for reference in due.into_iter().take(MAX_READS) {
             let read = self.read_architectures(request, reference).await;
             let ttl = if read.is_some() { TTL } else { RETRY_INTERVAL };
             // What moved an image once to another repository does so only where it is known.

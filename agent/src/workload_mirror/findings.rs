@@ -9,7 +9,9 @@ use imgop_core::api::{
     WorkloadPlatformMode,
 };
 use imgop_core::readiness::Readiness;
-use imgop_core::workloads::{ChildImage, Finding, Plan, PlannedChild, Situation, WorkloadRequest, plan};
+use imgop_core::workloads::{
+    ChildImage, Finding, Plan, PlannedChild, Situation, WorkloadRequest, mirrored_images, plan,
+};
 use imgop_registry::oci::PlatformSelector;
 
 use super::architectures::RETRY_INTERVAL;
@@ -43,15 +45,11 @@ impl Pass<'_> {
             Pulls::default()
         };
         let used = std::mem::take(&mut gathered.in_use.usage).into_images();
-        let architectures = if is_active {
-            self.architectures(request, &used, &mut memory.architectures).await?
-        } else {
-            BTreeMap::new()
-        };
         let owned = self.children().owned();
         let children: Vec<ChildImage> = owned.iter().filter_map(ChildImage::read).collect();
         let (targets, node_platforms) =
             (self.targets(&gathered.sight.namespaces), self.node_platforms().await?);
+        let mut architectures = BTreeMap::new();
         let situation = Situation {
             mirror: self.name(),
             used: &used,
@@ -61,10 +59,14 @@ impl Pass<'_> {
             targets: &targets,
             max_tags: self.agent().config.max_tags_per_image.into(),
             node_platforms: &node_platforms,
-            architectures: &architectures,
+            architectures: &BTreeMap::new(),
             now: self.now,
         };
-        let plan = plan(request, &situation);
+        if is_active {
+            let asked = mirrored_images(request, &situation);
+            architectures = self.architectures(request, &asked, &mut memory.architectures).await?;
+        }
+        let plan = plan(request, &Situation { architectures: &architectures, ..situation });
         let has_unplaced = plan.counts.without_architectures > 0;
         let mirrored: Vec<Mirrored> = owned.iter().map(Mirrored::of).collect();
         let mut conclusion = match self.mirror.spec.mode {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imgop_core::api::WorkloadPlatformMode;
 use imgop_core::workloads::{
-    InUse, Member, SeenBefore, SelectedNamespace, Sight, WorkloadRequest, in_use, kinds_read,
+    InUse, Member, MirrorRight, SeenBefore, SelectedNamespace, Sight, WorkloadRequest, in_use, kinds_read,
 };
 
 use super::Pass;
@@ -19,8 +19,7 @@ use crate::cluster::rights::{Right, Role};
 use crate::config::Namespaces;
 
 /// What lets the accounts of a namespace have the pods of another one mirrored.
-const MIRROR_PODS: Right =
-    Right { verb: "mirror", group: "", resource: "pods", done_to: None, role: Role::WORKLOADS };
+const MIRROR_PODS: Right = of_workloads(MirrorRight::VERB, MirrorRight::GROUP, MirrorRight::RESOURCE);
 /// To look up what made the ReplicaSet or the Job that made a pod.
 const GET_REPLICA_SETS: Right = of_workloads("get", "apps", "replicasets");
 const GET_JOBS: Right = of_workloads("get", "batch", "jobs");

@@ -87,18 +87,7 @@ impl Pass<'_> {
         gathered: &Gathered,
         memory: &mut OnTheFly,
     ) -> Result<Pulls, Halt> {
-        let may_copy = request.has_trigger(WorkloadTrigger::PullFailure);
-        let is_wanted = |reference: &ImageReference| {
-            wants(request, reference) && (may_copy || self.copying(request, reference).is_some())
-        };
-        let mut wanted: BTreeMap<ImageReference, BTreeSet<String>> = BTreeMap::new();
-        for (reference, namespaces) in &gathered.in_use.waiting {
-            // However a pod names the registry, it is one image, and the spec says how its registry is reached.
-            let reference = request.as_named_here(reference.clone());
-            if is_wanted(&reference) {
-                wanted.entry(reference).or_default().extend(namespaces.iter().cloned());
-            }
-        }
+        let wanted = self.wanted(request, gathered);
         // What is not known to be pulled is still missing, for a while.
         let is_recent = |look: &Look| saturating_add(look.next, UNSEEN_TTL) > self.now;
         memory.looks.retain(|reference, look| {
@@ -129,6 +118,55 @@ impl Pass<'_> {
             limited: count(&Answer::Limited),
             wait: next.into_iter().chain(soon).min(),
         })
+    }
+
+    /// Returns the images that are looked for, each with the namespaces whose pods wait for it.
+    fn wanted(
+        &self,
+        request: &WorkloadRequest,
+        gathered: &Gathered,
+    ) -> BTreeMap<ImageReference, BTreeSet<String>> {
+        let mut wanted: BTreeMap<ImageReference, BTreeSet<String>> = BTreeMap::new();
+        for (reference, namespaces) in &gathered.in_use.waiting {
+            // However a pod names the registry, it is one image, and the spec says how its registry is reached.
+            let reference = request.as_named_here(reference.clone());
+            if wants(request, &reference) {
+                wanted.entry(reference).or_default().extend(namespaces.iter().cloned());
+            }
+        }
+        if !request.has_trigger(WorkloadTrigger::PullFailure) {
+            let copied = self.copied(request, &wanted);
+            wanted.retain(|reference, _| copied.contains(reference));
+        }
+        wanted
+    }
+
+    /// Returns those of these images that Images of the mirror's namespace copy. Of both there may be thousands: each Image is
+    /// read once.
+    fn copied<V>(
+        &self,
+        request: &WorkloadRequest,
+        wanted: &BTreeMap<ImageReference, V>,
+    ) -> BTreeSet<ImageReference> {
+        let mut by_path: BTreeMap<&str, Vec<&ImageReference>> = BTreeMap::new();
+        for reference in wanted.keys() {
+            by_path.entry(reference.repository.path()).or_default().push(reference);
+        }
+        if by_path.is_empty() {
+            return BTreeSet::new();
+        }
+        let place = |name: &str| Some(request.repository_named_here(name.parse().ok()?));
+        let may_copy = |part: &DestinationPart| {
+            place(&part.spec.destination.name).is_some_and(|to| by_path.contains_key(to.path()))
+        };
+        let mut copied = BTreeSet::new();
+        for image in self.mirrors.images.images().having(Some(self.namespace()), may_copy) {
+            let Some(to) = place(&image.spec.destination.name) else { continue };
+            let here = by_path.get(to.path()).into_iter().flatten();
+            let here = here.filter(|one| one.repository.is_same_place(&to) && copies(&image, one));
+            copied.extend(here.map(|one| (*one).clone()));
+        }
+        copied
     }
 
     async fn look(

@@ -1,5 +1,7 @@
 //! What a repository is to be that is created where it is missing, for every kind that pushes.
 
+mod policies;
+
 use std::collections::BTreeMap;
 
 use imgop_registry::reference::{EcrHost, Repository};
@@ -11,6 +13,7 @@ use crate::api::repository_creation::{
 };
 use crate::api::{EndpointRef, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 use crate::spec_error::Problems;
+pub use policies::{OtherCreation, PolicyField, YieldedPolicy};
 
 /// A repository that is created where it is missing, and whose policies are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -204,7 +204,9 @@ impl State {
             *reads -= 1;
             return error("MANIFEST_UNKNOWN");
         }
-        let Some(text) = self.holds.get(path) else { return error("MANIFEST_UNKNOWN") };
+        let Some(text) = self.holds.get(path) else {
+            return error(if path.ends_with("/tags/list") { "NAME_UNKNOWN" } else { "MANIFEST_UNKNOWN" });
+        };
         let media_type = if text.contains("\"manifests\"") { INDEX } else { IMAGE };
         let digest = Digest::of(text.as_bytes());
         let headers = [("content-type", media_type), ("docker-content-digest", digest.as_str())];

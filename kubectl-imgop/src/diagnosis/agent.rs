@@ -12,6 +12,7 @@ use super::checks::{Check, Verdict};
 use crate::cluster::Cluster;
 use crate::cluster::lease::{Leading, LeasePlace};
 use crate::installation::applying::unavailable;
+use crate::installation::keeper::FluxObject;
 use crate::installation::{Installed, find};
 use crate::manifests::VERSION;
 use crate::manifests::kept::is_newer;
@@ -31,6 +32,7 @@ pub async fn checks(cluster: &Cluster, namespace: Option<&str>) -> (Vec<Check>, 
         Err(error) => return (vec![Check::unseen(AREA, "deployment", &error)], None),
     };
     let mut checks = vec![version(&agent, &cluster.flags), pods(cluster, &agent).await];
+    checks.extend(gone_release(cluster, &agent).await);
     if let Some(place) = LeasePlace::of(&agent.deployment) {
         checks.push(lease(cluster, &place).await);
     }
@@ -50,6 +52,21 @@ fn version(agent: &Installed, flags: &str) -> Check {
             let message = format!("the agent is version {older}, and this program {VERSION}");
             Check::new(AREA, name, Verdict::Warn, message).repaired(format!("kubectl imgop upgrade{flags}"))
         }
+    }
+}
+
+/// Looks whether what has installed the agent is still there.
+async fn gone_release(cluster: &Cluster, agent: &Installed) -> Option<Check> {
+    let name = "helmrelease";
+    match FluxObject::gone(cluster, &agent.deployment.metadata).await {
+        Ok(gone) => {
+            let message = format!("Flux has installed it by {}, which is gone: nothing upgrades it", gone?);
+            let repair = "apply the HelmRelease again, or uninstall what is left: kubectl imgop uninstall";
+            Some(
+                Check::new(AREA, name, Verdict::Warn, message).repaired(format!("{repair}{}", cluster.flags)),
+            )
+        }
+        Err(error) => Some(Check::unseen(AREA, name, &error)),
     }
 }
 

@@ -78,6 +78,15 @@ impl FluxObject {
         })
     }
 
+    /// Returns the `HelmRelease` that has left its marks on an object and does not exist any more.
+    ///
+    /// # Errors
+    /// If that cannot be looked up.
+    pub async fn gone(cluster: &Cluster, metadata: &ObjectMeta) -> Result<Option<Self>, CliError> {
+        let Some(object) = metadata.labels.as_ref().and_then(Self::of) else { return Ok(None) };
+        Ok(object.is_gone(cluster).await?.then_some(object))
+    }
+
     /// Whether it is a `HelmRelease` that does not exist any more. What it has installed may be there still.
     async fn is_gone(&self, cluster: &Cluster) -> Result<bool, CliError> {
         if self.kind != FluxKind::HelmRelease {

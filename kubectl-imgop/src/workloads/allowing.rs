@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt as _};
+use imgop_core::workloads::{MirrorRight, service_accounts_of};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -45,13 +46,13 @@ pub async fn allowing(
 async fn allows(cluster: &Cluster, own: &str, namespace: &str) -> Result<Option<bool>, CliError> {
     let attributes = ResourceAttributes {
         namespace: Some(namespace.to_owned()),
-        verb: Some("mirror".to_owned()),
-        group: Some(String::new()),
-        resource: Some("pods".to_owned()),
+        verb: Some(MirrorRight::VERB.to_owned()),
+        group: Some(MirrorRight::GROUP.to_owned()),
+        resource: Some(MirrorRight::RESOURCE.to_owned()),
         ..ResourceAttributes::default()
     };
     let spec = SubjectAccessReviewSpec {
-        groups: Some(vec![format!("system:serviceaccounts:{own}")]),
+        groups: Some(vec![service_accounts_of(own)]),
         resource_attributes: Some(attributes),
         ..SubjectAccessReviewSpec::default()
     };

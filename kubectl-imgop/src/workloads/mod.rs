@@ -4,10 +4,12 @@
 //! allowing  which namespaces let themselves be seen
 //! seen      pods, templates, nodes and Images of the cluster
 //! rows      what becomes of each image, for people and programs
+//! planned   which Images are made, changed and deleted
 //! ```
 
 mod allowing;
 mod forbidden;
+pub mod planned;
 pub mod rows;
 pub mod seen;
 

@@ -80,14 +80,17 @@ fn a_cluster_that_does_not_answer_is_the_diagnosis() {
     assert!(run.stderr.contains("cannot reach the API server"), "{run}");
 }
 
+/// What an API server says of itself.
+fn version() -> (u16, serde_json::Value) {
+    let version = json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0", "gitCommit": "",
+        "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "" });
+    (200, version)
+}
+
 #[test]
 fn what_a_user_may_not_look_at_is_unknown_and_no_failure() {
     let cluster = FakeCluster::with_builders(|request| match request.split('?').next().unwrap_or_default() {
-        "GET /version" => (
-            200,
-            json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0", "gitCommit": "",
-            "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "" }),
-        ),
+        "GET /version" => version(),
         path if path.ends_with("/images") => list("ImageList", "skopeo.io/v1alpha1", &[]),
         path if path.ends_with("/imagebuilders") => list("ImageBuilderList", "buildah.io/v1alpha1", &[]),
         path if path.ends_with("/selfsubjectaccessreviews") => (
@@ -124,12 +127,13 @@ fn marks_of_flux() -> serde_json::Value {
 
 #[test]
 fn a_helm_release_of_flux_that_is_gone_manages_nothing_and_what_helm_has_of_it_is_helms() {
-    let upgraded = |served: Option<&'static str>| {
+    let run = |served: Option<&'static str>, verb: &str| {
         let mut agent = json!({ "metadata": marks_of_flux() });
         agent["metadata"]["name"] = json!("imgop-agent");
         agent["metadata"]["namespace"] = json!("ops");
         agent["metadata"]["annotations"].as_object_mut().unwrap().remove("helm.sh/resource-policy");
         let cluster = FakeCluster::start(move |request| match request {
+            "GET /version" => version(),
             request if request.contains("/deployments") => {
                 list("DeploymentList", "apps/v1", &[agent.clone()])
             }
@@ -142,14 +146,17 @@ fn a_helm_release_of_flux_that_is_gone_manages_nothing_and_what_helm_has_of_it_i
             }
             _ => refused(404, "NotFound", "not found"),
         });
-        cluster.program.run("upgrade").stderr
+        cluster.program.run(verb)
     };
     for version in ["v2", "v2beta1"] {
-        let there = upgraded(Some(version));
+        let there = run(Some(version), "upgrade").stderr;
         assert!(there.contains("imgop is managed by Flux (helmrelease mirror -n flux-system)"), "{there}");
     }
-    let gone = upgraded(None);
+    let gone = run(None, "upgrade").stderr;
     assert!(gone.contains("imgop is managed by the Helm release mirror of namespace ops"), "{gone}");
+    let words = "Flux has installed it by helmrelease mirror -n flux-system, which is gone";
+    let [there, gone] = [Some("v2"), None].map(|served| run(served, "doctor -o json").stdout);
+    assert!(gone.contains(words) && !there.contains(words), "{gone}");
 }
 
 #[test]

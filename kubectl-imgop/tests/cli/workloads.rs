@@ -122,6 +122,8 @@ fn of_all_namespaces_each_mirror_is_named_with_its_own() {
     let run = cluster.program.run("workloads list -A");
     assert_eq!(run.code, 0, "{run}");
     assert_rows(&run.stdout, &[&["MIRROR", "IMAGE"], &["ci/cluster"]]);
+    let plan = cluster.program.run("workloads plan -A");
+    assert!(plan.code == 0 && plan.stdout.contains("\nci/cluster: 3 workloads with 3 pods"), "{plan}");
     let everywhere = "/apis/skopeo.io/v1alpha1/workloadmirrors";
     assert!(cluster.requests().iter().any(|line| line.contains(everywhere)), "{:?}", cluster.requests());
 }
@@ -135,6 +137,65 @@ fn the_plan_shows_the_images_that_are_to_be_made_and_what_waits() {
     let summary = "cluster: 3 workloads with 3 pods use 3 images, which become 1 tag in 1 repository (1 by digest, \
                    1 excluded, 1 waiting for their digest).";
     assert!(run.stdout.contains(summary), "{run}");
+}
+
+/// The names of the Images that a plan of everything makes.
+fn planned_names(cluster: &FakeCluster) -> Vec<String> {
+    let run = cluster.program.run("workloads plan -o name");
+    assert_eq!(run.code, 0, "{run}");
+    run.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_plan_is_a_document_for_programs_and_a_list_of_names() {
+    let cluster = cluster(json!({}));
+    let run = cluster.program.run("workloads plan -o json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &document["apiVersion"]), (0, &json!("imgop.workloads-plan/v1")), "{run}");
+    let plan = &document["mirrors"][0];
+    let of = ["mirror", "namespace", "complete", "findings"].map(|field| plan[field].clone());
+    assert_eq!(of, [json!("cluster"), json!("ci"), json!(false), json!([])], "{run}");
+    assert_eq!(plan["counts"]["pods"], 3);
+    let images = plan["images"].as_array().unwrap();
+    let web = images.iter().find(|image| image["source"] == "quay.io/a/web").unwrap();
+    assert_eq!((&web["change"], &web["tags"]), (&json!("create"), &json!(["1"])));
+    assert_eq!(web["destination"], "registry.corp/mirror/quay.io/a/web");
+    let names: Vec<String> =
+        images.iter().map(|image| format!("image.skopeo.io/{}", image["name"].as_str().unwrap())).collect();
+    assert_eq!(planned_names(&cluster), names);
+    let yaml = cluster.program.run("workloads plan -o yaml").stdout;
+    assert!(yaml.starts_with("apiVersion: imgop.workloads-plan/v1\n"), "{yaml}");
+}
+
+#[test]
+fn images_that_stay_as_they_are_stand_in_the_document_only_where_all_are_asked_for() {
+    let made = cluster(json!({})).program.run("workloads plan -o json").stdout;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let planned = made["mirrors"][0]["images"].as_array().unwrap().clone();
+    let image = |planned: &Value, tags: &Value| {
+        json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+            "metadata": { "name": planned["name"], "namespace": "ci" },
+            "spec": { "mode": "Recurrent", "source": { "name": planned["source"], "tags": tags },
+                "destination": { "name": planned["destination"] } } })
+    };
+    let is_web = |planned: &&Value| planned["source"] == "quay.io/a/web";
+    let web = planned.iter().find(is_web).unwrap().clone();
+    let other = planned.iter().find(|planned| !is_web(planned)).unwrap().clone();
+    let there = [image(&web, &web["tags"]), image(&other, &json!(["13"]))];
+    let cluster = cluster_with(json!({}), move |request| {
+        request.contains("/images?").then(|| list("ImageList", "skopeo.io/v1alpha1", &there))
+    });
+    let changes = |arguments: &str| -> Vec<(String, String)> {
+        let run = cluster.program.run(&format!("workloads plan -o json {arguments}"));
+        let document: Value = serde_json::from_str(&run.stdout).unwrap();
+        let images = document["mirrors"][0]["images"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        images.iter().map(|image| (text(&image["source"]), text(&image["change"]))).collect()
+    };
+    let updated = (other["source"].as_str().unwrap().to_owned(), "update".to_owned());
+    assert_eq!(changes(""), [updated.clone()]);
+    let all = changes("--all");
+    assert!(all.contains(&updated) && all.contains(&("quay.io/a/web".into(), "none".into())), "{all:?}");
 }
 
 #[test]

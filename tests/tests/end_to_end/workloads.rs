@@ -1,9 +1,11 @@
 //! WorkloadMirrors where pods really run.
 
+use anyhow::Context as _;
 use imgop_core::api::{
-    Credentials, MirrorSource, REQUESTED_AT_ANNOTATION, Tls, TlsMode, WorkloadDestination, WorkloadKind,
-    WorkloadMirror, WorkloadMirrorSpec, WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
+    Credentials, DigestUse, MirrorSource, REQUESTED_AT_ANNOTATION, Tls, TlsMode, WorkloadDestination,
+    WorkloadKind, WorkloadMirror, WorkloadMirrorSpec, WorkloadOrigin, WorkloadPlatformMode, WorkloadTrigger,
 };
+use imgop_registry::reference::Digest;
 use imgop_tests::repository_root;
 use imgop_tests::tenant::{CA_SECRET, DEADLINE, PUSH_SECRET, Tenant, with_tenant};
 use imgop_tests::wait;
@@ -114,7 +116,8 @@ async fn pod(tenant: &Tenant, name: &str, image: &str, node: Option<&str>) -> an
         "terminationGracePeriodSeconds": 0,
         "tolerations": [{ "operator": "Exists" }],
         "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" } },
-        "containers": [{ "name": "app", "image": image, "command": ["sleep", "3600"], "securityContext": security }],
+        "containers": [{ "name": "app", "image": image, "imagePullPolicy": "Always",
+            "command": ["sleep", "3600"], "securityContext": security }],
     } });
     if let Some(node) = node {
         pod["spec"]["nodeName"] = node.into();
@@ -122,6 +125,55 @@ async fn pod(tenant: &Tenant, name: &str, image: &str, node: Option<&str>) -> an
     let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
     pods.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
     Ok(())
+}
+
+/// Waits until a pod runs, and returns what its node says it is.
+async fn running(tenant: &Tenant, name: &str) -> anyhow::Result<String> {
+    let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+    let image_id = |pod: &Pod| {
+        let status = pod.status.as_ref()?;
+        let of = status.container_statuses.as_ref()?.first().filter(|of| of.ready)?;
+        (status.phase.as_deref() == Some("Running")).then(|| of.image_id.clone())
+    };
+    let pod = wait::until(&pods, name, "runs", DEADLINE, |pod| image_id(pod).is_some()).await?;
+    image_id(&pod).context("it ran a moment ago")
+}
+
+#[tokio::test]
+async fn of_a_tag_that_has_moved_the_newest_pod_has_the_tag_and_what_the_other_runs_can_be_pulled_by_its_digest()
+-> anyhow::Result<()> {
+    with_tenant(async |tenant| {
+        let (path, app) = (tenant.path("mirror"), tenant.path("app"));
+        let (source, target) = (&tenant.cluster.source, &tenant.cluster.target);
+        let image = format!("{}:stable", source.repository(&app));
+        let mut contents = Vec::new();
+        for name in ["old", "new"] {
+            let pushed = source.fill(&app, &["stable"], name).await?;
+            pod(tenant, name, &image, None).await?;
+            let runs = running(tenant, name).await?;
+            let digest = pushed.get("stable").context("it was pushed")?.clone();
+            anyhow::ensure!(runs.ends_with(&format!("@{digest}")), "{runs}: {digest}");
+            contents.push(digest);
+        }
+        let mut spec = spec(tenant, &path);
+        spec.digests.taken = DigestUse::Running;
+        mirror(tenant, spec).await?;
+        let arrived = format!("{path}/{app}");
+        let has_both = async || {
+            let there = target.digests(&arrived).await.unwrap_or_default();
+            let is_pinned =
+                |(tag, digest): (&String, &Digest)| tag.starts_with("pin-sha256-") && *digest == contents[0];
+            there.get("stable") == Some(&contents[1]) && there.iter().any(is_pinned)
+        };
+        wait::poll("both arrive", DEADLINE, || async { Ok(has_both().await.then_some(())) }).await?;
+        let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        pods.delete("old", &at_once).await?;
+        look(tenant).await?;
+        anyhow::ensure!(has_both().await, "it stays for the retention");
+        Ok(())
+    })
+    .await
 }
 
 /// The architectures of the index of a tag, sorted; none where there is no such tag.

@@ -1,6 +1,6 @@
 //! Repositories of ECR that are created before something is copied there.
 
-use imgop_core::api::{CreationPolicy, RepositoryCreation};
+use imgop_core::api::{CreationPolicy, ImageSpec, RepositoryCreation};
 use imgop_fakes::FakeAws;
 use imgop_fakes::aws::EcrRepository;
 use serde_json::{Value, json};
@@ -197,6 +197,58 @@ async fn a_policy_that_has_changed_is_set_also_where_nothing_is_to_be_copied() {
     let asked = ecr.aws.operations().len();
     pass_of_nothing(&ecr).await;
     assert!(ecr.aws.operations()[asked..].iter().all(|operation| operation != "DescribeRepositories"));
+}
+
+/// The same agent beside another Image.
+fn beside(ecr: &mut Ecr, other: &Image) {
+    ecr.stage.images = Images::new(ecr.stage.images.agent.clone(), Objects::listed([other.clone()]));
+}
+
+#[tokio::test]
+async fn of_two_images_with_different_policies_the_older_one_sets_its_own_and_the_other_one_says_so() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    let managed = ("imgop.io/managed".to_owned(), "team-a".to_owned());
+    ecr.aws.hold("mirror/argocd", EcrRepository { tags: [managed].into(), ..Default::default() });
+    let made = |hours: u64| Some(Time(now() - Duration::from_hours(hours)));
+    ecr.stage.image.metadata.creation_timestamp = made(1);
+    let younger = ecr.stage.image.clone();
+    let mut older = younger.clone();
+    (older.metadata.name, older.metadata.uid) = (Some("older".into()), Some("older".into()));
+    older.metadata.creation_timestamp = made(2);
+    let policy = r#"{"rules":["older"]}"#;
+    older.spec.destination.create.as_mut().unwrap().lifecycle_policy = Some(policy.to_owned());
+    let lifecycle = |ecr: &Ecr| ecr.aws.repository("mirror/argocd").unwrap().lifecycle;
+    let sets = |ecr: &Ecr| {
+        let operations = ecr.aws.operations();
+        operations.into_iter().filter(|operation| operation == "PutLifecyclePolicy").count()
+    };
+    for _ in 0..3 {
+        beside(&mut ecr, &older);
+        let result = pass_of_nothing(&ecr).await;
+        assert_eq!(reason(&result), reasons::SUCCEEDED);
+        let said = "spec.destination.create.lifecyclePolicy is not set, as Image \"older\", which is older, sets another one";
+        assert!(message(&result).contains(said), "{}", message(&result));
+        ecr.stage.image = older.clone();
+        beside(&mut ecr, &younger);
+        let result = pass_of_nothing(&ecr).await;
+        assert!(!message(&result).contains("is not set"), "{}", message(&result));
+        ecr.stage.image = younger.clone();
+        assert_eq!((lifecycle(&ecr).as_deref(), sets(&ecr)), (Some(policy), 1));
+    }
+    // Only a decision of its users ends that.
+    older.spec.suspend = true;
+    beside(&mut ecr, &older);
+    pass_of_nothing(&ecr).await;
+    assert_eq!((lifecycle(&ecr).as_deref(), sets(&ecr)), (Some(r#"{"rules":[]}"#), 2));
+    // The older one goes on.
+    ecr.stage.image = Image { spec: ImageSpec { suspend: false, ..older.spec }, ..older };
+    beside(&mut ecr, &younger);
+    pass_of_nothing(&ecr).await;
+    assert_eq!(
+        (lifecycle(&ecr).as_deref(), sets(&ecr)),
+        (Some(policy), 3),
+        "it is not believed to have its own"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,34 @@ use imgop_core::api::Engine;
 
 use super::*;
 
+/// The arguments of the first Job.
+fn arguments(stage: &Stage) -> Option<String> {
+    let bodies = stage.api.bodies("POST");
+    let job = bodies.iter().find(|body| body["kind"] == "Job")?;
+    Some(job["spec"]["template"]["spec"]["containers"][0]["args"].to_string())
+}
+
+#[tokio::test]
+async fn that_a_destination_has_nothing_is_found_out_for_one_tag_too_where_a_native_job_is_to_be_told() {
+    for (engine, is_told) in [(Engine::Native, true), (Engine::Skopeo, false)] {
+        let mut stage = Stage::of_a_synced_image().await;
+        stage.image.spec.engine = Some(engine);
+        stage.image.spec.source.version = "v2.13.1".to_owned();
+        stage.registry.hold_manifest("source", "v2.13.1", "{}");
+        let mut memory = due_now();
+        for _ in 0..3 {
+            if arguments(&stage).is_none() {
+                stage.pass(&mut memory, now()).await.unwrap();
+            }
+        }
+        let arguments = arguments(&stage).unwrap();
+        assert_eq!(arguments.contains("isNew"), is_told, "{arguments}");
+        let requests = stage.registry.requests();
+        let lists = requests.iter().filter(|line| line.contains("/v2/target/tags/list")).count();
+        assert_eq!(lists, usize::from(is_told), "{requests:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_first_job_is_told_that_its_destination_has_nothing_and_one_after_it_is_not() {
     let copy = copy_of("v2.13.1", "{}");
@@ -21,9 +49,7 @@ async fn the_first_job_is_told_that_its_destination_has_nothing_and_one_after_it
         }
         memory.sync().probed.insert(Copy { attempt, ..copy.clone() });
         stage.pass(&mut memory, now()).await.unwrap();
-        let bodies = stage.api.bodies("POST");
-        let job = bodies.iter().find(|body| body["kind"] == "Job").unwrap();
-        let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+        let arguments = arguments(&stage).unwrap();
         assert_eq!(arguments.contains("isNew"), is_told, "{arguments}");
     }
 }

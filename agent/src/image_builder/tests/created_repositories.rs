@@ -1,10 +1,16 @@
 //! Repositories of ECR that are created before something is built for them.
 
-use imgop_core::api::{CreationPolicy, RepositoryCreation};
+use std::time::Duration;
+
+use imgop_core::api::{CreationPolicy, Destination, Image, ImageSpec, Mode, RepositoryCreation, Source};
 use imgop_fakes::FakeAws;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use crate::controller::Objects;
+use crate::image_builder::ImageBuilders;
+use crate::image_builder::memory::Memory;
 use crate::registry_access::testing::{ECR, fake_aws, lent_ecr};
 
 /// A pass over an ImageBuilder whose namespace is lent an identity that may do this at AWS.
@@ -41,6 +47,37 @@ async fn a_missing_repository_is_created_before_the_build_begins_which_waits_unt
     let (reason, message) = stage.ready();
     assert_eq!(reason, "RepositoryNotReady", "{message}");
     assert!(message.contains("ecr:PutLifecyclePolicy") && stage.jobs().is_empty(), "{message}");
+}
+
+#[tokio::test]
+async fn a_policy_of_which_an_older_image_of_the_namespace_sets_another_one_is_left_to_that() {
+    let (mut stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    aws.deny("PutLifecyclePolicy", None);
+    aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
+    let create = stage.builder.spec.image.create.as_mut().unwrap();
+    create.access_policy = Some(r#"{"Statement":[]}"#.to_owned());
+    let create = RepositoryCreation {
+        policy: CreationPolicy::IfMissing,
+        lifecycle_policy: Some(r#"{"rules":["older"]}"#.to_owned()),
+        ..RepositoryCreation::default()
+    };
+    let mut spec = ImageSpec::new(Mode::Recurrent, Source::new("quay.io/a/app", "1"), Destination::default());
+    let to = &mut spec.destination;
+    (to.name, to.use_aws_irsa, to.create) = (format!("{ECR}/mirror/app"), true, Some(Box::new(create)));
+    let mut image = Image::new("older", spec);
+    image.metadata.namespace = stage.builder.metadata.namespace.clone();
+    let created = stage.now - Duration::from_hours(9);
+    (image.metadata.uid, image.metadata.creation_timestamp) = (Some("older".into()), Some(Time(created)));
+    stage.builder.metadata.creation_timestamp = Some(Time(stage.now));
+    let images = Objects::listed([image]);
+    stage.builders = ImageBuilders::new(stage.builders.agent.clone(), Objects::new([]), images);
+    stage.memory = Memory::default();
+    stage.builder.metadata.generation = stage.builder.metadata.generation.map(|generation| generation + 1);
+    stage.pass().await;
+    // The other one is its own to set.
+    let (reason, message) = stage.ready();
+    assert!(reason == "RepositoryNotReady" && message.contains("ecr:SetRepositoryPolicy"), "{message}");
+    assert_eq!(aws.repository("mirror/app").unwrap().lifecycle, None);
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What the modes Observe and Plan ask, and that they make nothing.
 
 use imgop_core::api::conditions::{READY, reasons};
-use imgop_core::api::{MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode};
-use imgop_fakes::Catalog;
+use imgop_core::api::{MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode, WorkloadTrigger};
+use imgop_fakes::{Catalog, CatalogRegistry};
 
 use super::stage::Stage;
 use crate::workload_mirror::Memory;
@@ -13,7 +13,7 @@ fn plain() -> Tls {
 }
 
 #[tokio::test]
-async fn observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anything() {
+async fn c5_c6_observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anything() {
     let registry = Catalog::default()
         .with("acme/app", &[("1", "one"), ("2", "two")])
         .with("mirror/acme/app", &[("1", "one"), ("2", "other")])
@@ -54,16 +54,50 @@ async fn observe_sends_heads_alone_and_plan_sends_nothing_and_neither_makes_anyt
     assert_eq!(writes, Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused() {
-    let index = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","size":1,"platform":{"os":"linux","architecture":"amd64"}}]}"#;
-    let registry = Catalog::default().with("acme/app", &[("1", index)]).start().await;
+/// An index of one platform.
+const INDEX: &str = r#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:0000000000000000000000000000000000000000000000000000000000000000","size":1,"platform":{"os":"linux","architecture":"amd64"}}]}"#;
+
+/// A mirror whose prefix has `$arch`, and that reaches this registry.
+fn by_architecture(registry: &CatalogRegistry) -> Stage {
     let source = MirrorSource { registry: registry.address.clone(), tls: plain(), ..MirrorSource::default() };
     let mut stage = Stage::to("r.example.com/mirror", &[]);
     stage.change(|spec| {
         spec.destination.prefix = "$arch".to_owned();
         spec.sources = vec![source];
     });
+    stage
+}
+
+#[tokio::test]
+async fn no_platforms_are_read_of_what_is_not_mirrored() {
+    let tag: &[(&str, &str)] = &[("1", INDEX)];
+    let has = Catalog::default().with("acme/app", tag).with("acme/excluded", tag).with("acme/beyond", tag);
+    let registry = has.start().await;
+    let mut stage = by_architecture(&registry);
+    stage.change(|spec| {
+        spec.exclude.images = vec!["*/acme/excluded".to_owned()];
+        spec.limits.images = 1;
+    });
+    let pods = ["app", "excluded", "beyond"]
+        .map(|name| pod("team-a", name, &format!("{}/acme/{name}:1", registry.address), ""));
+    stage.workloads.lists_pods(&pods[..2]);
+    assert_eq!(stage.settle().await, 1);
+    stage.workloads.lists_pods(&pods);
+    assert_eq!(stage.settle().await, 0);
+    let asked = registry.http.lines();
+    let is_of_app = |line: &String| line.contains("/acme/app/") || *line == "GET /v2/";
+    assert!(!asked.is_empty() && asked.iter().all(is_of_app), "{asked:?}");
+    // Copied only where a pod cannot pull it, none of it has a place to be found.
+    stage.memory = Memory::default();
+    stage.change(|spec| spec.triggers = vec![WorkloadTrigger::PullFailure]);
+    stage.settle().await;
+    assert_eq!(registry.http.lines().len(), asked.len());
+}
+
+#[tokio::test]
+async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused() {
+    let registry = Catalog::default().with("acme/app", &[("1", INDEX)]).start().await;
+    let mut stage = by_architecture(&registry);
     stage.workloads.lists_pods(&[pod("team-a", "web", &format!("{}/acme/app:1", registry.address), "")]);
     assert_eq!(stage.settle().await, 1);
     let before = stage.copied();

@@ -7,12 +7,9 @@ use imgop_core::api::{
 use imgop_fakes::ApiServer;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector;
-use kube::runtime::watcher::Event;
 
 use crate::children::testing::WatchedImages;
-use crate::controller::{Object, Objects, PassResult, Reconcile as _, Stored};
+use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image::tests::fixtures::{agent_with, now};
 use crate::workload_mirror::workloads::Workloads;
 use crate::workload_mirror::{Memory, Others, WorkloadMirrors};
@@ -38,8 +35,10 @@ impl Stage {
     pub fn to(repository: &str, inventories: &[ImageMirror]) -> Self {
         let (api, workloads) = (ApiServer::default(), Workloads::listed());
         let images = WatchedImages::new(&api);
-        let others =
-            Others { image_mirrors: known(inventories), workload_mirrors: known(&[] as &[WorkloadMirror]) };
+        let others = Others {
+            image_mirrors: Objects::listed(inventories.iter().cloned()),
+            workload_mirrors: Objects::listed([]),
+        };
         let agent = agent_with(api.client(), &[]);
         let mirrors = WorkloadMirrors::new(agent, images.children(), workloads.clone(), others);
         let destination = WorkloadDestination { repository: repository.into(), ..Default::default() };
@@ -106,14 +105,4 @@ impl Stage {
         let events = bodies.filter(|body| body["regarding"].is_object());
         events.map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
-}
-
-fn known<K: Object>(objects: &[K]) -> Objects<K> {
-    let (store, mut writer) = reflector::store();
-    writer.apply_watcher_event(&Event::Init);
-    for object in objects {
-        writer.apply_watcher_event(&Event::InitApply(Stored::of(&DeserializeGuard(Ok(object.clone())))));
-    }
-    writer.apply_watcher_event(&Event::InitDone);
-    Objects::new([store])
 }

@@ -1,10 +1,15 @@
 //! Whose workloads a mirror sees.
 
+use std::sync::Arc;
+
 use imgop_core::api::REQUESTED_AT_ANNOTATION;
 use imgop_core::api::conditions::{READY, STALLED, reasons};
 use imgop_core::api::{ImageMirror, ImageMirrorSpec, MirrorTarget};
 
 use super::stage::Stage;
+use crate::config::Namespaces;
+use crate::image::tests::fixtures::agent_with;
+use crate::workload_mirror::workloads::Workloads;
 use crate::workload_mirror::workloads::testing::pod;
 
 const NOT_THERE_OR_NOT_ALLOWED: &str = "is not there, or does not let this one mirror its pods";
@@ -189,6 +194,44 @@ async fn the_target_of_a_mirror_of_another_namespace_excludes_what_runs_there_al
     assert_eq!(stage.status().counts.unwrap().excluded, 1);
 }
 
+/// A mirror of these namespaces, whose agent watches team-a and team-b alone, and may list nothing in team-b.
+fn watched_by_name(include: &[&str]) -> Stage {
+    let mut stage = selecting(include);
+    let mut agent = Arc::into_inner(agent_with(stage.api.client(), &[])).unwrap();
+    agent.config.watch_namespaces = Namespaces::Named(["team-a".to_owned(), "team-b".to_owned()].into());
+    stage.mirrors.agent = Arc::new(agent);
+    stage.workloads = Workloads::default();
+    stage.workloads.lose_right_in("team-b");
+    stage.mirrors.workloads = stage.workloads.clone();
+    stage.workloads.lists_namespace("team-a", &[pod("team-a", "own", "quay.io/acme/own:1", "")]);
+    stage
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_a_mirror_cannot_select_needs_no_right_and_one_that_is_not_watched_makes_nothing_unused()
+ {
+    let mut own = watched_by_name(&[]);
+    assert_eq!(own.settle().await, 1);
+    let mut both = watched_by_name(&["team-*"]);
+    both.pass(11).await;
+    assert_eq!(both.condition(STALLED).reason, reasons::NAMESPACE_NOT_ENABLED);
+
+    let mut unwatched = watched_by_name(&["team-a", "team-c"]);
+    unwatched.change(|spec| spec.retention = "1m".into());
+    assert_eq!(unwatched.settle().await, 1);
+    let ready = unwatched.condition(READY).message.clone();
+    assert!(ready.contains("namespaces that the agent does not watch (its WATCH_NAMESPACES)"), "{ready}");
+    for stage in [&mut own, &mut unwatched] {
+        stage.workloads.lists_namespace("team-a", &[]);
+        stage.change(|spec| spec.retention = "1m".into());
+        stage.settle().await;
+        stage.pass(120).await;
+        stage.images.watch(stage.now);
+        stage.settle().await;
+    }
+    assert_eq!((own.copied().len(), unwatched.copied().len()), (0, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pattern_that_fits_no_namespace_selects_none_and_a_new_namespace_counts_at_once() {
     // In copycat an include list that fits nothing selected everything.
@@ -241,7 +284,6 @@ async fn what_made_a_pod_keeps_it_from_being_mirrored_where_that_cannot_be_read(
 
 #[tokio::test(start_paused = true)]
 async fn without_the_right_to_see_workloads_it_says_what_grants_it() {
-    use crate::workload_mirror::workloads::Workloads;
     let mut stage = Stage::new();
     let workloads = Workloads::lacking_pods();
     stage.mirrors.workloads = workloads;

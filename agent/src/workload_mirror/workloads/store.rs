@@ -210,6 +210,14 @@ impl Store {
         self.revision += 1;
     }
 
+    /// What a watch has shown is not known any more to be as it was, until all of it was listed again.
+    pub fn lose(&mut self, scope: &Scope) {
+        if let Some(watched) = self.watched.get_mut(scope) {
+            (watched.is_known, watched.listed) = (false, None);
+        }
+        self.revision += 1;
+    }
+
     /// Returns whether all that a watch is of was listed once.
     pub fn is_known(&self, scope: &Scope) -> bool {
         self.watched.get(scope).is_some_and(|watched| watched.is_known)

@@ -34,12 +34,23 @@ impl Workloads {
 
     /// These are all pods.
     pub fn lists_pods(&self, pods: &[Value]) {
-        self.list(WorkloadKind::Pod, pods, Store::apply_pod);
+        self.list(&scope(WorkloadKind::Pod), pods, Store::apply_pod);
     }
 
     /// These are all workloads of a kind.
     pub fn lists_workloads(&self, kind: WorkloadKind, workloads: &[Value]) {
-        self.list(kind, workloads, Store::apply_workload::<Deployment>);
+        self.list(&scope(kind), workloads, Store::apply_workload::<Deployment>);
+    }
+
+    /// These pods are all that there is in a namespace, which has watches of its own.
+    pub fn lists_namespace(&self, namespace: &str, pods: &[Value]) {
+        for kind in WorkloadKind::ALL {
+            let scope = Scope { kind, namespace: Some(namespace.to_owned()) };
+            match kind {
+                WorkloadKind::Pod => self.list(&scope, pods, Store::apply_pod),
+                _ => self.list(&scope, &[], Store::apply_workload::<Deployment>),
+            }
+        }
     }
 
     /// The agent may not list pods.
@@ -52,6 +63,12 @@ impl Workloads {
     /// The right to list pods is withdrawn.
     pub fn lose_right(&self) {
         self.lacks(&scope(WorkloadKind::Pod), Some(rights(WorkloadKind::Pod)[0]));
+    }
+
+    /// The agent may list no pods in a namespace.
+    pub fn lose_right_in(&self, namespace: &str) {
+        let scope = Scope { namespace: Some(namespace.to_owned()), ..scope(WorkloadKind::Pod) };
+        self.lacks(&scope, Some(rights(WorkloadKind::Pod)[0]));
     }
 
     /// All pods are listed anew, and nothing of them has come yet.
@@ -77,18 +94,18 @@ impl Workloads {
 
     fn list<K, T: DeserializeOwned>(
         &self,
-        kind: WorkloadKind,
+        scope: &Scope,
         objects: &[Value],
         apply: impl Fn(&mut Store, &Scope, Event<Guarded<View<K, T>>>),
     ) {
-        let (mut store, scope) = (self.0.store.lock(), scope(kind));
-        store.begin(&scope);
-        apply(&mut store, &scope, Event::Init);
+        let mut store = self.0.store.lock();
+        store.begin(scope);
+        apply(&mut store, scope, Event::Init);
         for object in objects {
             let view = serde_json::from_str(&object.to_string()).unwrap();
-            apply(&mut store, &scope, Event::InitApply(DeserializeGuard(Ok(view))));
+            apply(&mut store, scope, Event::InitApply(DeserializeGuard(Ok(view))));
         }
-        apply(&mut store, &scope, Event::InitDone);
+        apply(&mut store, scope, Event::InitDone);
     }
 }
 

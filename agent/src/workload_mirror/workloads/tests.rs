@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use imgop_core::api::WorkloadKind;
 use imgop_core::workloads::{ObservedPod, ObservedWorkload};
+use imgop_fakes::ApiServer;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DeserializeGuard;
@@ -12,12 +13,15 @@ use kube::core::error_boundary::InvalidObject;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use tokio::time::advance;
+use tokio_util::sync::CancellationToken;
 
 use super::store::{Scope, Store};
 use super::watches::{rights, scopes};
+use super::{Asking, Workloads};
 use crate::cluster::view::View;
 use crate::cluster::watch::Guarded;
 use crate::config::Namespaces;
+use crate::image::tests::fixtures::agent_with;
 use crate::object_room::RoomLimits;
 
 type PodView = View<Pod, ObservedPod>;
@@ -251,6 +255,43 @@ async fn what_an_object_used_before_is_not_kept_and_neither_is_what_there_is_no_
         store.apply_pod(&scope, Event::Apply(view(&naming("b", "huge", (150 + n, 500)))));
     }
     assert_eq!((store.groups(), unreadable(&store)), (2, vec!["huge".to_owned()]));
+}
+
+/// A WorkloadMirror that looks at pods alone.
+struct OfPods;
+
+impl Asking for OfPods {
+    fn kinds(&self) -> HashSet<WorkloadKind> {
+        [WorkloadKind::Pod].into()
+    }
+
+    fn wake(&self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_right_is_withdrawn_says_which_and_what_it_has_shown_is_not_taken_for_all() {
+    let api = ApiServer::default();
+    api.hold_list("pods", vec![pod("web-0", "a:1")]);
+    let (workloads, stop) = (Workloads::default(), CancellationToken::new());
+    tokio::spawn(workloads.clone().run(agent_with(api.client(), &[]), OfPods, stop.clone()));
+    let pods = || Some(workloads.seen(&OfPods.kinds(), &Namespaces::All)?.members.len());
+    let lacking = || Some(workloads.lacking(&OfPods.kinds(), &Namespaces::All)?.0.resource);
+    let becomes = async |wanted: (Option<usize>, Option<&str>)| {
+        for _ in 0..120 {
+            if (pods(), lacking()) == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("{:?} and not {wanted:?}", (pods(), lacking()));
+    };
+    becomes((Some(1), None)).await;
+    let words = "pods is forbidden: User \"agent\" cannot list resource \"pods\" in API group \"\"";
+    api.fail_with("GET", "/api/v1/pods", 403, words);
+    becomes((None, Some("pods"))).await;
+    api.fail("GET", false);
+    becomes((Some(1), None)).await;
+    stop.cancel();
 }
 
 #[test]

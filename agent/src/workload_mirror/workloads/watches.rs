@@ -2,10 +2,11 @@
 //! as there is one.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use imgop_core::api::{NOT_MIRRORED_ANNOTATION, WorkloadKind};
 use imgop_core::workloads::{ObservedPod, ObservedWorkload};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
@@ -13,12 +14,13 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Workloads;
-use super::store::Scope;
+use super::store::{Scope, Store};
 use crate::agent::Agent;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiCause;
@@ -32,6 +34,8 @@ use crate::object_room::RoomLimits;
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is asked again whether something may be watched.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// The same of something whose watch was refused: the API server may have said otherwise a moment ago.
+const WITHDRAWN_INTERVAL: Duration = Duration::from_secs(30);
 /// How long changes are gathered before the WorkloadMirrors are told.
 const GATHER_TIME: Duration = Duration::from_secs(5);
 /// Bytes of a pod or a workload while it is read.
@@ -81,7 +85,7 @@ pub(super) async fn run(
         for scope in wanted {
             running.entry(scope).or_insert_with_key(|scope| {
                 workloads.0.store.lock().begin(scope);
-                watches.spawn(watch_if_allowed(workloads.clone(), agent.clone(), scope.clone()))
+                watches.spawn(watch_where_allowed(workloads.clone(), agent.clone(), scope.clone()))
             });
         }
         while watches.try_join_next().is_some() {}
@@ -144,27 +148,37 @@ pub(super) fn rights(kind: WorkloadKind) -> [Right; 2] {
     ["list", "watch"].map(|verb| Right { verb, group, resource, done_to: None, role: Role::WORKLOADS })
 }
 
-/// Watches once the agent has the right. Without it nothing is asked for that would be refused.
-async fn watch_if_allowed(workloads: Workloads, agent: Arc<Agent>, scope: Scope) {
+/// Watches while the agent has the right. Without it nothing is asked for that would be refused.
+async fn watch_where_allowed(workloads: Workloads, agent: Arc<Agent>, scope: Scope) {
+    loop {
+        until_allowed(&workloads, &agent, &scope).await;
+        let (workloads, client) = (&workloads, agent.client.clone());
+        let withdrawn = match scope.kind {
+            WorkloadKind::Pod => watch_pods(workloads, client, &scope).await,
+            WorkloadKind::Deployment => watch_kind::<Deployment>(workloads, client, &scope).await,
+            WorkloadKind::StatefulSet => watch_kind::<StatefulSet>(workloads, client, &scope).await,
+            WorkloadKind::DaemonSet => watch_kind::<DaemonSet>(workloads, client, &scope).await,
+            WorkloadKind::Job => watch_kind::<Job>(workloads, client, &scope).await,
+            WorkloadKind::CronJob => watch_kind::<CronJob>(workloads, client, &scope).await,
+        };
+        // Until it is listed again, what it has shown may be long gone, and what there is was not shown.
+        workloads.0.store.lock().lose(&scope);
+        workloads.lacks(&scope, withdrawn);
+        sleep(WITHDRAWN_INTERVAL).await;
+    }
+}
+
+async fn until_allowed(workloads: &Workloads, agent: &Agent, scope: &Scope) {
     let namespace = scope.namespace.clone().unwrap_or_default();
     loop {
         match agent.rights.missing(&rights(scope.kind), &namespace, Freshness::Rechecked).await {
             Ok(None) => break,
-            Ok(Some(right)) => workloads.lacks(&scope, Some(right)),
+            Ok(Some(right)) => workloads.lacks(scope, Some(right)),
             Err(error) => tracing::warn!(%error, "cannot ask whether workloads may be watched"),
         }
         sleep(RETRY_INTERVAL).await;
     }
-    workloads.lacks(&scope, None);
-    let client = agent.client.clone();
-    match scope.kind {
-        WorkloadKind::Pod => watch_pods(workloads, client, scope).await,
-        WorkloadKind::Deployment => watch_kind::<Deployment>(workloads, client, scope).await,
-        WorkloadKind::StatefulSet => watch_kind::<StatefulSet>(workloads, client, scope).await,
-        WorkloadKind::DaemonSet => watch_kind::<DaemonSet>(workloads, client, scope).await,
-        WorkloadKind::Job => watch_kind::<Job>(workloads, client, scope).await,
-        WorkloadKind::CronJob => watch_kind::<CronJob>(workloads, client, scope).await,
-    }
+    workloads.lacks(scope, None);
 }
 
 fn what(scope: &Scope, fields: &'static [&'static str], field_selector: Option<&'static str>) -> Watch {
@@ -172,33 +186,43 @@ fn what(scope: &Scope, fields: &'static [&'static str], field_selector: Option<&
     Watch { namespace: scope.namespace.clone(), label_selector: None, field_selector, keep }
 }
 
-async fn watch_pods(workloads: Workloads, client: kube::Client, scope: Scope) {
-    let what = what(&scope, &["spec", "status"], Some(UNFINISHED));
-    let mut events = watch::<View<Pod, ObservedPod>>(client, what).default_backoff().boxed();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => workloads.0.store.lock().apply_pod(&scope, event),
-            Err(error) => has_failed(&workloads, &scope, &ApiCause::of_watch(&error)),
-        }
-    }
+async fn watch_pods(workloads: &Workloads, client: kube::Client, scope: &Scope) -> Option<Right> {
+    let what = what(scope, &["spec", "status"], Some(UNFINISHED));
+    follow(workloads, scope, watch::<View<Pod, ObservedPod>>(client, what), Store::apply_pod).await
 }
 
-async fn watch_kind<K>(workloads: Workloads, client: kube::Client, scope: Scope)
+async fn watch_kind<K>(workloads: &Workloads, client: kube::Client, scope: &Scope) -> Option<Right>
 where
     K: Resource<DynamicType = ()> + std::fmt::Debug + 'static,
 {
-    let what = what(&scope, &["spec"], None);
-    let mut events = watch::<View<K, ObservedWorkload>>(client, what).default_backoff().boxed();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => workloads.0.store.lock().apply_workload(&scope, event),
-            Err(error) => has_failed(&workloads, &scope, &ApiCause::of_watch(&error)),
-        }
-    }
+    let what = what(scope, &["spec"], None);
+    let events = watch::<View<K, ObservedWorkload>>(client, what);
+    follow(workloads, scope, events, Store::apply_workload).await
 }
 
-fn has_failed(workloads: &Workloads, scope: &Scope, error: &ApiCause) {
-    workloads.0.store.lock().has_failed(scope);
-    let kind = scope.kind;
-    tracing::warn!(?kind, namespace = scope.namespace, %error, "cannot watch the workloads; trying again");
+/// Keeps what a watch shows, until the right to it is withdrawn, which is returned.
+async fn follow<T>(
+    workloads: &Workloads,
+    scope: &Scope,
+    events: impl Stream<Item = watcher::Result<Event<T>>>,
+    apply: impl Fn(&mut Store, &Scope, Event<T>),
+) -> Option<Right> {
+    let mut events = pin!(events.default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => apply(&mut workloads.0.store.lock(), scope, event),
+            Err(error) => {
+                let cause = ApiCause::of_watch(&error);
+                workloads.0.store.lock().has_failed(scope);
+                let (kind, namespace) = (scope.kind, &scope.namespace);
+                tracing::warn!(?kind, namespace, error = %cause, "cannot watch the workloads; trying again");
+                if matches!(cause, ApiCause::MissingRight(_)) {
+                    let [list, watch] = rights(scope.kind);
+                    let is_list = matches!(error, watcher::Error::InitialListFailed(_));
+                    return Some(if is_list { list } else { watch });
+                }
+            }
+        }
+    }
+    None
 }

@@ -41,15 +41,16 @@ struct Answer {
     how: BySkopeo,
 }
 
-/// Asks the destination for the tags and the contents of these copies until `end`. Fails if it refuses the
-/// credential; any other error leaves its copy to a Job.
+/// Asks the destination for the tags and the contents of these copies until `end`. One that `has_nothing`, as it has no
+/// such repository, is not asked. Fails if it refuses the credential; any other error leaves its copy to a Job.
 pub async fn probe(
     route: Route<'_>,
     engine: Engine,
     copies: Vec<Copy>,
+    has_nothing: bool,
     end: Instant,
 ) -> Result<Probed, RegistryError> {
-    let asked = futures::stream::iter(copies).map(|copy| ask(route, engine, copy));
+    let asked = futures::stream::iter(copies).map(|copy| ask(route, engine, copy, has_nothing));
     let answers: Vec<Answer> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
     let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
     for Answer { copy, tag, content, how } in answers {
@@ -74,11 +75,16 @@ pub async fn probe(
     refusals.of_all().map_or(Ok(probed), Err)
 }
 
-async fn ask(route: Route<'_>, engine: Engine, copy: Copy) -> Answer {
+async fn ask(route: Route<'_>, engine: Engine, copy: Copy, has_nothing: bool) -> Answer {
     let Route { request, destination, .. } = route;
-    let tag = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
-    let tag = tag.map(|descriptor| descriptor.map(|descriptor| descriptor.digest));
+    let tag = if has_nothing {
+        Ok(None)
+    } else {
+        let head = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
+        head.map(|descriptor| descriptor.map(|descriptor| descriptor.digest))
+    };
     let content = match &tag {
+        _ if has_nothing => Ok(false),
         Ok(None) if request.publish == Publish::Staged => has_all(destination, copy.parts()).await,
         // Of a tag that was copied whole the parts are there.
         Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
@@ -145,7 +151,24 @@ mod tests {
         request.source = registry.repository("source");
         let (source, destination) = (&client(&request.source), &client(&request.destination));
         let route = Route { request: &request, source, destination };
-        probe(route, engine, copies, Instant::now() + Duration::from_mins(1)).await.unwrap()
+        probe(route, engine, copies, false, Instant::now() + Duration::from_mins(1)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_destination_without_such_a_repository_is_asked_for_nothing() {
+        let registry = WritableRegistry::start().await;
+        let (mut request, copy) = (request("v2.13.x"), copy("v2.13.1", 1));
+        (request.destination, request.publish) = (registry.repository("app"), Publish::Staged);
+        let (source, destination) = (&client(&request.source), &client(&request.destination));
+        let route = Route { request: &request, source, destination };
+        let end = Instant::now() + Duration::from_mins(1);
+        let asked = async |has_nothing| {
+            let probed = probe(route, Engine::Native, vec![copy.clone()], has_nothing, end).await.unwrap();
+            assert_eq!((probed.copies, probed.seen, probed.runs), (vec![copy.clone()], vec![], vec![]));
+            registry.requests().len()
+        };
+        assert_eq!(asked(true).await, 0);
+        assert_eq!(asked(false).await, 2, "otherwise for the tag and for its content");
     }
 
     #[tokio::test]
@@ -256,9 +279,14 @@ mod tests {
         request.destination = registry.repository("app");
         let destination = &client(&request.destination);
         let route = Route { request: &request, source: destination, destination };
-        let refused =
-            probe(route, Engine::Skopeo, vec![copy("v2.13.1", 1)], Instant::now() + Duration::from_mins(1))
-                .await;
+        let refused = probe(
+            route,
+            Engine::Skopeo,
+            vec![copy("v2.13.1", 1)],
+            false,
+            Instant::now() + Duration::from_mins(1),
+        )
+        .await;
         assert!(refused.is_err());
     }
 }

@@ -14,6 +14,7 @@ mod child;
 mod digests;
 mod excluded;
 mod in_use;
+mod mirror_right;
 mod namespaces;
 mod observed;
 mod origins;
@@ -29,6 +30,7 @@ mod usage;
 pub use child::{ChildImage, PlannedChild, UnusedSince};
 pub use excluded::Excluded;
 pub use in_use::{Between, Controller, InUse, Maker, Makers, Member, in_use, kinds_read};
+pub use mirror_right::{MirrorRight, service_accounts_of};
 pub use namespaces::NamespaceChoice;
 pub use observed::{
     ObservedContainer, ObservedImage, ObservedMetadata, ObservedOwner, ObservedPod, ObservedStatus,
@@ -36,7 +38,9 @@ pub use observed::{
 };
 pub use origins::{HourlyLimit, Origin, Route, next_try, origins, wants};
 pub use paths::{PathError, PathMap, Prefix, PrefixError};
-pub use plan::{Finding, FoundOrigin, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, plan};
+pub use plan::{
+    Finding, FoundOrigin, NotMirrored, Outcome, Plan, PlanCounts, Situation, Use, mirrored_images, plan,
+};
 pub use request::{PlatformChoice, WorkloadRequest, WorkloadSpecError};
 pub use sight::{SeenBefore, SelectedNamespace, Sight};
 pub use targets::{MirrorTarget, targets_in_sight};

@@ -23,6 +23,7 @@ use crate::build::ImageReference;
 use crate::selection::SourceRef;
 use claims::Claims;
 use placing::Placed;
+pub use placing::mirrored_images;
 
 /// Most tags of an Image, as its schema says.
 const MAX_TAGS: usize = 1000;
@@ -49,7 +50,8 @@ pub struct Situation<'a> {
     /// The platforms of all nodes: of an image that no pod runs yet.
     pub node_platforms: &'a BTreeSet<PlatformSelector>,
     /// The architectures of images, where `destination.prefix` has `$arch`: sorted, joined by dashes, "multiarch" if there
-    /// is none. Of an image that has no entry they are those that its Image was made by, if there is one.
+    /// is none. Of an image that has no entry they are those that its Image was made by, if there is one. Only those of
+    /// [`mirrored_images`] count.
     pub architectures: &'a BTreeMap<ImageReference, String>,
     /// The time.
     pub now: Timestamp,

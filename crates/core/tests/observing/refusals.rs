@@ -32,6 +32,15 @@ async fn observed(
     destination: &ScriptedRegistry,
     version: &str,
 ) -> Result<Observed, ObserveError> {
+    observed_with(&Known::default(), source, destination, version).await
+}
+
+async fn observed_with(
+    known: &Known,
+    source: &ScriptedRegistry,
+    destination: &ScriptedRegistry,
+    version: &str,
+) -> Result<Observed, ObserveError> {
     let spec = ImageSpec::new(
         Mode::Recurrent,
         Source::new(source.repository("app").to_string(), version),
@@ -42,7 +51,7 @@ async fn observed(
         source: client(&source.repository("app")),
         destination: Some(client(&destination.repository("app"))),
     };
-    observe(&sides, &request, &Known::default(), Limits::default()).await
+    observe(&sides, &request, known, Limits::default()).await
 }
 
 fn states(observed: &Observed) -> Vec<(String, TagState)> {
@@ -152,4 +161,19 @@ async fn what_all_tags_of_a_destination_show_is_known_where_each_that_it_lists_w
     assert!(is_known(&[("1.0", "a"), ("1.1", "other")]).await);
     assert!(is_known(&[]).await);
     assert!(!is_known(&[("1.0", "a"), ("latest", "a")]).await, "what the other one shows was not asked");
+}
+
+#[tokio::test]
+async fn of_one_tag_a_list_is_asked_for_only_where_it_is_to_be_copied_and_who_copies_asks_less_then() {
+    let source = registry(&[("1.0", "a")]).await;
+    let absent = || ScriptedRegistry::start(|_| json(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#));
+    let asking = Known { asks_for_repository: true, ..Known::default() };
+    let look = async |destination: &ScriptedRegistry, version: &str| {
+        let observed = observed_with(&asking, &source, destination, version).await.unwrap();
+        (observed.destination_is_new, destination.count("GET /v2/app/tags/list"))
+    };
+    assert_eq!(look(&absent().await, "1.0").await, (true, 1));
+    assert_eq!(look(&registry(&[("2.0", "b")]).await, "1.0").await, (false, 1), "it has another tag");
+    assert_eq!(look(&registry(&[("1.0", "b")]).await, "1.0").await, (false, 0), "the tag is there");
+    assert_eq!(look(&absent().await, "3.0").await, (false, 0), "there is nothing to copy");
 }

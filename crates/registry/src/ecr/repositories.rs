@@ -90,7 +90,13 @@ impl EcrRepositories {
         let check = || async { self.check(&ecr, repository, wanted).await.map_err(&failed) };
         let (check, is_own) = self.checks.run(&key, check).await;
         let check = check?;
-        self.checked.lock().insert(key, (), TTL);
+        let mut checked = self.checked.lock();
+        if check.is_created || !check.set.is_empty() {
+            // It is not any more as another one may have wanted it.
+            checked.remove_keys(|(of, _)| of == repository);
+        }
+        checked.insert(key, (), TTL);
+        drop(checked);
         Ok(is_own.then_some(check))
     }
 

@@ -109,6 +109,19 @@ async fn policies_of_an_existing_repository_that_is_ours_are_compared_as_values_
 }
 
 #[tokio::test]
+async fn once_another_policy_was_set_a_repository_is_not_believed_to_be_as_it_was_wanted_before() {
+    let aws = aws().await;
+    aws.hold("mirror/argocd", ours(r#"{"rules":[]}"#));
+    let ecr = repositories(&aws);
+    let other = wanted(&[(RepositoryPolicy::Lifecycle, json!({ "rules": [{ "rulePriority": 2 }] }))]);
+    for wanted in [wanted(&[lifecycle()]), other, wanted(&[lifecycle()])] {
+        let done = ecr.ensure(&repository(), &wanted, false).await.unwrap();
+        assert_eq!(done.unwrap().set, [RepositoryPolicy::Lifecycle]);
+        assert_eq!(ecr.ensure(&repository(), &wanted, false).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
 async fn a_repository_of_others_keeps_its_policies_unless_it_is_adopted() {
     let aws = aws().await;
     aws.hold("mirror/argocd", EcrRepository::default());

@@ -1,16 +1,17 @@
 //! `kubectl imgop workloads plan`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use imgop_core::api::Image;
-use imgop_core::workloads::{Plan, PlannedChild};
 
 use super::{MirrorsArgs, warn};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
+use crate::kinds::{Erased, ObjectRef};
 use crate::output::Ui;
+use crate::output::documents::{DocumentFormat, PrintedArgs};
 use crate::output::table::Table;
 use crate::output::text::{count, first_few};
-use crate::workloads::Mirrored;
+use crate::workloads::planned::{MirrorPlan, WorkloadsPlan};
 
 /// Tags that a row names.
 const MAX_TAGS: usize = 4;
@@ -24,79 +25,78 @@ pub struct PlanArgs {
     #[command(flatten)]
     mirrors: MirrorsArgs,
 
+    /// The WorkloadMirrors of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "mirror")]
+    all_namespaces: bool,
+
     /// Show the Images too that stay as they are
     #[arg(long)]
     all: bool,
 
-    /// Print only the rows of the table
-    #[arg(long)]
-    no_headers: bool,
+    #[command(flatten)]
+    printed: PrintedArgs<PlanFormat>,
+}
+
+/// How plans are printed, if not as tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A document of apiVersion imgop.workloads-plan/v1
+    Json,
+    /// A document of apiVersion imgop.workloads-plan/v1
+    Yaml,
+    /// Kind and name of each Image, a line each
+    Name,
 }
 
 /// Shows plans.
 pub async fn run(ui: Ui, args: &PlanArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let cluster = connection.connect().await?;
-    let mirrored = args.mirrors.read(ui, &cluster).await?;
-    for (i, one) in mirrored.iter().enumerate() {
-        if i > 0 {
-            ui.data("\n")?;
+    let mut plans = Vec::new();
+    for mirrored in args.mirrors.read_of(ui, &cluster, args.all_namespaces).await? {
+        let plan = mirrored.plan();
+        warn(ui, &mirrored, &plan);
+        plans.push(mirrored.planned(&plan, args.all));
+    }
+    match args.printed.output {
+        None => print_tables(ui, &plans, args)?,
+        Some(PlanFormat::Json) => DocumentFormat::Json.print(ui, &WorkloadsPlan::new(plans))?,
+        Some(PlanFormat::Yaml) => DocumentFormat::Yaml.print(ui, &WorkloadsPlan::new(plans))?,
+        Some(PlanFormat::Name) => {
+            for image in plans.into_iter().flat_map(|plan| plan.images) {
+                ui.data(&ObjectRef { kind: Erased::<Image>::REF, name: image.name }.qualified())?;
+            }
         }
-        let plan = one.plan();
-        warn(ui, one, &plan);
-        let (table, is_empty) = table(one, &plan, args.all);
-        if !is_empty {
-            ui.table(&table, !args.no_headers)?;
-            ui.data("\n")?;
-        }
-        ui.data(&summary(one, &plan))?;
     }
     Ok(Outcome::Done)
 }
 
-fn table(mirrored: &Mirrored, plan: &Plan<'_>, all: bool) -> (Table, bool) {
-    let mut table = Table::new(["", "IMAGE", "SOURCE", "DESTINATION", "TAGS"]);
-    let mut is_empty = true;
-    for child in &plan.children {
-        let sign = sign(mirrored, child);
-        if sign == "=" && !all {
-            continue;
+fn print_tables(ui: Ui, plans: &[MirrorPlan], args: &PlanArgs) -> Result<(), CliError> {
+    for (i, plan) in plans.iter().enumerate() {
+        if i > 0 {
+            ui.data("\n")?;
         }
-        is_empty = false;
-        let tags: Vec<String> = child.tags.iter().map(ToString::to_string).collect();
-        let cells = [child.name.clone(), child.source.to_string(), child.destination.to_string()];
-        table.row([sign.to_owned()].into_iter().chain(cells).chain([first_few(&tags, MAX_TAGS, 0)]));
+        if !plan.images.is_empty() {
+            ui.table(&table(plan), !args.printed.no_headers)?;
+            ui.data("\n")?;
+        }
+        let namespace = args.all_namespaces.then_some(plan.namespace.as_str());
+        ui.data(&summary(plan, namespace))?;
     }
-    for name in &plan.gone {
-        is_empty = false;
-        let image = mirrored.seen.images.get(name);
-        let text = |text: fn(&Image) -> &str| image.map_or_else(String::new, |image| text(image).to_owned());
-        let source = text(|image| &image.spec.source.name);
-        let destination = text(|image| &image.spec.destination.name);
-        table.row(["-".to_owned(), name.clone(), source, destination, String::new()]);
-    }
-    (table, is_empty)
+    Ok(())
 }
 
-/// Returns what becomes of an Image. Fields that the mirror does not write are others'.
-fn sign(mirrored: &Mirrored, child: &PlannedChild) -> &'static str {
-    let Some(image) = mirrored.seen.images.get(&child.name) else { return "+" };
-    let wanted = mirrored.request.image_spec(child);
-    let there = imgop_core::workloads::ChildImage::read(image).map(|there| there.unused_since);
-    let same_tags = {
-        let (mut there, mut wanted) = (image.spec.source.tags.clone(), wanted.source.tags.clone());
-        there.sort();
-        wanted.sort();
-        there == wanted
-    };
-    let is_same = same_tags
-        && image.spec.platforms == wanted.platforms
-        && image.spec.frequency == wanted.frequency
-        && image.spec.destination == wanted.destination
-        && there.as_ref() == Some(&child.unused_since);
-    if is_same { "=" } else { "~" }
+fn table(plan: &MirrorPlan) -> Table {
+    let mut table = Table::new(["", "IMAGE", "SOURCE", "DESTINATION", "TAGS"]);
+    for image in &plan.images {
+        let cells = [image.name.clone(), image.source.clone(), image.destination.clone()];
+        let sign = [image.change.sign().to_owned()];
+        table.row(sign.into_iter().chain(cells).chain([first_few(&image.tags, MAX_TAGS, 0)]));
+    }
+    table
 }
 
-fn summary(mirrored: &Mirrored, plan: &Plan<'_>) -> String {
+fn summary(plan: &MirrorPlan, namespace: Option<&str>) -> String {
+    let name = namespace.map_or(plan.mirror.clone(), |namespace| format!("{namespace}/{}", plan.mirror));
     let counts = plan.counts;
     let others = [
         (counts.pinned, "by digest"),
@@ -108,10 +108,9 @@ fn summary(mirrored: &Mirrored, plan: &Plan<'_>) -> String {
     let others: Vec<String> = others.map(|(number, what)| format!("{number} {what}")).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
     format!(
-        "{}: {} with {} use {}, which become {} in {}{others}.\n",
-        mirrored.name,
+        "{name}: {} with {} use {}, which become {} in {}{others}.\n",
         count(counts.workloads, "workload"),
-        count(mirrored.seen.pods, "pod"),
+        count(counts.pods, "pod"),
         count(counts.images, "image"),
         count(counts.tags, "tag"),
         if counts.repositories == 1 {

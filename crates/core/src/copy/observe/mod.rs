@@ -142,9 +142,11 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What the destination should have of contents of the source, where only some platforms are wanted.
     pub contents: ContentCache,
-    /// Where whatever is missing at the destination is copied at once: its manifests are read, and kept here. A destination
-    /// that has no such repository counts as empty then.
+    /// Where whatever is missing at the destination is copied at once: its manifests are read, and kept here.
     pub read_ahead: Option<ReadAhead>,
+    /// Whether it is worth a request to know that the destination has no such repository, where something is copied there and
+    /// its tags were not listed: a copy asks for less then.
+    pub asks_for_repository: bool,
     /// Whether the source is read for that, whatever an index at the destination states as its origin: whoever
     /// may write there may have written that too.
     pub reads_source: bool,
@@ -181,22 +183,15 @@ pub async fn observe(
     // What refers to a tag is sought at the destination too, and then there are several.
     let with_referrers = request.referrers == Referrers::All;
     let mut observation = Observation::new(sides, request, known, limits.max_parts);
-    let mut has_no_repository = false;
-    if let Some(destination) = &sides.destination
-        && (refs.len() >= LIST_FROM
+    let is_listed_first = |destination: &&RepositoryClient| {
+        refs.len() >= LIST_FROM
             || known.read_ahead.is_some()
             || with_referrers
-            || (destination.prefers_shared_tags() && observation.a_list_is_enough(&refs)))
-    {
-        match listed(destination).await {
-            Listed::Tags(tags) => observation.listed = Some(tags),
-            Listed::NoRepository(tags) => {
-                has_no_repository = true;
-                observation.is_new = known.read_ahead.is_some();
-                observation.listed = Some(tags);
-            }
-            Listed::Not => {}
-        }
+            || (destination.prefers_shared_tags() && observation.a_list_is_enough(&refs))
+    };
+    let listed_first = sides.destination.as_ref().filter(is_listed_first);
+    if let Some(destination) = listed_first {
+        observation.listed = listed(destination).await;
     }
     let wanted = observation.comparable(&refs)?;
     observation.bulk = sides.source.digests_in_bulk(&wanted, &among).await;
@@ -205,8 +200,7 @@ pub async fn observe(
         .buffered(limits.concurrency.max(1))
         .try_collect()
         .await?;
-    observed.destination_is_new =
-        has_no_repository && observed.tags.iter().all(|tag| tag.destination == Seen::Absent);
+    observed.destination_is_new = observation.is_without_repository(&observed, listed_first.is_some()).await;
     observation.check_refusals(&observed)?;
     if let Some(min_age) = request.min_age {
         observation.learn_pushes(&observed.tags, &among).await;
@@ -252,25 +246,13 @@ fn newest_before<'a>(request: &CopyRequest, known: &'a Known, newest: Option<&So
     is_older.then_some(before)
 }
 
-/// What the destination says of its tags.
-enum Listed {
-    Tags(SharedTags),
-    /// It has no such repository, and so no tags.
-    NoRepository(SharedTags),
-    /// It does not list them, and each is asked for.
-    Not,
-}
-
-/// Returns the tags of the destination.
-async fn listed(destination: &RepositoryClient) -> Listed {
-    match destination.shared_tags().await {
-        Ok(tags) if tags.has_no_repository => Listed::NoRepository(tags),
-        Ok(tags) => Listed::Tags(tags),
-        Err(error) => {
-            tracing::debug!(%error, "the destination is not listed; each tag is asked for");
-            Listed::Not
-        }
-    }
+/// Returns the tags of the destination; none where it does not list them, and each is asked for.
+async fn listed(destination: &RepositoryClient) -> Option<SharedTags> {
+    let listed = destination.shared_tags().await;
+    let tell = |error: &RegistryError| {
+        tracing::debug!(%error, "the destination is not listed; each tag is asked for");
+    };
+    listed.inspect_err(tell).ok()
 }
 
 /// Returns the message of an error that concerns one tag; what concerns all stays an error. That a registry

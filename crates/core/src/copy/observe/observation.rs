@@ -6,7 +6,7 @@ use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use imgop_registry::{BulkDigest, Descriptor, Reason, RegistryError, RepositoryClient, SharedTags};
 use parking_lot::Mutex;
 
-use super::{Known, ObserveError, Sides, for_this_tag};
+use super::{Known, ObserveError, Sides, for_this_tag, listed};
 use crate::api::{Mode, Side};
 use crate::copy::{CopyRequest, MaxParts, Naming, Observed, ObservedTag, Seen};
 use crate::selection::SourceRef;
@@ -18,8 +18,6 @@ pub(super) struct Observation<'a> {
     pub(super) known: &'a Known,
     pub(super) max_parts: MaxParts,
     pub(super) listed: Option<SharedTags>,
-    /// Whether the destination has no such repository.
-    pub(super) is_new: bool,
     /// Digests at the source that its bulk API reported; they may be a little old.
     pub(super) bulk: HashMap<Tag, BulkDigest>,
     /// The first refusal of each side to show a tag.
@@ -34,7 +32,7 @@ impl<'a> Observation<'a> {
         max_parts: MaxParts,
     ) -> Self {
         let (listed, bulk, refusals) = (None, HashMap::new(), Mutex::default());
-        Self { sides, request, known, max_parts, listed, is_new: false, bulk, refusals }
+        Self { sides, request, known, max_parts, listed, bulk, refusals }
     }
 }
 
@@ -45,7 +43,7 @@ impl Observation<'_> {
         for (side, error) in self.refusals.lock().drain() {
             let is_listed = match side {
                 Side::Source => observed.listed.is_some(),
-                Side::Destination => self.listed.is_some() || self.is_new,
+                Side::Destination => self.listed.is_some(),
             };
             let seen = |tag: &ObservedTag| match side {
                 Side::Source => matches!(tag.source, Seen::Present(_) | Seen::Unsupported(_) | Seen::Absent),
@@ -64,6 +62,21 @@ impl Observation<'_> {
         let known = tags.iter().filter(|tag| tag.destination.digest().is_some());
         let known: HashSet<&Tag> = known.map(|tag| &tag.destination_tag).collect();
         listed.tags.iter().all(|tag| known.contains(tag))
+    }
+
+    /// Returns whether the destination has no such repository, and so none of the tags. If they were not listed, it is asked
+    /// for that where the caller wants to know it, and something is to be copied there.
+    pub(super) async fn is_without_repository(&mut self, observed: &Observed, was_listed: bool) -> bool {
+        if !observed.tags.iter().all(|tag| tag.destination == Seen::Absent) {
+            return false;
+        }
+        let is_asked_for = !was_listed && self.known.asks_for_repository;
+        if let Some(destination) = self.sides.destination.as_ref().filter(|_| is_asked_for)
+            && observed.to_be_written().next().is_some()
+        {
+            self.listed = listed(destination).await;
+        }
+        self.listed.as_ref().is_some_and(|listed| listed.has_no_repository)
     }
 
     /// Asks one side about one tag. What concerns all tags ends the whole observation.
@@ -215,13 +228,10 @@ impl Observation<'_> {
         if let Some(listed) = &self.listed {
             match self.known.at_destination.get(tag) {
                 Some(digest) if listed.tags.contains(tag) => return Ok(Seen::Present(digest.clone())),
-                // A list from before may lack a tag that has come since.
+                // A list from before may lack a tag that has come since. Where there is no such repository, that is new.
                 _ if listed.is_new && !listed.tags.contains(tag) => return Ok(Seen::Absent),
                 _ => {}
             }
-        }
-        if self.is_new {
-            return Ok(Seen::Absent);
         }
         self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone()), false).await
     }

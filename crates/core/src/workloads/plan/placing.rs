@@ -103,6 +103,17 @@ impl<'a> Placed<'a> {
     }
 }
 
+/// Returns the images that are mirrored once it is known where they go to. What is to be read of images is to be read of
+/// these alone: the others may lie where it is not to be asked for them.
+pub fn mirrored_images<'a>(
+    request: &WorkloadRequest,
+    situation: &Situation<'a>,
+) -> BTreeSet<&'a ImageReference> {
+    let beyond = beyond_limit(request, situation, &mut Vec::new());
+    let mirrored = situation.used.iter().filter(|image| refused(request, situation, image).is_none());
+    mirrored.map(|image| &image.reference).filter(|reference| !beyond.contains(reference)).collect()
+}
+
 /// Returns where Images bring an image, where its place is made of its architectures: first where something uses it, then the
 /// latest.
 fn known_places<'s>(
