@@ -7,8 +7,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Engine, FailureReason, Image, NATIVE_CONTAINER, OWNER_ANNOTATION, Side};
 use imgop_core::copy::{
-    Copy, CopyRequest, Deferral, Observed, Order, Outcome, Plan, Run, SourceMounts, TagAction, admit,
-    batches, in_order, mount, release,
+    Copy, CopyRequest, Deferral, Outcome, Plan, Run, SourceMounts, TagAction, admit, in_order, mount, release,
 };
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::Repository;
