@@ -140,20 +140,28 @@ impl Proxy {
 impl Shared {
     async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let name = format!("{} {} {}", self.side, request.method(), kind(request.uri().path()));
-        let number = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        let in_flight = InFlight(self.clone());
-        let limit = self.limit.load(Ordering::Relaxed);
+        let in_flight = self.accept();
         tokio::time::sleep(Duration::from_millis(self.latency_ms.load(Ordering::Relaxed))).await;
-        let response = if limit > 0 && number > limit {
-            StatusCode::TOO_MANY_REQUESTS.into_response()
-        } else {
-            let answer = self.forward(request, in_flight).await;
-            answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
+        let response = match in_flight {
+            None => StatusCode::TOO_MANY_REQUESTS.into_response(),
+            Some(in_flight) => {
+                let answer = self.forward(request, in_flight).await;
+                answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
+            }
         };
         let status = response.status();
         let name = if status.is_success() { name } else { format!("{name} ({})", status.as_u16()) };
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
         response
+    }
+
+    /// Counts a request that is answered now; `None` if as many are being answered as may be. What is refused takes no
+    /// place.
+    fn accept(self: &Arc<Self>) -> Option<InFlight> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |number| (limit == 0 || number < limit).then_some(number + 1);
+        let counted = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.is_ok().then(|| InFlight(self.clone()))
     }
 
     async fn forward(self: &Arc<Self>, request: Request, in_flight: InFlight) -> anyhow::Result<Response> {
@@ -187,6 +195,11 @@ impl Shared {
         }
         let body = if is_head {
             Body::empty()
+        } else if self.limit.load(Ordering::Relaxed) > 0 {
+            // Its place is free before the client can know that it has been answered.
+            let body = answer.bytes().await?;
+            drop(in_flight);
+            body.into()
         } else {
             Body::from_stream(Self::counted(answer.bytes_stream(), is_blob, in_flight))
         };

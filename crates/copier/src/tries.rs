@@ -29,8 +29,9 @@ impl Tries {
     pub(crate) fn wait_after(&mut self, error: &CopyError, options: &Options) -> Option<Duration> {
         if let Some(asked) = error.asked_pause() {
             self.throttled += 1;
+            // What is sent at once is fewer by now, so the first wait can be short.
             let wait = jittered(imgop_registry::backoff(
-                options.first_wait * 2,
+                options.first_wait / 4,
                 MAX_THROTTLED_WAIT,
                 self.throttled - 1,
             ));

@@ -33,7 +33,7 @@ async fn main() -> anyhow::Result<()> {
         bail!("usage: imgop-bench-mirror AGENT PLUGIN FOLDER; but start it with crates/bench/run-mirror");
     };
     let inventory = Inventory::of_ranchers_size();
-    let registries = Registries::start(&inventory).await;
+    let registries = Registries::start(&inventory).await?;
     let spec = inventory.spec(&registries);
     let export = export::measure(plugin, folder, &spec).await?;
     let stage = Stage::start(agent).await?;

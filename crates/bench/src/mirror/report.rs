@@ -1,10 +1,9 @@
 //! What comes out.
 
+use imgop_bench::registry_of_tags::Counts;
 use std::io::Write as _;
 
 use serde::Serialize;
-
-use crate::registries::Counts;
 
 /// Everything that was measured.
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use imgop_registry::reference::{Digest, ManifestRef};
-use imgop_registry::{Access, Manifest, Registries, RepositoryClient, Settings};
+use imgop_registry::{Access, Manifest, Registries, RepositoryClient, Settings, Tls};
 use serde_json::{Value, json};
 
 const OCI: &str = "application/vnd.oci.image";
@@ -241,7 +241,8 @@ impl Push {
 
     fn repository(&self, path: &str) -> anyhow::Result<RepositoryClient> {
         let repository = format!("{}/{path}", self.registry).parse()?;
-        Ok(self.registries.repository(&repository, &Access::default()))
+        let access = Access { tls: Tls::PlainHttp, ..Access::default() };
+        Ok(self.registries.repository(&repository, &access))
     }
 
     async fn blob(&self, repository: &str, bytes: Vec<u8>) -> anyhow::Result<()> {

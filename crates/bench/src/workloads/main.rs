@@ -3,11 +3,13 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use imgop_core::api::{WorkloadDestination, WorkloadMirror, WorkloadMirrorSpec};
+use imgop_bench::registry_of_tags::{Content, serve};
+use imgop_core::api::{MirrorSource, Tls, TlsMode, WorkloadDestination, WorkloadMirror, WorkloadMirrorSpec};
 use imgop_tests::agent_process::{AgentProcess, apply, install_account};
 use imgop_tests::api_server::ApiServer;
 use imgop_tests::{audit, wait};
@@ -33,8 +35,8 @@ const IDLE: Duration = Duration::from_mins(3);
 const DEADLINE: Duration = Duration::from_mins(15);
 const TEAM: &str = "team-0";
 const AGENT: &str = "system:serviceaccount:imgop-system:imgop-agent";
-/// Nothing listens there, so that the Images come to rest.
-const NOWHERE: &str = "127.0.0.1:9/mirror";
+/// The path of the rollout's image.
+const ROLLED_OUT: &str = "acme/rolled-out";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -42,13 +44,15 @@ async fn main() -> anyhow::Result<()> {
     let (Some(agent), None) = (arguments.next(), arguments.next()) else {
         bail!("usage: imgop-bench-workloads AGENT");
     };
+    // An error means that there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let bench = Bench::new().await?;
     let kubeconfig = install_account(&bench.server).await?;
     apply(&bench.server, "workloads.yaml").await?;
     bench.namespaces().await?;
     let mut there = 0;
     for count in PODS {
-        bench.pods(there..count, |n| format!("quay.io/acme/app{}:1.{n}", n % IMAGES)).await?;
+        bench.pods(there..count, |n| format!("{}/{}:{}", bench.source, repository(n), tag(n))).await?;
         there = count;
         let agent = AgentProcess::start(&agent, &kubeconfig, bench.server.folder(), &[]).await?;
         bench.mirror().await?;
@@ -62,16 +66,39 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An API server with many pods, and an administrator of it.
+/// Where the image of a pod is.
+fn repository(pod: usize) -> String {
+    format!("acme/app{}", pod % IMAGES)
+}
+
+fn tag(pod: usize) -> String {
+    format!("1.{pod}")
+}
+
+/// What all pods use; both registries have it, so that the Images come to rest.
+fn content(below: &str) -> Content {
+    let mut content = Content::from([(format!("{below}{ROLLED_OUT}"), vec!["2".to_owned()])]);
+    for pod in 0..PODS.into_iter().max().unwrap_or_default() {
+        content.entry(format!("{below}{}", repository(pod))).or_default().push(tag(pod));
+    }
+    content
+}
+
+/// An API server with many pods, and an administrator of it; and two registries.
 struct Bench {
     server: ApiServer,
     client: Client,
+    source: String,
+    target: String,
 }
 
 impl Bench {
     async fn new() -> anyhow::Result<Self> {
         let server = ApiServer::bare().await?;
-        Ok(Self { client: server.client().await?, server })
+        let counts = Arc::default();
+        let source = serve("source".to_owned(), content(""), &counts).await?;
+        let target = serve("target".to_owned(), content("mirror/"), &counts).await?;
+        Ok(Self { client: server.client().await?, server, source, target })
     }
 
     fn log(&self) -> PathBuf {
@@ -130,23 +157,31 @@ impl Bench {
         if mirrors.get_opt("all").await?.is_some() {
             return Ok(());
         }
-        let destination =
-            WorkloadDestination { repository: NOWHERE.to_owned(), ..WorkloadDestination::default() };
+        let tls = Tls { mode: TlsMode::PlainHttp, ca_secret_name: None };
+        let destination = WorkloadDestination {
+            repository: format!("{}/mirror", self.target),
+            tls: Some(tls.clone()),
+            ..WorkloadDestination::default()
+        };
         let mut spec = WorkloadMirrorSpec::new(destination);
         spec.namespaces.include = vec!["team-*".to_owned()];
         "1d".clone_into(&mut spec.frequency);
+        spec.sources =
+            vec![MirrorSource { registry: self.source.clone(), use_aws_irsa: false, credentials: None, tls }];
         // Each pod has a tag of its own, and the rollout one more.
         spec.limits.images = 20_000;
         mirrors.create(&PostParams::default(), &WorkloadMirror::new("all", spec)).await?;
         Ok(())
     }
 
-    /// Waits until the mirror says that it sees this many pods.
+    /// Waits until the mirror says that it sees this many pods, and that both registries have the same of all Images.
     async fn sees(&self, pods: usize) -> anyhow::Result<()> {
         let mirrors: Api<WorkloadMirror> = Api::namespaced(self.client.clone(), TEAM);
         let sees = |mirror: &WorkloadMirror| {
             let counts = mirror.status.as_ref().and_then(|status| status.counts);
-            counts.is_some_and(|counts| usize::try_from(counts.pods).is_ok_and(|seen| seen == pods))
+            counts.is_some_and(|counts| {
+                usize::try_from(counts.pods).is_ok_and(|seen| seen == pods) && counts.synced == counts.images
+            })
         };
         wait::until(&mirrors, "all", &format!("sees {pods} pods"), DEADLINE, sees).await.map(drop)
     }
@@ -170,7 +205,7 @@ impl Bench {
     async fn rollout(&self, pods: usize) -> anyhow::Result<()> {
         let from = audit::mark(&self.log())?;
         let began = Instant::now();
-        self.pods(pods..pods + ROLLOUT, |_| "quay.io/acme/rolled-out:2".to_owned()).await?;
+        self.pods(pods..pods + ROLLOUT, |_| format!("{}/{ROLLED_OUT}:2", self.source)).await?;
         self.sees(pods + ROLLOUT).await?;
         let patches = audit::writes_of(&self.log(), AGENT, "images", from)?;
         say(&format!("rollout of {ROLLOUT} pods: {patches} patches of Images in {:?}", began.elapsed()))?;

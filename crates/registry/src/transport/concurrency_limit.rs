@@ -14,7 +14,8 @@ const ROUNDS_BEFORE_TOO_MANY: usize = 100;
 
 /// The concurrency limit of one host, for the whole process. Waiting requests are served in order.
 ///
-/// It begins with a few requests, and each full round of successes raises it by one, up to the configured number. A 429
+/// It begins with a few requests, and each full round of successes raises it by one, up to the configured number. What
+/// succeeds while slots are free shows nothing of more requests, and does not count (RFC 7661, for TCP). A 429
 /// takes back the last raise if that has not proved itself yet, and otherwise halves the limit (additive increase,
 /// multiplicative decrease, as in TCP). What was too much for the host is remembered, and tried again only after many
 /// rounds, so that a host with a fixed limit refuses few requests.
@@ -36,7 +37,7 @@ struct State {
     too_many: Option<usize>,
     /// Whether the limit was raised and no full round has gone well since.
     is_unproven: bool,
-    /// Successes since the limit last changed.
+    /// Successes since the limit last changed, while no slot was free.
     successes: usize,
     /// Counts the halvings, so that one burst of 429s halves once.
     round: usize,
@@ -88,6 +89,9 @@ impl Permit {
 
     /// Records that the host accepted the request.
     pub(super) fn succeeded(&self) {
+        if self.limit.slots.available_permits() > 0 {
+            return;
+        }
         let mut state = self.limit.state.lock();
         state.successes += 1;
         let is_next_known = state.too_many == Some(state.limit + 1);
@@ -147,9 +151,7 @@ mod tests {
     /// One that has been raised to its full number.
     async fn of(max: usize) -> Arc<ConcurrencyLimit> {
         let limit = Arc::new(ConcurrencyLimit::new(max));
-        for _ in 0..max * max {
-            limit.permit().await.succeeded();
-        }
+        let _ = rounds(&limit, max, max).await;
         limit
     }
 
@@ -197,10 +199,17 @@ mod tests {
     async fn successes_bring_the_full_number_back_and_no_more() {
         let limit = of(4).await;
         limit.permit().await.throttled();
+        let _ = rounds(&limit, 4, 1_000).await;
+        assert_eq!(free(&limit), 4);
+    }
+
+    #[tokio::test]
+    async fn requests_one_after_the_other_do_not_show_that_more_at_once_are_accepted() {
+        let limit = Arc::new(ConcurrencyLimit::new(16));
         for _ in 0..1_000 {
             limit.permit().await.succeeded();
         }
-        assert_eq!(free(&limit), 4);
+        assert_eq!(free(&limit), FIRST_REQUESTS);
     }
 
     /// Sends as many requests at once as there are slots, round after round, to a host that takes `at_once` of them;
