@@ -21,6 +21,13 @@ pub struct Graph {
 
 const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+const DOCKER_LAYERS: [&str; 2] =
+    ["application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip"];
+const OCI_LAYERS: [&str; 3] = [
+    "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
+];
 const SBOM: &str = "application/vnd.example.sbom";
 const FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
@@ -110,13 +117,9 @@ impl Graph {
     ) -> Manifest {
         let is_docker = random.u8(0..4) == 0;
         let of = |bytes: &Bytes, media_type: &str| json!({"mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len()});
-        let kinds = ["tar", "tar+gzip", "tar+zstd"];
-        let mut described: Vec<Value> = layers
-            .iter()
-            .map(|layer| {
-                of(layer, &format!("application/vnd.oci.image.layer.v1.{}", random.choice(kinds).unwrap()))
-            })
-            .collect();
+        let kinds = if is_docker { &DOCKER_LAYERS[..] } else { &OCI_LAYERS };
+        let mut described: Vec<Value> =
+            layers.iter().map(|layer| of(layer, random.choice(kinds).unwrap())).collect();
         if has_foreign && is_docker && random.bool() {
             let elsewhere = Bytes::from_static(b"kept elsewhere");
             let mut foreign = of(&elsewhere, FOREIGN);
