@@ -101,7 +101,7 @@ impl Steps<'_> {
         };
         let copies = graph.tags.iter().map(copy).collect::<anyhow::Result<_>>()?;
         let end = Instant::now() + Duration::from_mins(1);
-        let Probed { mut copies, in_parts, .. } = probe(route, Engine::Skopeo, copies, end).await?;
+        let Probed { mut copies, in_parts, .. } = probe(route, Engine::Skopeo, copies, false, end).await?;
         for (tag, made_of) in in_parts {
             let split = copies.iter_mut().find(|copy| copy.destination_tag == tag);
             split.context("no such copy")?.made_of = Some(made_of);
