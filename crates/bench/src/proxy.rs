@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -51,6 +51,8 @@ struct Shared {
     /// Requests that are answered at a time; more are refused. 0 is no limit.
     limit: AtomicUsize,
     in_flight: AtomicUsize,
+    /// Microseconds in which requests were answered, those of several at a time added up.
+    answering: AtomicU64,
     /// The byte of blobs that are sent at which `reached` is told; 0 is none.
     mark: AtomicU64,
     reached: Notify,
@@ -58,12 +60,14 @@ struct Shared {
     cut: AtomicU64,
 }
 
-/// A request that is being answered.
-struct InFlight(Arc<Shared>);
+/// A request that is being answered, since when.
+struct InFlight(Arc<Shared>, Instant);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let micros = u64::try_from(self.1.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.answering.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
@@ -85,6 +89,7 @@ impl Proxy {
             read: AtomicU64::new(0),
             limit: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            answering: AtomicU64::new(0),
             mark: AtomicU64::new(0),
             reached: Notify::new(),
             cut: AtomicU64::new(0),
@@ -128,6 +133,11 @@ impl Proxy {
         std::mem::take(&mut self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The seconds in which requests were answered since this was last called, those of several at a time added up.
+    pub fn take_answering(&self) -> f64 {
+        Duration::from_micros(self.shared.answering.swap(0, Ordering::Relaxed)).as_secs_f64()
+    }
+
     /// The bytes of blobs since this was last called.
     pub fn take_bytes(&self) -> BlobBytes {
         BlobBytes {
@@ -161,7 +171,7 @@ impl Shared {
         let limit = self.limit.load(Ordering::Relaxed);
         let one_more = |number| (limit == 0 || number < limit).then_some(number + 1);
         let counted = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        counted.is_ok().then(|| InFlight(self.clone()))
+        counted.is_ok().then(|| InFlight(self.clone(), Instant::now()))
     }
 
     async fn forward(self: &Arc<Self>, request: Request, in_flight: InFlight) -> anyhow::Result<Response> {

@@ -23,7 +23,8 @@ pub struct Limited {
     pub refused: u64,
     pub refused_percent: f64,
     pub seconds: f64,
-    /// What it would take if the requests that are needed were sent as fast as the destination takes them.
+    /// What it would take if the requests that are needed were sent as fast as the destination takes them, and each were
+    /// answered in the time that those of this program took.
     pub ideal_seconds: f64,
     /// Tags that were not copied, of all runs.
     pub failures: usize,
@@ -46,10 +47,13 @@ pub async fn measure(bench: &Bench, scale: Scale) -> anyhow::Result<Vec<Limited>
 
 async fn one(bench: &Bench, tool: Tool, tags: usize, runs: usize) -> anyhow::Result<Limited> {
     say(&format!("limited: {}", tool.described()));
-    let (mut seconds, mut requests, mut refused, mut failures) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut seconds, mut answers, mut requests, mut refused) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut failures = 0;
     for run in 0..runs {
         let copies = Copies::of_repository(bench, "limited", tool, run, (&bench.programs.source, SHARED))?;
         bench.begin(LATENCY.into());
+        bench.target.take_answering();
         let began = Instant::now();
         // Whether it says that all went well is seen at the destination.
         bench.programs.start(&copies.command)?.wait().await?;
@@ -57,7 +61,10 @@ async fn one(bench: &Bench, tool: Tool, tags: usize, runs: usize) -> anyhow::Res
         let counts = bench.target.take_counts();
         let of_run: u64 = counts.values().sum();
         let refusals = counts.iter().filter(|(name, _)| name.ends_with("(429)"));
-        refused.push(refusals.map(|(_, count)| *count).sum::<u64>());
+        let refusals: u64 = refusals.map(|(_, count)| *count).sum();
+        let accepted = f64::from(u32::try_from(of_run - refusals)?);
+        answers.push(bench.target.take_answering() / accepted);
+        refused.push(refusals);
         requests.push(of_run);
         let expected = Expected { repositories: vec![(copies.repository, tags)] };
         failures += expected.missing(bench).await?;
@@ -71,7 +78,7 @@ async fn one(bench: &Bench, tool: Tool, tags: usize, runs: usize) -> anyhow::Res
         refused,
         refused_percent: percent(refused, requests),
         seconds: median(seconds, 1_000.0),
-        ideal_seconds: f64::from(needed * LATENCY) / f64::from(1_000 * AT_A_TIME),
+        ideal_seconds: f64::from(needed) * median(answers, 1e6) / f64::from(AT_A_TIME),
         failures,
     })
 }
