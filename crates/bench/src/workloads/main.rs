@@ -194,7 +194,9 @@ impl Bench {
         let memory = agent.memory()?;
         let writes = without_leases(&self.log(), from)?;
         say(&format!(
-            "{pods} pods: {:.1} MB ({:.1} MB at most), {:.2} CPU seconds a minute, {writes} writes in {IDLE:?}",
+            "{pods} pods: {:.1} MB resident ({:.1} MB without the program's own file, {:.1} MB at most), \
+             {:.2} CPU seconds a minute, {writes} writes in {IDLE:?}",
+            megabytes(memory.resident),
             megabytes(memory.anonymous),
             megabytes(memory.peak),
             (agent.cpu_seconds()? - cpu) / (IDLE.as_secs_f64() / 60.0),
