@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use imgop_core::api::Side;
 
 use crate::cli_error::{CliError, Outcome, exit_code};
 use crate::cluster::ConnectionArgs;
@@ -116,7 +117,7 @@ pub fn main() -> ExitCode {
     let cli = match command().try_get_matches().and_then(read) {
         Ok(cli) => cli,
         Err(mut error) => {
-            correct_tips(&mut error);
+            correct_tips(&mut error, std::env::args().skip(1));
             ui.usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -149,12 +150,19 @@ const OTHER_WORDS: [(&[&str], &str); 15] = [
 ];
 
 /// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, and the advice to
-/// pass a wrong flag as a value.
-fn correct_tips(error: &mut clap::Error) {
+/// pass a wrong flag as a value. A flag that the verb has for each side is named by both.
+fn correct_tips(error: &mut clap::Error, words: impl Iterator<Item = String>) {
     if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
         let kept = tips.iter().filter(|tip| !tip.to_string().contains("as a value, use '-- ")).cloned();
         let kept = kept.collect();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(kept));
+    }
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg)
+        && let Some(flags) = flags_of_sides(typed, &command(), words)
+    {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![format!("use {flags}").into()]));
+        return;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return };
     let tip = match OTHER_WORDS.iter().find(|(words, _)| words.contains(&typed.as_str())) {
@@ -166,6 +174,17 @@ fn correct_tips(error: &mut clap::Error) {
     };
     error.remove(ContextKind::SuggestedSubcommand);
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+}
+
+/// Returns the flags of both sides that a verb has in place of one for both, such as those of `--tls`.
+fn flags_of_sides(typed: &str, command: &Command, mut words: impl Iterator<Item = String>) -> Option<String> {
+    let name = typed.strip_prefix("--")?;
+    let verb = words.find_map(|word| command.find_subcommand(word))?;
+    let sided = [Side::Source, Side::Destination].map(|side| format!("{side}-{name}"));
+    let has =
+        |flag: &&String| verb.get_arguments().any(|argument| argument.get_long() == Some(flag.as_str()));
+    let flags: Vec<String> = sided.iter().filter(has).map(|flag| format!("'--{flag}'")).collect();
+    (!flags.is_empty()).then(|| flags.join(" or "))
 }
 
 fn run(cli: Cli, ui: Ui) -> Result<Outcome, CliError> {

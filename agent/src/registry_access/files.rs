@@ -51,11 +51,12 @@ impl EndpointFiles {
 
     /// Returns the files of a Job that uses what is lent: all of them are in this Secret of its own.
     pub fn lent(secret: &str, side: Side, repository: &Repository, access: &Access) -> Self {
-        let verify_tls = matches!(access.tls, Tls::Verify { .. }) && !repository.host().is_loopback();
+        let verifies = matches!(access.tls, Tls::Verify { .. } | Tls::VerifyEverywhere);
+        let verify_tls = verifies && !repository.host().is_loopback();
         let has_ca = matches!(access.tls, Tls::Verify { extra_ca_pem: Some(_) }) && verify_tls;
         let auth = access.credential.is_some().then_some((secret, auth_key(side)));
         let mode = match access.tls {
-            Tls::Verify { .. } => TlsMode::Verify,
+            Tls::Verify { .. } | Tls::VerifyEverywhere => TlsMode::Verify,
             Tls::SkipVerify => TlsMode::SkipVerify,
             Tls::PlainHttp => TlsMode::PlainHttp,
         };

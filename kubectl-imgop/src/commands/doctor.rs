@@ -53,6 +53,7 @@ pub struct DoctorArgs {
 
 /// What was found.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.doctor/v1")]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
     /// The version of the document.

@@ -75,6 +75,7 @@ pub struct EnableArgs {
 
 /// What `--list -o json` prints.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "imgop.enable/v1")]
 #[serde(rename_all = "camelCase")]
 pub struct EnabledNamespaces {
     /// The version of the document.

@@ -91,7 +91,8 @@ struct Asked {
 pub async fn run(ui: Ui, args: &QuotaArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let (asked, cluster) = match args.repositories.as_slice() {
         [] => {
-            let cluster = connection.connect().await?;
+            let without = "to ask a registry without a cluster: kubectl imgop quota REPOSITORY";
+            let cluster = connection.connect().await.map_err(|error| error.hinted(without.to_owned()))?;
             (of_images(&cluster).await?, Ok(cluster))
         }
         named => (of_arguments(named)?, Err("no cluster is asked".to_owned())),

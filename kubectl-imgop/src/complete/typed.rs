@@ -109,9 +109,9 @@ impl Typed {
         match of_side("tls").and_then(|mode| TlsMode::from_str(mode, true).ok()) {
             Some(TlsMode::PlainHttp) => Tls::PlainHttp,
             Some(TlsMode::SkipVerify) => Tls::SkipVerify,
-            Some(TlsMode::Verify) | None => {
+            mode @ (Some(TlsMode::Verify) | None) => {
                 let file = of_side("ca-file").and_then(|file| trusting(Path::new(file)).ok());
-                file.unwrap_or_default()
+                file.unwrap_or(if mode.is_some() { Tls::VerifyEverywhere } else { Tls::default() })
             }
         }
     }

@@ -89,6 +89,8 @@ enum TagOutcome {
     WouldCopy,
     /// The destination has it.
     UpToDate,
+    /// The destination has the tag; what it shows was not compared, as mode OnceByTag copies each tag once.
+    Present,
     /// The destination has other content, which is not replaced.
     Kept,
     /// It is too young.
@@ -126,6 +128,7 @@ impl TagOutcome {
             Self::Copied => "copied",
             Self::WouldCopy => "would be copied",
             Self::UpToDate => "is up to date",
+            Self::Present => "is there already, and was not compared",
             Self::Kept => "kept with other content",
             Self::Waits => "waits until it is old enough",
             Self::Failed => "failed",
@@ -191,7 +194,8 @@ impl Reports {
         for PlannedTag { source_ref, destination_tag, action, .. } in &plan.tags {
             let (result, reason) = match action {
                 TagAction::Copy(_) | TagAction::Publish(_) | TagAction::Wait => continue,
-                TagAction::UpToDate | TagAction::AlreadySynced => (TagOutcome::UpToDate, None),
+                TagAction::UpToDate => (TagOutcome::UpToDate, None),
+                TagAction::AlreadySynced => (TagOutcome::Present, None),
                 TagAction::Keep => (TagOutcome::Kept, None),
                 TagAction::Young(_) => (TagOutcome::Waits, None),
                 TagAction::BackOff(failure) | TagAction::RetryLater(failure) => {
@@ -270,6 +274,9 @@ impl Reports {
         }
         if failed > 0 {
             text = format!("{text}; {} failed", count(failed, "tag"));
+        }
+        if !self.failed.is_empty() {
+            text = format!("{text}; {} could not be looked at", count(self.failed.len(), "Image"));
         }
         self.ui.note(&text);
     }

@@ -61,6 +61,9 @@ pub struct Report {
     /// Which tags of the destination are deleted, for people.
     #[serde(skip)]
     pub prune: Option<String>,
+    /// Whether `run` copies each tag once, and would not overwrite one that differs, for people.
+    #[serde(skip)]
+    pub run_keeps: bool,
     /// What becomes of a repository that the destination does not have, for people.
     #[serde(skip)]
     pub creation: String,

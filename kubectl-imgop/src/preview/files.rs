@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::default_destination::NOWHERE;
 use super::unknown_fields;
 use crate::cli_error::CliError;
+use crate::kinds::object_name::nearest_name;
 use crate::kinds::{Erased, KINDS, KindRef};
 
 /// The largest file of manifests that is read.
@@ -82,12 +83,17 @@ struct Content {
 }
 
 fn nothing(path: &Path, others: &BTreeSet<String>) -> CliError {
-    let of = |kind: KindRef| format!("no {} of {}", kind.resource().kind, kind.resource().api_version);
-    let [image, builder] = [Erased::<Image>::REF, Erased::<ImageBuilder>::REF].map(of);
-    let others: Vec<&str> = others.iter().map(String::as_str).collect();
-    let only = if others.is_empty() { String::new() } else { format!(", only {}", others.join(", ")) };
-    let problem = format!("it contains {image} and {builder}{only}");
-    CliError::failed(format!("{}: {problem}", shown(path)))
+    let of = |kind: KindRef| format!("{} of {}", kind.resource().kind, kind.resource().api_version);
+    let own = KINDS.map(of);
+    let names: Vec<&str> = others.iter().map(String::as_str).collect();
+    let only = if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) };
+    let nothing = CliError::failed(format!("{}: it contains no {}{only}", shown(path), own.join(", no ")));
+    let kind = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    let kinds = own.each_ref().map(|own| kind(own));
+    let meant =
+        others.iter().filter_map(|other| nearest_name(&kind(other), kinds.iter().map(String::as_str)));
+    let hints = meant.filter_map(|meant| own.iter().find(|own| kind(own) == meant));
+    hints.fold(nothing, |error, own| error.hinted(format!("do you mean {own}?")))
 }
 
 /// Returns the name of a file in messages.

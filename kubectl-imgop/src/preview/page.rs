@@ -64,6 +64,7 @@ pub fn print(ui: Ui, report: &Report, options: PageOptions) -> Result<(), CliErr
     }
     if options.headers {
         ui.data(&summary(report))?;
+        ui.data(run_keeps(report).unwrap_or_default())?;
         ui.data(&transfer(report))?;
         ui.data(&rest(report))?;
         ui.data(&report.prune.as_ref().map(|prune| format!("Prune: {prune}.")).unwrap_or_default())?;
@@ -104,6 +105,15 @@ fn transfer(report: &Report) -> String {
         present => format!("; the destination has {} of the layers already", bytes(present)),
     };
     format!("To send: {}{present}.", bytes(transfer.sent_bytes))
+}
+
+/// Returns that `run` does less than an agent, if so.
+fn run_keeps(report: &Report) -> Option<&'static str> {
+    let is_overwritten = |tag: &TagReport| tag.state == TagState::Differs && tag.is_copied();
+    (report.run_keeps && report.tags.iter().any(is_overwritten)).then_some(
+        "The agent overwrites what differs, as no copy of it is recorded; kubectl imgop run leaves a tag that is there \
+         as it is: mode OnceByTag.",
+    )
 }
 
 /// Returns that nothing is copied whatever the registries have, if so.

@@ -1,6 +1,6 @@
 //! From what both registries answered, and the plan that the agent makes of it, to a preview. Pure.
 
-use imgop_core::api::FailureReason;
+use imgop_core::api::{FailureReason, Mode};
 use imgop_core::copy::{Content, Observed, ObservedTag, Plan, PlannedTag, Seen, TagAction, TagState};
 use imgop_core::selection::Exclusion;
 
@@ -38,6 +38,7 @@ impl Report {
             transfer: None,
             failure: None,
             narrowing: narrowing(&target.spec),
+            run_keeps: target.image.is_some() && !target.is_of_cluster && target.spec.mode == Mode::OnceByTag,
             prune: prune(&target.spec, target.manifest.as_ref().and_then(|image| image.status.as_ref())),
             creation: creation(target.spec.destination.create.as_deref())
                 .filter(|_| has_destination)

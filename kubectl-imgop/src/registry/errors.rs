@@ -89,6 +89,8 @@ impl Registry<'_> {
     fn ca_flag(&self) -> String {
         match (self.origin().role, self.context.wording) {
             (Role::Alone, _) | (Role::BaseImages | Role::Pushed, Wording::Flags) => "--ca-file".to_owned(),
+            // What copies by the specs of files has one flag for both sides.
+            (_, Wording::Fields) if self.context.copies_here => "--ca-file".to_owned(),
             _ => format!("--{}-ca-file", self.side),
         }
     }
@@ -155,8 +157,9 @@ impl Registry<'_> {
             .into_iter()
             .take(if has_flags { 2 } else { 1 })
             .collect(),
+            Some(_) if !self.concerns_an_agent() => vec![on_this_machine],
             Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
-            None if origin.role == Role::Alone => vec![on_this_machine],
+            None if !self.concerns_an_agent() => vec![on_this_machine],
             None => vec![
                 on_this_machine,
                 format!("for the agent: {}, then {}", create("NAME"), self.setting(CREDENTIALS, "NAME")),
@@ -171,18 +174,15 @@ impl Registry<'_> {
             Unreachable::Dns => {
                 vec!["check the name of the registry; this machine must be able to resolve it".to_owned()]
             }
-            Unreachable::Tls => {
-                let mut hints = self.certificate_hints();
-                hints.push(format!(
-                    "to accept any certificate, if the network is trusted: {}",
-                    tls_mode("SkipVerify")
-                ));
-                hints
-            }
+            Unreachable::Tls => self.certificate_hints(),
             Unreachable::NoTls => {
                 let plain = format!("if {host} uses plain HTTP: {}", tls_mode("PlainHTTP"));
                 let port = format!("if it uses HTTPS on another port: {host}:PORT");
                 if host.as_str().contains(':') { vec![plain] } else { vec![plain, port] }
+            }
+            Unreachable::WantsTls if host.is_loopback() => {
+                let plain = "registries of this machine are asked over plain HTTP, unless a CA or another mode is given";
+                [vec![plain.to_owned()], self.certificate_hints()].concat()
             }
             Unreachable::WantsTls => vec![format!("if {host} uses HTTPS, omit {}", tls_mode("PlainHTTP"))],
             Unreachable::Connect | Unreachable::Timeout | Unreachable::Interrupted => {
@@ -195,27 +195,33 @@ impl Registry<'_> {
     /// given.
     fn certificate_hints(&self) -> Vec<String> {
         let (host, origin) = (self.host, self.origin());
+        let skip = self.setting(TLS_MODE, "SkipVerify");
+        let any = format!("to accept any certificate, if the network is trusted: {skip}");
         if let Some(given) = &origin.ca {
-            return vec![format!("{given} does not contain the CA that signed the certificate of {host}")];
+            let other = format!("{given} does not contain the CA that signed the certificate of {host}");
+            return vec![other, any];
         }
         let on_this_machine = (origin.role != Role::SubmittedSide)
             .then(|| format!("trust the certificate of its CA on this machine: {} FILE", self.ca_flag()));
         let for_the_agent = match &origin.ca_secret {
-            _ if origin.role == Role::Alone => None,
+            _ if !self.concerns_an_agent() => None,
             Some(name) => Some(format!("the agent trusts the CA in Secret {name}, which was not read here")),
             None => Some(format!(
                 "for the agent: kubectl create secret generic NAME --from-file=ca.crt=FILE, then {}",
                 self.setting(CA_SECRET, "NAME")
             )),
         };
-        on_this_machine.into_iter().chain(for_the_agent).collect()
+        on_this_machine.into_iter().chain(for_the_agent).chain([any]).collect()
     }
 
     fn check_connection(&self) -> String {
-        format!(
-            "check that {} is reachable from this machine; the agent may reach it all the same",
-            self.host
-        )
+        let check = format!("check that {} is reachable from this machine", self.host);
+        if self.concerns_an_agent() { format!("{check}; the agent may reach it all the same") } else { check }
+    }
+
+    /// Returns whether an agent asks the registry too.
+    fn concerns_an_agent(&self) -> bool {
+        !self.context.copies_here && self.origin().role != Role::Alone
     }
 }
 
@@ -258,6 +264,37 @@ mod tests {
         trust the certificate of its CA on this machine: --source-ca-file FILE
         the agent trusts the CA in Secret corp-ca, which was not read here
         to accept any certificate, if the network is trusted: spec.source.tls.mode: SkipVerify
+        ");
+    }
+
+    fn hints_where_it_copies(reason: &Reason, host: &str) -> String {
+        let repository = format!("{host}/a").parse::<imgop_registry::reference::Repository>().unwrap();
+        let (source, destination) = (Origin::default(), Origin::default());
+        let context = ErrorContext { wording: Wording::Flags, source, destination, copies_here: true };
+        let registry = Registry { side: Side::Destination, host: repository.host(), context: &context };
+        registry.hints(reason).join("\n")
+    }
+
+    #[test]
+    fn where_this_program_copies_no_hint_is_for_an_agent() {
+        use Unreachable::{Connect, Tls};
+        let reasons = [Reason::Unauthorized, Reason::Unreachable(Connect), Reason::Unreachable(Tls)];
+        let hints = reasons.map(|reason| hints_where_it_copies(&reason, "registry.corp:5000"));
+        insta::assert_snapshot!(hints.join("\n"), @"
+        on this machine: docker login registry.corp:5000, or --authfile FILE
+        check that registry.corp:5000 is reachable from this machine
+        trust the certificate of its CA on this machine: --destination-ca-file FILE
+        to accept any certificate, if the network is trusted: --destination-tls SkipVerify
+        ");
+    }
+
+    #[test]
+    fn a_registry_of_this_machine_that_wants_tls_is_no_fault_of_a_mode_that_was_never_given() {
+        let wants_tls = Reason::Unreachable(Unreachable::WantsTls);
+        insta::assert_snapshot!(hints_where_it_copies(&wants_tls, "127.0.0.1:5000"), @"
+        registries of this machine are asked over plain HTTP, unless a CA or another mode is given
+        trust the certificate of its CA on this machine: --destination-ca-file FILE
+        to accept any certificate, if the network is trusted: --destination-tls SkipVerify
         ");
     }
 

@@ -276,7 +276,11 @@ impl AccessSources<'_> {
         if let Some(file) = self.flags.ca_file(endpoint.side) {
             return Ok((trusting(file)?, Some(file.display().to_string())));
         }
-        let Some(name) = &endpoint.spec.tls.ca_secret_name else { return Ok((Tls::default(), None)) };
+        let Some(name) = &endpoint.spec.tls.ca_secret_name else {
+            // What is asked for by name holds for registries of this machine too, which are otherwise asked over HTTP.
+            let is_asked_for = endpoint.tls_flag == Some(TlsMode::Verify);
+            return Ok((if is_asked_for { Tls::VerifyEverywhere } else { Tls::default() }, None));
+        };
         match self.tls_of_secret(name, endpoint).await {
             Ok(tls) => {
                 if let Tls::Verify { extra_ca_pem: Some(pem) } = &tls {
@@ -292,7 +296,7 @@ impl AccessSources<'_> {
                     _ => format!("; use {}", self.flags.ca_flag(side)),
                 };
                 self.ui.warning(&format!("trusting only the well-known CAs for the {side}: {why}{instead}"));
-                Ok((Tls::default(), None))
+                Ok((Tls::VerifyEverywhere, None))
             }
         }
     }

@@ -72,11 +72,12 @@ impl OneRepositoryArgs {
         local: &LocalCredentials,
         repository: &Repository,
     ) -> Result<Access, CliError> {
-        let tls = match (self.tls.unwrap_or_default(), &self.ca_file) {
-            (TlsMode::SkipVerify, _) => Tls::SkipVerify,
-            (TlsMode::PlainHttp, _) => Tls::PlainHttp,
-            (TlsMode::Verify, Some(file)) => trusting(file)?,
-            (TlsMode::Verify, None) => Tls::default(),
+        let tls = match (self.tls, &self.ca_file) {
+            (Some(TlsMode::SkipVerify), _) => Tls::SkipVerify,
+            (Some(TlsMode::PlainHttp), _) => Tls::PlainHttp,
+            (Some(TlsMode::Verify) | None, Some(file)) => trusting(file)?,
+            (Some(TlsMode::Verify), None) => Tls::VerifyEverywhere,
+            (None, None) => Tls::default(),
         };
         let credential = local.find(ui, repository, false).await?;
         Ok(Access { credential, tls, ..Access::default() })

@@ -60,6 +60,7 @@ mod run_files;
 #[cfg(unix)]
 mod run_watch;
 mod schedules;
+mod schemas;
 mod sync_json;
 #[cfg(unix)]
 mod terminal;

@@ -37,3 +37,12 @@ fn a_preview_of_a_suspended_image_says_that_nothing_is_copied() {
     let document = preview(&source(), &destination(), " --suspend -o json");
     assert!(document.stdout.contains("\"suspended\": true"), "{document}");
 }
+
+#[test]
+fn a_flag_that_is_one_of_each_side_is_named_by_both() {
+    for verb in ["preview", "copy", "plan"] {
+        let run = Program::new().run(&format!("{verb} a/b:1 registry.corp/b --tls PlainHTTP"));
+        let tips: Vec<&str> = run.stderr.lines().filter(|line| line.contains("tip:")).collect();
+        assert_eq!(tips, ["  tip: use '--source-tls' or '--destination-tls'"], "{run}");
+    }
+}

@@ -141,12 +141,13 @@ fn several_files_and_folders_are_previewed_together() {
     program.file("empty/service.yaml", "apiVersion: v1\nkind: Service\n");
     let run = program.run("preview -f empty");
     assert!(
-        run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1 and no ImageBuilder"),
+        run.stderr.contains("error: empty: it contains no Image of skopeo.io/v1alpha1, no ImageBuilder of "),
         "{run}"
     );
     program.file("misspelt.yaml", "apiVersion: skopeo.io/v1alpha1\nkind: Imag\n");
     let run = program.run("preview -f misspelt.yaml");
-    assert!(run.stderr.contains(", only Imag of skopeo.io/v1alpha1"), "{run}");
+    assert!(run.stderr.contains("; it has Imag of skopeo.io/v1alpha1"), "{run}");
+    assert!(run.stderr.contains("hint: do you mean Image of skopeo.io/v1alpha1?"), "{run}");
 }
 
 /// An index without images: it has no platform.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use assert_cmd::cargo::cargo_bin_cmd;
 use tempfile::TempDir;
 
+use crate::schemas;
+
 /// A home folder and what stands in it.
 pub struct Program {
     home: TempDir,
@@ -82,7 +84,9 @@ impl Program {
         let output = command.output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&home.display().to_string(), "[HOME]");
-        Run { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        schemas::check(&stdout);
+        Run { code: output.status.code().unwrap(), stdout, stderr }
     }
 }
 

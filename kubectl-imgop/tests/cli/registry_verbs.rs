@@ -179,3 +179,33 @@ fn the_registries_of_the_images_of_a_namespace_are_asked() {
     assert!(run.code == 0 && run.stdout.starts_with("registry......."), "{run}");
     assert_eq!(run.stdout.lines().count(), 1, "{run}");
 }
+
+#[test]
+fn without_a_cluster_it_is_said_how_a_registry_is_asked_all_the_same() {
+    let run = Program::new().run("quota");
+    assert!(run.code != 0 && run.stderr.contains("kubectl imgop quota REPOSITORY"), "{run}");
+}
+
+#[test]
+fn a_certificate_of_this_machine_that_is_not_trusted_is_named_where_https_is_asked_for() {
+    let (registry, ca) = Background::of_pair(ScriptedRegistry::start_tls(&["127.0.0.1"], |_| {
+        json(200, r#"{"tags":["1.0"]}"#)
+    }));
+    let program = Program::new();
+    program.file("ca.crt", &String::from_utf8(ca).unwrap());
+    let tags = |flags: &str| {
+        program
+            .run(&format!("tags {}/a{flags}", registry.address))
+            .naming(&registry.address.to_string(), "registry")
+    };
+    insta::assert_snapshot!(tags(" --tls Verify"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot list the tags of registry......./a: no CA that is trusted here has signed the host's certificate
+
+    hint: trust the certificate of its CA on this machine: --ca-file FILE
+    hint: to accept any certificate, if the network is trusted: --tls SkipVerify
+    ");
+    assert_eq!(tags(" --ca-file ca.crt").code, 0);
+    assert_eq!(registry.seen().len(), 1, "nothing is asked without TLS");
+}

@@ -139,6 +139,18 @@ fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_
 }
 
 #[test]
+fn the_last_line_counts_the_images_that_could_not_be_looked_at() {
+    let case = Case::new();
+    let broken = case.image("two", "").replace("/two\", version: \"1.0\"", "/two\", version: \"9\"");
+    let run = case.run(&[case.image("one", ""), broken].concat(), "");
+    assert_eq!(run.code, 1, "{run}");
+    assert!(
+        run.stderr.contains("1 tag copied: ") && run.stderr.contains("; 1 Image could not be looked at"),
+        "{run}"
+    );
+}
+
+#[test]
 fn a_tag_of_mode_once_by_tag_that_moves_is_left_alone_and_one_of_mode_recurrent_follows() {
     let case = Case::new();
     let [once, recurrent] = [("OnceByTag", "once"), ("Recurrent", "recurrent")].map(|(mode, path)| {
@@ -152,8 +164,13 @@ fn a_tag_of_mode_once_by_tag_that_moves_is_left_alone_and_one_of_mode_recurrent_
     let (media_type, bytes) = digest(&case.source, "two");
     case.source.hold_blob("one", r#"{"of":"two"}"#);
     case.source.hold_manifest("one", &["1.0"], &media_type, bytes);
+    let preview = case.program.run("preview -f images.yaml");
+    assert!(preview.stdout.contains("kubectl imgop run leaves a tag that is there"), "{preview}");
     let run = case.run(&both, "");
     assert_eq!((run.code, run.stdout.matches(" copied").count()), (0, 1), "{run}");
+    let kept =
+        format!("{}/mirror/once:1.0 is there already, and was not compared\n", case.destination.address);
+    assert!(run.stdout.contains(&kept), "{run}");
     assert_eq!(digest(&case.destination, "mirror/once"), before);
     assert_ne!(digest(&case.destination, "mirror/recurrent"), before);
 }

@@ -80,7 +80,7 @@ impl Session {
         let is_plain = match &access.tls {
             Tls::PlainHttp => true,
             Tls::Verify { extra_ca_pem: None } => loopback,
-            Tls::Verify { extra_ca_pem: Some(_) } | Tls::SkipVerify => false,
+            Tls::Verify { extra_ca_pem: Some(_) } | Tls::VerifyEverywhere | Tls::SkipVerify => false,
         };
         let scheme = if is_plain { "http" } else { "https" };
         let base: Url = format!("{scheme}://{}/", host.api_host())

@@ -53,7 +53,7 @@ pub fn from_secret_data(
 ) -> Result<Access, SecretDataError> {
     let credential = secrets.credentials.map(|values| credential(values, repository)).transpose()?;
     let tls = match (mode, secrets.ca) {
-        (Tls::Verify { .. }, Some(values)) => {
+        (Tls::Verify { .. } | Tls::VerifyEverywhere, Some(values)) => {
             let pem = values(CA_KEY).ok_or(SecretDataError::NoCa)?;
             Tls::Verify { extra_ca_pem: Some(pem.to_vec()) }
         }

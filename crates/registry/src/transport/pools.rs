@@ -119,7 +119,7 @@ fn secured(builder: ClientBuilder, tls: &Tls, loopback: bool) -> Result<ClientBu
             Ok(builder.tls_backend_preconfigured(config))
         }
         // Plain HTTP as well: its token server may speak HTTPS.
-        Tls::Verify { extra_ca_pem: None } | Tls::PlainHttp => Ok(builder),
+        Tls::Verify { extra_ca_pem: None } | Tls::VerifyEverywhere | Tls::PlainHttp => Ok(builder),
     }
 }
 

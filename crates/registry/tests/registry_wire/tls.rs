@@ -47,6 +47,18 @@ async fn a_certificate_counts_only_for_those_who_trust_it() {
 }
 
 #[tokio::test]
+async fn a_registry_on_this_machine_whose_certificate_is_to_be_checked_is_never_asked_without_tls() {
+    let (tls, _) = ScriptedRegistry::start_tls(&["127.0.0.1"], |_| json(200, "{}")).await;
+    let plain = ScriptedRegistry::start(|_| json(200, "{}")).await;
+    for (address, failed) in [(tls.address, Unreachable::Tls), (plain.address, Unreachable::NoTls)] {
+        let (registries, repository) = (registries(&[]), format!("{address}/a"));
+        let error = at(&registries, &repository, &access(Tls::VerifyEverywhere)).tags().await.unwrap_err();
+        assert_eq!(*error.reason(), Reason::Unreachable(failed), "{error}");
+    }
+    assert!(tls.seen().is_empty() && plain.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
     let (registry, certificate) = ScriptedRegistry::start_tls(&["other.test"], |_| json(200, "{}")).await;
     let registries = registries(&[(HOST, registry.address)]);

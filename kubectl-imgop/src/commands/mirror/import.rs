@@ -111,6 +111,9 @@ impl ImportOptions {
         format: Format,
         content: &Content,
     ) -> Result<(ImageMirror, Vec<FormatError>), CliError> {
+        if self.keep_paths && format != Format::SkopeoSync {
+            return Err(CliError::usage("--keep-paths is for the file of skopeo sync alone; leave it out"));
+        }
         let mut notes = Vec::new();
         let mut spec = ImageMirrorSpec {
             targets: content.targets.clone(),

@@ -167,6 +167,8 @@ impl Validation {
         }
         if !self.problems.is_empty() {
             ui.note(&format!("{} found", count(self.problems.len(), "problem")));
+        } else if self.not_checked.is_empty() && format.is_none() {
+            ui.note(&format!("{}: no problem found", self.file));
         }
         Ok(())
     }

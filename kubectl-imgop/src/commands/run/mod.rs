@@ -54,7 +54,7 @@ pub struct RunArgs {
 
     /// Only say what would be copied and built
     #[arg(long, value_enum, value_name = "WHERE", require_equals = true, num_args = 0..=1,
-        default_missing_value = "client")]
+        default_missing_value = "client", hide_possible_values = true)]
     dry_run: Option<DryRun>,
 
     /// Go on by the schedules of the Images until Ctrl-C or SIGTERM

@@ -112,6 +112,20 @@ fn what_a_file_says_and_an_image_mirror_does_not_is_named_and_no_password_is_car
 }
 
 #[test]
+fn paths_are_kept_of_the_file_of_skopeo_sync_alone() {
+    let program = Program::new();
+    program.file(
+        "regsync.yaml",
+        "version: 1\nsync: [{source: quay.io/a/b, target: registry.corp/b, type: repository}]\n",
+    );
+    insta::assert_snapshot!(program.run("mirror import regsync.yaml --target registry.corp/m --keep-paths"), @"
+    exit code: 2
+    ----- stderr -----
+    error: --keep-paths is for the file of skopeo sync alone; leave it out
+    ");
+}
+
+#[test]
 fn the_file_of_skopeo_sync_needs_a_target() {
     let program = Program::new();
     program.file("sync.yml", "quay.io: {images: {tools/widget: ['1.0']}}\n");
