@@ -219,7 +219,8 @@ impl Reader<'_> {
 
     /// Returns what all that was read uses.
     fn in_use(&self) -> InUse {
-        let workloads = self.workloads.iter().map(|(kind, workload)| Member::of_workload(*kind, workload));
+        let workloads =
+            self.workloads.iter().filter_map(|(kind, workload)| Member::of_workload(*kind, workload));
         let platform = |pod: &ObservedPod| self.nodes.get(pod.spec.node_name.as_ref()?);
         let pods = self.pods.iter().filter_map(|pod| Member::of_pod(pod, platform(pod)));
         let members: Vec<Member<'_>> = workloads.chain(pods).collect();

@@ -252,7 +252,8 @@ impl Store {
         event: Event<Guarded<View<K, ObservedWorkload>>>,
     ) {
         let read = |groups: &mut Groups, view: &View<K, _>| {
-            Some((groups.of_workload(scope.kind, &view.object), None, 0))
+            let workload = &view.object;
+            workload.is_counted().then(|| (groups.of_workload(scope.kind, workload), None, 0))
         };
         self.apply(scope, event, read);
     }

@@ -116,6 +116,26 @@ async fn init_and_ephemeral_containers_and_image_volumes_are_seen_and_so_is_a_cr
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_agent_has_made_is_not_kept_and_leaves_when_it_is_seen_to_be_that() {
+    let labels = json!({ "app.kubernetes.io/managed-by": "imgop", "imgop.skopeo.io/image-uid": "u" });
+    let (mut store, of_pods) = store();
+    let mut of = pod("imgop-a-1", "quay.io/skopeo/stable:1");
+    list(&mut store, &of_pods, &[of.clone()]);
+    assert_eq!(store.members().len(), 1);
+    of["metadata"]["labels"] = labels.clone();
+    store.apply_pod(&of_pods, Event::Apply(view(&of)));
+    assert!(store.members().is_empty());
+
+    let of_jobs = scope(WorkloadKind::Job);
+    store.begin(&of_jobs);
+    let job = json!({ "metadata": { "name": "imgop-a", "namespace": "team-a", "uid": "j", "labels": labels },
+        "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "skopeo:1" }] } } } });
+    let job: View<CronJob, ObservedWorkload> = serde_json::from_str(&job.to_string()).unwrap();
+    store.apply_workload(&of_jobs, Event::Apply(DeserializeGuard(Ok(job))));
+    assert!(store.members().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_is_not_complete_removes_nothing_and_is_known_not_to_be_all() {
     let (mut store, scope) = store();
     assert!(!store.is_complete(&scope), "before the first list");

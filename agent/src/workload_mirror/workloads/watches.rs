@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use imgop_core::api::{NOT_MIRRORED_ANNOTATION, WorkloadKind};
+use imgop_core::api::{MANAGED_BY_LABEL, NOT_MIRRORED_ANNOTATION, OWNER_UID_LABEL, WorkloadKind};
 use imgop_core::workloads::{ObservedPod, ObservedWorkload};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -182,7 +182,9 @@ async fn until_allowed(workloads: &Workloads, agent: &Agent, scope: &Scope) {
 }
 
 fn what(scope: &Scope, fields: &'static [&'static str], field_selector: Option<&'static str>) -> Watch {
-    let keep = Keep { fields, labels: &[], annotations: &[NOT_MIRRORED_ANNOTATION], max_bytes: MAX_BYTES };
+    // By the labels it leaves out what the agent has made.
+    let labels = &[MANAGED_BY_LABEL, OWNER_UID_LABEL];
+    let keep = Keep { fields, labels, annotations: &[NOT_MIRRORED_ANNOTATION], max_bytes: MAX_BYTES };
     Watch { namespace: scope.namespace.clone(), label_selector: None, field_selector, keep }
 }
 

@@ -137,7 +137,7 @@ impl InUse {
 }
 
 impl<'a> Member<'a> {
-    /// Returns a pod on a node of a platform; none that has ended.
+    /// Returns a pod on a node of a platform; none that has ended, and none of the agent's own.
     pub fn of_pod(pod: &'a ObservedPod, platform: Option<&PlatformSelector>) -> Option<Self> {
         let newest = pod.status.start_time.map(|started| Newest { started, pod: pod.metadata.name.clone() });
         let pods = RunningPods::one(newest, platform.cloned());
@@ -146,10 +146,11 @@ impl<'a> Member<'a> {
         pod.is_counted().then(|| Self { is_opted_out, images: pod.images().collect(), pods, ..member })
     }
 
-    /// Returns a workload.
-    pub fn of_workload(kind: WorkloadKind, workload: &'a ObservedWorkload) -> Self {
+    /// Returns a workload; none that the agent has made.
+    pub fn of_workload(kind: WorkloadKind, workload: &'a ObservedWorkload) -> Option<Self> {
         let (is_opted_out, images) = (workload.is_opted_out(), workload.images().collect());
-        Self { is_opted_out, images, ..Self::new(kind, &workload.metadata) }
+        let member = Self::new(kind, &workload.metadata);
+        workload.is_counted().then(|| Self { is_opted_out, images, ..member })
     }
 
     fn new(kind: WorkloadKind, metadata: &'a ObservedMetadata) -> Self {

@@ -5,6 +5,8 @@ use imgop_registry::reference::Digest;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::api::MANAGED_BY;
+
 /// What an image ID that names a repository has before its digest.
 const BEFORE_DIGEST: char = '@';
 /// Why a container waits whose image the node cannot pull.
@@ -52,6 +54,8 @@ pub struct ObservedMetadata {
     pub resource_version: String,
     #[serde(default)]
     annotations: Option<Annotations>,
+    #[serde(default)]
+    labels: Option<Labels>,
     /// The owners.
     #[serde(default)]
     pub owner_references: Vec<ObservedOwner>,
@@ -78,6 +82,14 @@ pub struct ObservedOwner {
 struct Annotations {
     #[serde(default, rename = "imgop.skopeo.io/mirror")]
     mirror: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+struct Labels {
+    #[serde(default, rename = "app.kubernetes.io/managed-by")]
+    managed_by: Option<String>,
+    #[serde(default, rename = "imgop.skopeo.io/image-uid")]
+    owner_uid: Option<String>,
 }
 
 /// The containers and volumes of a pod, or of a template.
@@ -205,9 +217,9 @@ pub struct ObservedImage<'a> {
 }
 
 impl ObservedPod {
-    /// Whether it uses its images: one that has ended does not.
+    /// Whether it uses its images: one that has ended does not. What copies and builds is no workload.
     pub fn is_counted(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Pending" | "Running")
+        matches!(self.status.phase.as_str(), "Pending" | "Running") && !self.metadata.is_made_by_imgop()
     }
 
     /// Returns each image that it names.
@@ -235,6 +247,11 @@ impl ObservedPod {
 }
 
 impl ObservedWorkload {
+    /// Whether it is a workload: a Job that copies or builds is none.
+    pub fn is_counted(&self) -> bool {
+        !self.metadata.is_made_by_imgop()
+    }
+
     /// Returns each image that its template names.
     pub fn images(&self) -> impl Iterator<Item = ObservedImage<'_>> {
         let named = self.template().into_iter().flat_map(|template| template.spec.named());
@@ -262,6 +279,13 @@ impl ObservedMetadata {
     /// Whether it says that what it belongs to is not to be mirrored: by [an annotation](crate::api::NOT_MIRRORED_ANNOTATION).
     pub fn is_opted_out(&self) -> bool {
         self.annotations.as_ref().is_some_and(|all| all.mirror.as_deref() == Some("false"))
+    }
+
+    /// Whether the agent has made it, by [the](crate::api::MANAGED_BY_LABEL) [labels](crate::api::OWNER_UID_LABEL) of its
+    /// Jobs and of their pods. Whoever gives them to a pod has less mirrored, and nothing else.
+    fn is_made_by_imgop(&self) -> bool {
+        let Some(labels) = &self.labels else { return false };
+        labels.managed_by.as_deref() == Some(MANAGED_BY) && labels.owner_uid.is_some()
     }
 
     /// Returns what made it.

@@ -85,7 +85,7 @@ fn a_pod_and_the_template_that_it_was_made_from_count_for_one_workload_whatever_
         (WorkloadKind::DaemonSet, "log", none, owner("DaemonSet", "log"), makers(&[]), "DaemonSet log"),
     ] {
         let (template, pod) = (workload(template, of_template, json!({})), pod("p", of_pod));
-        let members = [Member::of_workload(kind, &template), Member::of_pod(&pod, None).unwrap()];
+        let members = [Member::of_workload(kind, &template).unwrap(), Member::of_pod(&pod, None).unwrap()];
         let stage = Stage::new();
         assert_eq!(users(&stage, &members, &made), [(expected.to_owned(), false)]);
         let out = Member { is_opted_out: true, ..members[0].clone() };
@@ -143,8 +143,8 @@ fn only_kinds_that_are_looked_at_count_and_pods_also_by_what_made_them() {
     let (job, of_other) =
         (workload("night-1", owner("CronJob", "night"), json!({})), pod("x", owner("PodSet", "x")));
     let members = [
-        Member::of_workload(WorkloadKind::StatefulSet, &db),
-        Member::of_workload(WorkloadKind::Job, &job),
+        Member::of_workload(WorkloadKind::StatefulSet, &db).unwrap(),
+        Member::of_workload(WorkloadKind::Job, &job).unwrap(),
         Member::of_pod(&of_db, None).unwrap(),
         Member::of_pod(&of_other, None).unwrap(),
     ];
@@ -160,14 +160,47 @@ fn only_kinds_that_are_looked_at_count_and_pods_also_by_what_made_them() {
 }
 
 #[test]
+fn the_jobs_of_the_agent_and_their_pods_are_no_workloads_and_need_both_labels_for_that() {
+    let labels = |managed_by: &str| json!({ "app.kubernetes.io/managed-by": managed_by });
+    let with_owner = |mut labels: Value| {
+        labels["imgop.skopeo.io/image-uid"] = "uid of an Image".into();
+        labels
+    };
+    let owner_alone = with_owner(json!({}));
+    for (labels, is_counted) in [
+        (with_owner(labels("imgop")), false),
+        (labels("imgop"), true),
+        (owner_alone, true),
+        (with_owner(labels("Helm")), true),
+        (Value::Null, true),
+    ] {
+        let metadata = json!({ "name": "imgop-a", "namespace": NAMESPACE, "labels": labels });
+        let spec = json!({ "containers": [{ "name": "copy-0", "image": IMAGE }] });
+        let status = json!({ "phase": "Running" });
+        let pod = json!({ "metadata": metadata, "spec": spec, "status": status });
+        let job = json!({ "metadata": metadata, "spec": { "template": { "spec": spec } } });
+        let pod: ObservedPod = serde_json::from_value(pod).unwrap();
+        let job: ObservedWorkload = serde_json::from_value(job).unwrap();
+        let of_job = Member::of_workload(WorkloadKind::Job, &job);
+        assert_eq!(
+            (Member::of_pod(&pod, None).is_some(), of_job.is_some()),
+            (is_counted, is_counted),
+            "{labels}"
+        );
+    }
+}
+
+#[test]
 fn what_only_copies_what_pods_cannot_pull_reads_no_template() {
     let stage = Stage::with(|spec| spec.triggers = vec![WorkloadTrigger::PullFailure]);
     assert_eq!(kinds_read(&stage.spec), [WorkloadKind::Pod].into());
     assert_eq!(kinds_read(&Stage::new().spec).len(), 6);
     let opted_out = workload("db", json!([]), json!({ "imgop.skopeo.io/mirror": "false" }));
     let of_it = pod("db-0", owner("StatefulSet", "db"));
-    let members =
-        [Member::of_workload(WorkloadKind::StatefulSet, &opted_out), Member::of_pod(&of_it, None).unwrap()];
+    let members = [
+        Member::of_workload(WorkloadKind::StatefulSet, &opted_out).unwrap(),
+        Member::of_pod(&of_it, None).unwrap(),
+    ];
     // Whether another mirror has it read changes nothing.
     assert_eq!(users(&stage, &members, &Makers::new()), [("StatefulSet db".to_owned(), false)]);
     assert_eq!(users(&Stage::new(), &members, &Makers::new()), [("StatefulSet db".to_owned(), true)]);
@@ -179,7 +212,7 @@ fn of_objects_that_cannot_be_read_the_first_is_named_in_whichever_order_they_com
     let members = [&b, &a].map(|one| Member {
         is_unreadable: true,
         images: Vec::new(),
-        ..Member::of_workload(WorkloadKind::Deployment, one)
+        ..Member::of_workload(WorkloadKind::Deployment, one).unwrap()
     });
     let found = in_use(&Stage::new().request(), &members, &Makers::new());
     assert_eq!(found.unreadable.as_deref(), Some("Deployment team-a/a"));
