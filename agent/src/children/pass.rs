@@ -18,7 +18,7 @@ use super::{
 use crate::agent::Agent;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
-use crate::cluster::rights::Right;
+use crate::cluster::rights::{Right, Role};
 use crate::controller::{Failure, PassResult, Reconcile, Report};
 
 /// How long lies between two statuses in which nothing is new but numbers.
@@ -156,7 +156,11 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
         let how = self.agent().rights.how_to_grant(right, namespace);
         let message = format!("{message} (checked again every 30 s); {how}");
         let wait = looks.schedule.wait(CORRECTION_INTERVAL, self.now);
-        self.halt(Readiness::stalled(reasons::NAMESPACE_NOT_ENABLED, message), Some(wait))
+        let reason = match right.role {
+            Role::WORKLOADS => reasons::WORKLOADS_NOT_ALLOWED,
+            _ => reasons::NAMESPACE_NOT_ENABLED,
+        };
+        self.halt(Readiness::stalled(reason, message), Some(wait))
     }
 
     /// Returns the end of a pass that has compared the Images with what is asked for. `open` is how many writes the watch

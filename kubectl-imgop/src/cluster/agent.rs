@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use imgop_core::api::conditions::{READY, reasons};
+use imgop_core::api::conditions::reasons;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
-use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connection::Cluster;
 use super::errors::how_to_install;
 use super::lease::{Leading, LeasePlace};
+use super::objects::FoundObject;
 use crate::kinds::ObjectRef;
 use crate::output::Ui;
 use crate::output::text::count;
@@ -87,15 +87,26 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
     let began = Instant::now();
     while began.elapsed() < FIRST_REACTION {
         let Ok(found) = cluster.objects(object.kind, false).get(&object.name).await else { return };
-        let conditions = found.data.pointer("/status/conditions").and_then(Value::as_array);
-        let ready = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == READY));
-        match ready {
+        let found = FoundObject { kind: object.kind, object: found };
+        match found.ready_condition() {
             Some(ready) if ready["reason"] == reasons::NAMESPACE_NOT_ENABLED => {
-                return ui.warning(ready["message"].as_str().unwrap_or(reasons::NAMESPACE_NOT_ENABLED));
+                ui.warning(ready["message"].as_str().unwrap_or(reasons::NAMESPACE_NOT_ENABLED));
+                return hint_to_enable(ui, cluster, &found);
             }
             Some(_) => return,
             None => sleep(REACTION_INTERVAL).await,
         }
+    }
+}
+
+/// Names the verb that enables a namespace, if that is what an object waits for: the agent's message names the binding.
+pub fn hint_to_enable(ui: Ui, cluster: &Cluster, object: &FoundObject) {
+    if object.is_in_namespace_not_enabled() {
+        let Cluster { namespace, flags, .. } = cluster;
+        let place = cluster.place();
+        ui.hint(&format!(
+            "an administrator's command: kubectl imgop enable {namespace}{flags}; kubectl imgop doctor{place} says with which options"
+        ));
     }
 }
 

@@ -45,9 +45,9 @@ pub struct UnderWay {
 pub enum News {
     /// The agent has a new message.
     Message(String),
-    /// What keeps it from being ready was reported before, and the agent checks it again. If it stays so, that is an
-    /// error with the agent's message.
-    CheckedAgain,
+    /// What keeps it from being ready was reported before, and the agent checks it again; the agent's message. If it
+    /// stays so, that is an error.
+    CheckedAgain(String),
     /// It is ready; the agent's message.
     Ready(String),
     /// It ended otherwise; the agent's message.
@@ -125,7 +125,11 @@ impl Awaited {
                     return None;
                 }
                 wait.message = Some(message.clone());
-                return Some(if wait.is_blocked { News::CheckedAgain } else { News::Message(message) });
+                return Some(if wait.is_blocked {
+                    News::CheckedAgain(message)
+                } else {
+                    News::Message(message)
+                });
             }
             Ok(Progress::Ready(message)) => News::Ready(message),
             Ok(Progress::NotReady(message)) => News::NotReady(message),
@@ -218,8 +222,8 @@ mod tests {
             image
         };
         let mut awaited = awaited();
-        assert_eq!(awaited.seen(&object("a"), &blocked("a!")), Some(News::CheckedAgain));
-        assert_eq!(awaited.seen(&object("b"), &blocked("b!")), Some(News::CheckedAgain));
+        assert_eq!(awaited.seen(&object("a"), &blocked("a!")), Some(News::CheckedAgain("a!".into())));
+        assert_eq!(awaited.seen(&object("b"), &blocked("b!")), Some(News::CheckedAgain("b!".into())));
         assert_eq!(awaited.seen(&object("b"), &image("True")), Some(News::Ready("so it is".into())));
         assert_eq!(awaited.end_blocks(), [(object("a"), "a!".to_owned())]);
         assert_eq!(awaited.seen(&object("c"), &blocked("c!")), Some(News::NotReady("c!".into())));
@@ -235,7 +239,10 @@ mod tests {
             image
         };
         let mut awaited = awaited();
-        assert_eq!(awaited.seen(&object("a"), &of_secret("absent")), Some(News::CheckedAgain));
+        assert_eq!(
+            awaited.seen(&object("a"), &of_secret("absent")),
+            Some(News::CheckedAgain("absent".into()))
+        );
         assert_eq!(awaited.seen(&object("a"), &of_secret("absent")), None, "a new list has the same report");
         assert_eq!(
             awaited.seen(&object("a"), &of_secret("no password")),
@@ -245,7 +252,10 @@ mod tests {
         unseen.data["status"]["observedGeneration"] = json!(0);
         assert_eq!(awaited.seen(&object("b"), &unseen), None);
         assert_eq!(awaited.seen(&object("b"), &of_secret("absent")), Some(News::NotReady("absent".into())));
-        assert_eq!(awaited.seen(&object("c"), &of_secret("absent")), Some(News::CheckedAgain));
+        assert_eq!(
+            awaited.seen(&object("c"), &of_secret("absent")),
+            Some(News::CheckedAgain("absent".into()))
+        );
         assert_eq!(awaited.end_blocks(), [(object("c"), "absent".to_owned())]);
     }
 

@@ -1,6 +1,6 @@
 //! Finds objects: of one kind by name, of all kinds by labels or in the whole namespace.
 
-use imgop_core::api::conditions::READY;
+use imgop_core::api::conditions::{READY, reasons};
 use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
@@ -46,10 +46,18 @@ impl FoundObject {
 
     /// Returns whether its Ready condition is true.
     pub fn is_ready(&self) -> bool {
-        let conditions = self.object.data.pointer("/status/conditions").and_then(serde_json::Value::as_array);
-        let is_ready =
-            |condition: &serde_json::Value| condition["type"] == READY && condition["status"] == "True";
-        conditions.is_some_and(|conditions| conditions.iter().any(is_ready))
+        self.ready_condition().is_some_and(|condition| condition["status"] == "True")
+    }
+
+    /// Returns its Ready condition.
+    pub fn ready_condition(&self) -> Option<&serde_json::Value> {
+        let conditions = self.object.data.pointer("/status/conditions")?.as_array()?;
+        conditions.iter().find(|condition| condition["type"] == READY)
+    }
+
+    /// Returns whether it waits for an administrator to enable its namespace.
+    pub fn is_in_namespace_not_enabled(&self) -> bool {
+        self.ready_condition().is_some_and(|ready| ready["reason"] == reasons::NAMESPACE_NOT_ENABLED)
     }
 
     /// Returns whether its spec suspends it; the field is the same in every kind.

@@ -13,7 +13,7 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::agent::why_no_reaction;
+use super::agent::{hint_to_enable, why_no_reaction};
 use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
@@ -115,7 +115,7 @@ pub fn check_all(
             Some(News::NotReady(message)) => errors.push(waiting.not_ready(object, &message)),
             Some(News::Unreadable(why)) => errors.push(cluster.unreadable(&object.reference(), &why)),
             // What is under way is left, with its message.
-            Some(News::Message(_) | News::CheckedAgain) | None => {}
+            Some(News::Message(_) | News::CheckedAgain(_)) | None => {}
         }
     }
     errors.extend(awaited.left().map(|(object, message)| {
@@ -289,12 +289,15 @@ fn seen(
     let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
-        News::Message(_) | News::CheckedAgain if shows_messages => {}
+        News::Message(_) | News::CheckedAgain(_) if shows_messages => {}
         News::Message(message) => {
             let message = quoted_failure(object).map_or(message, |failure| failure.why);
             ui.note(&format!("{name}: {message}"));
         }
-        News::CheckedAgain => ui.note(&format!("{name}: not ready so far; the agent checks it again")),
+        News::CheckedAgain(message) => {
+            ui.note(&format!("{name}: not ready so far; the agent checks it again: {message}"));
+            hint_to_enable(ui, cluster, object);
+        }
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
         News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),

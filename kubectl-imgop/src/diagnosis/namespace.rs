@@ -1,6 +1,5 @@
 //! What the namespace is enabled for, compared with what its resources need.
 
-use imgop_core::api::conditions::{READY, reasons};
 use imgop_core::api::{EndpointRef, Image, ImageBuilder, Side};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
@@ -72,7 +71,7 @@ pub async fn checks(cluster: &Cluster, account: &Account, objects: &[FoundObject
     match enabled {
         Ok(enabled) => judge((&cluster.namespace, &cluster.flags), needs, &enabled),
         // The agent says so itself, where there is a resource.
-        Err(_) if objects.iter().any(is_refused) => {
+        Err(_) if objects.iter().any(FoundObject::is_in_namespace_not_enabled) => {
             vec![not_enabled((&cluster.namespace, &cluster.flags), Feature::Images, needs)]
         }
         Err(error) => vec![Check::unseen(AREA, &cluster.namespace, &error)],
@@ -105,14 +104,6 @@ async fn reviewed(cluster: &Cluster, account: &Account) -> kube::Result<Vec<Feat
         enabled.extend(answer.status.filter(|status| status.allowed).map(|_| feature));
     }
     Ok(enabled)
-}
-
-fn is_refused(found: &FoundObject) -> bool {
-    let conditions = found.object.data.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == READY && condition["reason"] == reasons::NAMESPACE_NOT_ENABLED)
 }
 
 fn judge(place: (&str, &str), needs: Needs, enabled: &[Feature]) -> Vec<Check> {

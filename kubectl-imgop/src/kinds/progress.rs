@@ -135,6 +135,10 @@ pub fn judge(state: &ReconcileState<'_>, goal: &Goal, beyond_retries: &[&str]) -
     if ready.reason == reasons::NAMESPACE_NOT_ENABLED && is_of_spec {
         return Progress::Blocked(message);
     }
+    // The agent asks for this right now and then, also when a sync is requested.
+    if ready.reason == reasons::WORKLOADS_NOT_ALLOWED {
+        return Progress::Blocked(message);
+    }
     let is_ended_by_users = ready.status != "True" && ENDED_BY_USERS.contains(&ready.reason.as_str());
     if is_ended_by_users && matches!(goal, Goal::Generation(_)) {
         return Progress::Unconfirmed(message);
@@ -257,6 +261,14 @@ mod tests {
             requested,
             "the request makes the agent check again"
         );
+    }
+
+    #[test]
+    fn workloads_that_may_not_be_seen_block_a_requested_sync_too_as_the_right_is_noticed_later() {
+        let hidden = [("Ready", "False", "WorkloadsNotAllowed"), ("Stalled", "True", "WorkloadsNotAllowed")];
+        for goal in [Goal::Generation(2), Goal::NewGeneration(2), Goal::Token("t".into())] {
+            assert_eq!(of(&hidden, &goal), Progress::Blocked("WorkloadsNotAllowed!".into()), "{goal:?}");
+        }
     }
 
     #[test]

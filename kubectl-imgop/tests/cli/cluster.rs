@@ -78,6 +78,7 @@ fn a_copy_where_the_agent_may_not_work_says_so() {
     });
     let run = cluster.program.run("copy quay.io/a/b:1.x r.example.com/a --name a");
     assert!(run.code == 0 && run.stderr.contains(&format!("warning: {message}")), "{run}");
+    assert!(run.stderr.contains("hint: an administrator's command: kubectl imgop enable ci; "), "{run}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `logs`, against a scripted API server.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, image, list};
@@ -23,6 +25,12 @@ fn cluster(
         request if request.contains("/pods?") => {
             let pod = |(i, name): (usize, &&str)| json!({ "metadata": { "name": name, "creationTimestamp": format!("2026-01-01T00:00:0{i}Z") } });
             list("PodList", "v1", &pods.iter().enumerate().map(pod).collect::<Vec<_>>())
+        }
+        request if request.contains("/pods/ended") => {
+            (200, json!({ "metadata": { "name": "ended" }, "status": { "phase": "Failed" } }))
+        }
+        request if request.contains("/pods/") => {
+            (200, json!({ "metadata": { "name": "p" }, "status": { "phase": "Running" } }))
         }
         _ => (200, image("a", "True", "there")),
     })
@@ -59,6 +67,34 @@ fn headings_stand_with_what_they_are_about() {
 #[test]
 fn nothing_that_was_logged_is_no_success() {
     insta::assert_snapshot!(cluster(false, &["p"], |_| waiting()).program.run("logs a --tag 1.0"), @r#"
+    exit code: 1
+    ----- stderr -----
+    container "copy-0" in pod "p" is waiting to start
+    "#);
+}
+
+#[test]
+fn a_container_that_has_not_started_is_followed_once_it_has() {
+    let asked = [AtomicUsize::new(0), AtomicUsize::new(0)];
+    let cluster = cluster(false, &["p"], move |request| {
+        let of_first = request.contains("container=copy-0");
+        let [first, second] = &asked;
+        match if of_first { first } else { second }.fetch_add(1, Ordering::Relaxed) {
+            0 => waiting(),
+            _ if of_first => (200, json!("Copying blob 1.0")),
+            _ => (200, json!("Copying blob 1.1")),
+        }
+    });
+    let run = cluster.program.run("logs a -f");
+    let mut lines: Vec<&str> = run.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["[1.0] \"Copying blob 1.0\"", "[1.1] \"Copying blob 1.1\""], "{run}");
+    assert!(run.code == 0 && run.stderr.is_empty(), "{run}");
+}
+
+#[test]
+fn what_never_started_when_its_pod_has_ended_is_said_once() {
+    insta::assert_snapshot!(cluster(false, &["ended"], |_| waiting()).program.run("logs a -f --tag 1.0"), @r#"
     exit code: 1
     ----- stderr -----
     container "copy-0" in pod "p" is waiting to start

@@ -30,7 +30,7 @@ async fn pods_are_watched_only_where_it_is_granted_and_only_while_there_is_a_mir
     let generation = workloads.apply(&spec()).await?;
     let stalled = workloads
         .says("lacks a right", |mirror| {
-            reason(mirror) == reasons::NAMESPACE_NOT_ENABLED
+            reason(mirror) == reasons::WORKLOADS_NOT_ALLOWED
                 && mirror.status.as_ref().and_then(|status| status.observed_generation) == Some(generation)
         })
         .await?;
@@ -157,7 +157,7 @@ async fn rights_that_are_withdrawn_make_nothing_unused_and_a_pod_that_ends_does(
     bindings.delete("imgop-agent-workloads", &DeleteParams::default()).await?;
     workloads.ends(NAMESPACE, "two").await?;
     let _agent = workloads.case.agent(&[]).await?;
-    workloads.says("lacks a right", |mirror| reason(mirror) == reasons::NAMESPACE_NOT_ENABLED).await?;
+    workloads.says("lacks a right", |mirror| reason(mirror) == reasons::WORKLOADS_NOT_ALLOWED).await?;
     is_unused(false).await?;
     let mut again = ClusterRoleBinding { metadata: kube::api::ObjectMeta::default(), ..binding };
     again.metadata.name = Some("imgop-agent-workloads".into());

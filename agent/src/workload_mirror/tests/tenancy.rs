@@ -289,7 +289,7 @@ async fn without_the_right_to_see_workloads_it_says_what_grants_it() {
     stage.mirrors.workloads = workloads;
     stage.pass(11).await;
     let stalled = stage.condition(STALLED);
-    assert_eq!(stalled.reason, reasons::NAMESPACE_NOT_ENABLED);
+    assert_eq!(stalled.reason, reasons::WORKLOADS_NOT_ALLOWED);
     let command =
         "kubectl create clusterrolebinding imgop-agent-workloads --clusterrole=imgop-agent-workloads";
     assert!(stalled.message.contains(command), "{}", stalled.message);
@@ -302,7 +302,7 @@ async fn a_right_that_lacks_to_look_up_what_made_a_pod_is_said_with_what_grants_
         stage.api.deny(verb, resource, "");
         stage.pass(11).await;
         let stalled = stage.condition(STALLED);
-        assert_eq!(stalled.reason, reasons::NAMESPACE_NOT_ENABLED, "{resource}");
+        assert_eq!(stalled.reason, reasons::WORKLOADS_NOT_ALLOWED, "{resource}");
         let said = format!("may not {verb} {resource}");
         let is_said = stalled.message.contains(&said) && stalled.message.contains("imgop-agent-workloads");
         assert!(is_said, "{}", stalled.message);

@@ -251,7 +251,7 @@ impl Store {
         scope: &Scope,
         event: Event<Guarded<View<K, ObservedWorkload>>>,
     ) {
-        let read = |groups: &mut Groups, view: &View<K, _>| {
+        let read = |groups: &mut Groups, view: &View<K, ObservedWorkload>| {
             let workload = &view.object;
             workload.is_counted().then(|| (groups.of_workload(scope.kind, workload), None, 0))
         };

@@ -62,6 +62,8 @@ pub mod reasons {
     pub const SECRET_UNUSABLE: &str = "SecretUnusable";
     /// The agent may not work in this namespace.
     pub const NAMESPACE_NOT_ENABLED: &str = "NamespaceNotEnabled";
+    /// The agent may not see the workloads of the cluster.
+    pub const WORKLOADS_NOT_ALLOWED: &str = "WorkloadsNotAllowed";
     /// The API server refuses the Job.
     pub const JOB_REFUSED: &str = "JobRefused";
     /// Another object has the name of our Job.

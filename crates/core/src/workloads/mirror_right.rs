@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn the_manifests_grant_this_right_alone_to_the_group_of_a_namespace() {
-        let manifests = include_str!("../../../../manifests/workloads.yaml");
+        let manifests = include_str!("../../../../manifests/agent.yaml");
         let (_, role) = manifests.split_once("name: imgop-workload-mirror\n").unwrap();
         let (_, rules) = role.split("---").next().unwrap().split_once("rules:\n").unwrap();
         let (group, resource, verb) = (MirrorRight::GROUP, MirrorRight::RESOURCE, MirrorRight::VERB);

@@ -1,7 +1,10 @@
 //! Which pods' logs are printed: of the newest Job, of all parts of a build.
 
+use std::time::Duration;
+
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
+use tokio::time::{Instant, sleep};
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -10,6 +13,10 @@ use crate::cluster::pod_logs::has_ended;
 use crate::kinds::past_sync::SyncResult;
 use crate::kinds::{JobContainer, KindRef};
 use crate::output::text::count;
+
+/// How long a Job's pod is waited for, and how often it is looked for. A Job that is refused its pod has none for longer.
+const POD_TIMEOUT: Duration = Duration::from_secs(30);
+const POD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A pod, and its containers that are printed.
 pub struct Attempt {
@@ -28,6 +35,8 @@ pub struct Wanted {
     pub run: Option<u64>,
     /// Those of the pod before the newest one.
     pub previous: bool,
+    /// Whether a pod that is to come is waited for.
+    pub waits_for_pod: bool,
 }
 
 /// Jobs that do the same, the newest first, with their containers.
@@ -54,6 +63,9 @@ pub async fn attempts(
     }
     let mut attempts = Vec::new();
     for run in runs {
+        if wanted.waits_for_pod {
+            wait_for_pod(cluster, &run).await?;
+        }
         attempts.push(attempt(cluster, run, wanted.previous, &object.to_string(), &to_see).await?);
     }
     Ok(attempts)
@@ -85,6 +97,16 @@ fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
         "the Jobs of build {number} of {object} are gone, and their logs with them: spec.{field} says how many builds \
          keep theirs"
     )))
+}
+
+/// Waits until the newest Job has a pod: it has none yet where it was created just now.
+async fn wait_for_pod(cluster: &Cluster, run: &Run) -> Result<(), CliError> {
+    let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(()) };
+    let waited_since = Instant::now();
+    while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&job.name_any()).await?.is_empty() {
+        sleep(POD_INTERVAL).await;
+    }
+    Ok(())
 }
 
 /// Returns the pod of the newest Job, or the one before it.

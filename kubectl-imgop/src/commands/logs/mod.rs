@@ -45,7 +45,8 @@ pub struct LogsArgs {
     #[arg(long, value_name = "PLATFORM", conflicts_with = "tag")]
     platform: Option<String>,
 
-    /// Print what is logged from now on too, until copies or builds end; each line begins with its tag or platform
+    /// Print what is logged from now on too, until copies or builds end; each line begins with its tag or platform. What
+    /// has not started is waited for
     #[arg(short, long)]
     follow: bool,
 
@@ -69,6 +70,7 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
         works_on: args.tag.clone().or_else(|| args.platform.clone()),
         run: args.build,
         previous: args.previous,
+        waits_for_pod: args.follow,
     };
     let attempts = attempts(&cluster, &found, &wanted).await?;
     let in_sequence = found.kind.job_words().in_sequence;
@@ -114,8 +116,8 @@ impl Logs<'_> {
     /// Prints all containers at once, each line with its tag, until they end. Returns whether any has a log.
     async fn follow(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let print = async |container: &JobContainer| {
-            let printed = self.stream(&attempt.pod, container, |line| self.prefixed(container, line));
-            Ok::<_, CliError>(self.noted(printed.await?))
+            let printed = self.follow_container(&attempt.pod, container).await?;
+            Ok::<_, CliError>(self.noted(printed))
         };
         Ok(try_join_all(attempt.containers.iter().map(print)).await?.contains(&true))
     }
@@ -124,18 +126,31 @@ impl Logs<'_> {
     async fn follow_in_sequence(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let mut is_printed = false;
         for container in &attempt.containers {
-            loop {
-                let printed = self.stream(&attempt.pod, container, |line| self.prefixed(container, line));
-                match printed.await? {
-                    Streamed::Whole => break is_printed = true,
-                    Streamed::NotStarted(_) if self.cluster.pod_has_ended(&attempt.pod).await? => {
-                        return Ok(is_printed);
-                    }
-                    Streamed::NotStarted(_) => sleep(NEXT_CONTAINER_INTERVAL).await,
-                }
+            match self.follow_container(&attempt.pod, container).await? {
+                Streamed::Whole => is_printed = true,
+                // Nor do those after it.
+                Streamed::NotStarted(_) => break,
             }
         }
         Ok(is_printed)
+    }
+
+    /// Prints a container, each line with its tag, once it has started. One that has not when its pod ends never does.
+    async fn follow_container(&self, pod: &str, container: &JobContainer) -> Result<Streamed, CliError> {
+        let mut has_ended = false;
+        loop {
+            let printed = self.stream(pod, container, |line| self.prefixed(container, line)).await?;
+            match printed {
+                Streamed::NotStarted(_) if !has_ended => {
+                    // It may have run since it was asked for: it is asked for once more when the pod has ended.
+                    has_ended = self.cluster.pod_has_ended(pod).await?;
+                    if !has_ended {
+                        sleep(NEXT_CONTAINER_INTERVAL).await;
+                    }
+                }
+                printed => return Ok(printed),
+            }
+        }
     }
 
     fn prefixed(&self, container: &JobContainer, line: &str) -> Result<(), CliError> {
