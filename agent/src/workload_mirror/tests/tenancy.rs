@@ -214,7 +214,7 @@ async fn a_namespace_that_a_mirror_cannot_select_needs_no_right_and_one_that_is_
     assert_eq!(own.settle().await, 1);
     let mut both = watched_by_name(&["team-*"]);
     both.pass(11).await;
-    assert_eq!(both.condition(STALLED).reason, reasons::NAMESPACE_NOT_ENABLED);
+    assert_eq!(both.condition(STALLED).reason, reasons::WORKLOADS_NOT_ALLOWED);
 
     let mut unwatched = watched_by_name(&["team-a", "team-c"]);
     unwatched.change(|spec| spec.retention = "1m".into());
