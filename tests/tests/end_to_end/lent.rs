@@ -89,6 +89,8 @@ async fn a_namespace_that_is_not_selected_may_not_write_there_whatever_credentia
             assert_eq!(other.jobs().await?.len(), 0);
             assert_eq!(tenant.cluster.target.tags(&destination).await?, Vec::<String>::new());
 
+            // Once its namespace is selected, it would copy in a Job with what it has itself.
+            other.kubectl.imgop(["delete", "own", "--yes"]).await?;
             // An administrator selects it.
             other.label(LENT_LABEL, &tenant.namespace).await?;
             // Labels that were read within the last second are recent enough for a sync.
