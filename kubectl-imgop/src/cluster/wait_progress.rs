@@ -152,12 +152,12 @@ async fn copied_so_far(cluster: &Cluster, kind: KindRef, jobs: &[Job]) -> Option
         let containers = kind.containers(job).unwrap_or_default();
         containers.iter().any(|container| container.name == NATIVE_CONTAINER)
     };
-    let job = jobs.iter().filter(is_active).find(is_native)?;
+    let job = jobs.iter().filter(|job| is_active(job)).find(is_native)?;
     let pod = cluster.pods_of(&job.name_any()).await.ok()?.into_iter().next()?;
     cluster.newest_line(&pod, NATIVE_CONTAINER, says_how_far).await
 }
 
-fn is_active(job: &&Job) -> bool {
+fn is_active(job: &Job) -> bool {
     job.status.as_ref().is_some_and(|status| status.active.unwrap_or(0) > 0)
 }
 
@@ -181,7 +181,8 @@ fn lines(under_way: &[UnderWay], copying: &Copying, elapsed: Duration) -> Vec<St
 /// Returns `1.1, 1.0`: what the Jobs that run work on.
 fn copied_by(kind: KindRef, jobs: &[Job]) -> String {
     let mut tags: Vec<String> = Vec::new();
-    for container in jobs.iter().filter(is_active).filter_map(|job| kind.containers(job)).flatten() {
+    for container in jobs.iter().filter(|job| is_active(job)).filter_map(|job| kind.containers(job)).flatten()
+    {
         if !tags.contains(&container.works_on) {
             tags.push(container.works_on);
         }

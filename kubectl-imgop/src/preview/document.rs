@@ -15,6 +15,7 @@ pub const API_VERSION: &str = "imgop.preview/v1";
 
 /// What a copy would do, tag by tag.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the document")]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub(super) api_version: &'static str,

@@ -157,9 +157,8 @@ impl Registry<'_> {
             .into_iter()
             .take(if has_flags { 2 } else { 1 })
             .collect(),
-            Some(_) if !self.concerns_an_agent() => vec![on_this_machine],
+            _ if !self.concerns_an_agent() => vec![on_this_machine],
             Some(name) => vec![on_this_machine, format!("the agent uses Secret {name}")],
-            None if !self.concerns_an_agent() => vec![on_this_machine],
             None => vec![
                 on_this_machine,
                 format!("for the agent: {}, then {}", create("NAME"), self.setting(CREDENTIALS, "NAME")),

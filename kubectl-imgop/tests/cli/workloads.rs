@@ -193,7 +193,7 @@ fn images_that_stay_as_they_are_stand_in_the_document_only_where_all_are_asked_f
         images.iter().map(|image| (text(&image["source"]), text(&image["change"]))).collect()
     };
     let updated = (other["source"].as_str().unwrap().to_owned(), "update".to_owned());
-    assert_eq!(changes(""), [updated.clone()]);
+    assert_eq!(changes(""), std::slice::from_ref(&updated));
     let all = changes("--all");
     assert!(all.contains(&updated) && all.contains(&("quay.io/a/web".into(), "none".into())), "{all:?}");
 }

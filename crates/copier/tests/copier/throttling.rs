@@ -60,7 +60,9 @@ async fn what_waits_for_its_destination_keeps_nothing_else_from_being_read() {
     for size in [60, 9_000, 12_000] {
         let (case, second) = (Case::new().await, StoringRegistry::start().await);
         let graphs = [size, size + 1].map(|size| of_sizes([size].into_iter()));
-        graphs.iter().for_each(|graph| case.fill(graph));
+        for graph in &graphs {
+            case.fill(graph);
+        }
         let layer = Digest::of(&graphs[1].blobs[1]).to_string().replace(':', "%3A");
         let has_arrived = Arc::new(AtomicBool::new(false));
         let arrives = has_arrived.clone();

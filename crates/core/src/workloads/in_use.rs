@@ -150,7 +150,7 @@ impl<'a> Member<'a> {
     pub fn of_workload(kind: WorkloadKind, workload: &'a ObservedWorkload) -> Option<Self> {
         let (is_opted_out, images) = (workload.is_opted_out(), workload.images().collect());
         let member = Self::new(kind, &workload.metadata);
-        workload.is_counted().then(|| Self { is_opted_out, images, ..member })
+        workload.is_counted().then_some(Self { is_opted_out, images, ..member })
     }
 
     fn new(kind: WorkloadKind, metadata: &'a ObservedMetadata) -> Self {
