@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::{Response, StatusCode};
-use imgop_registry::WriteGate;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tower::util::{MapRequestLayer, MapResponseLayer};
 
-use crate::cluster::write_gate::GateLayer;
+use crate::cluster::write_gate::{GateLayer, GatedConnections};
+use crate::leader_election::Leadership;
 
 /// A process that has sent no request for as long is stuck.
 const STUCK: Duration = Duration::from_mins(5);
@@ -45,8 +45,9 @@ impl Heartbeat {
         }))
     }
 
-    /// Returns a client whose requests and answers are noted, and that changes something only while the gate is open.
-    pub fn client(&self, config: Config, write_gate: WriteGate) -> Result<Client, kube::Error> {
+    /// Returns a client whose requests and answers are noted, that changes something only while this process leads, and
+    /// whose connections end where it does not lead any more.
+    pub fn client(&self, config: Config, leadership: &Leadership) -> Result<Client, kube::Error> {
         let asking = self.0.clone();
         let asked = MapRequestLayer::new(move |request| {
             asking.asked.store(asking.now(), Ordering::Relaxed);
@@ -55,8 +56,9 @@ impl Heartbeat {
         // A failed connection is no response and does not pass here.
         let answering = self.0.clone();
         let answered = MapResponseLayer::new(move |response: Response<_>| answering.note(response));
-        let gated = GateLayer::new(write_gate);
-        let builder = ClientBuilder::try_from(config)?;
+        let gated = GateLayer::new(leadership.write_gate());
+        let connections = GatedConnections::new(leadership.connection_gate());
+        let builder = ClientBuilder::try_from((config, connections))?;
         Ok(builder.with_layer(&gated).with_layer(&answered).with_layer(&asked).build())
     }
 
@@ -134,7 +136,7 @@ mod tests {
         let heartbeat = Heartbeat::silent_for(Duration::from_mins(10));
         // Nothing listens there.
         let config = Config::new("http://127.0.0.1:9".parse().unwrap());
-        let client = heartbeat.client(config, WriteGate::open()).unwrap();
+        let client = heartbeat.client(config, &Leadership::unelected()).unwrap();
         assert!(client.apiserver_version().await.is_err());
         assert!(heartbeat.is_stale() && !heartbeat.is_stuck());
     }

@@ -90,6 +90,13 @@ impl Leadership {
         WriteGate::new(move || leadership.leads())
     }
 
+    /// Returns the gate that closes when leadership is lost. It is open before this process leads and after it has
+    /// given that up: it reads then.
+    pub fn connection_gate(&self) -> WriteGate {
+        let leadership = self.clone();
+        WriteGate::new(move || !leadership.is_lost())
+    }
+
     /// Returns what this process does.
     pub fn role(&self) -> Role {
         let known = self.0.known.lock();
@@ -195,17 +202,18 @@ mod tests {
         let shown = now.clone();
         let leadership =
             Leadership::new(Clock::new(move || Duration::from_millis(shown.load(Ordering::SeqCst))));
+        let connections = leadership.connection_gate();
         leadership.end();
-        assert!(!leadership.is_lost(), "it never led");
+        assert!(!leadership.is_lost() && connections.is_open(), "it never led");
         leadership.lead_until(Duration::from_secs(10));
-        assert!(!leadership.is_lost());
+        assert!(!leadership.is_lost() && connections.is_open());
         now.store(10_000, Ordering::SeqCst);
-        assert!(leadership.is_lost());
+        assert!(leadership.is_lost() && !connections.is_open());
         leadership.lead_until(Duration::from_secs(20));
         assert!(!leadership.is_lost(), "it was renewed");
         leadership.end();
         assert!(leadership.is_lost());
         leadership.resign();
-        assert!(!leadership.is_lost() && !Leadership::unelected().is_lost());
+        assert!(!leadership.is_lost() && connections.is_open() && !Leadership::unelected().is_lost());
     }
 }

@@ -87,10 +87,10 @@ async fn an_agent_that_was_paused_until_another_one_led_writes_nothing_any_more_
     // A write of it would be in the record before this one.
     case.create("last").await?;
     case.has_status("last").await?;
-    // What was handed to a connection right before the pause goes out after it: statuses that are worked out again.
+    // Each of the agent's two threads may have been paused between its last look at the Lease and the system call that
+    // sends. What such a request writes is worked out again by the one that leads.
     let written = audit::writes(&log, ACCOUNT, from)?;
-    let statuses = written.get(&("patch".to_owned(), "images".to_owned())).copied().unwrap_or_default();
-    assert!(statuses <= 2 && written.values().sum::<usize>() == statuses, "{written:?}");
+    assert!(written.values().sum::<usize>() <= 2, "{written:?}");
     other.says(LEADS, DEADLINE).await?;
     Ok(())
 }
