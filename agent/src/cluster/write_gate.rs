@@ -89,6 +89,7 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::time::Duration;
 
     use tower::{ServiceExt as _, service_fn};
 
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(sent.load(Ordering::SeqCst), 1);
         request.send(()).unwrap();
         is_open.store(false, Ordering::SeqCst);
-        request.closed().await;
+        tokio::time::timeout(Duration::from_mins(1), request.closed()).await.unwrap();
         assert_eq!(sent.load(Ordering::SeqCst), 1);
     }
 
