@@ -144,8 +144,7 @@ async fn run(metrics: Metrics) -> anyhow::Result<()> {
     metrics.watch_heartbeat(heartbeat.clone());
     metrics.watch_ready_gate(shown.ready_gate.clone());
     metrics.collect(leadership.clone());
-    let client =
-        heartbeat.client(found, &leadership).context("cannot connect to the API server")?;
+    let client = heartbeat.client(found, &leadership).context("cannot connect to the API server")?;
     let work = Box::pin(work((config, given, webhook), earlier, client, shown, &stop));
     match election {
         None => work.await,
