@@ -231,7 +231,7 @@ impl Pass<'_> {
                 reach: &reach,
                 resumed: &resumed,
             });
-            match self.create_job((&job, place), access, request, &batch.copies).await {
+            match self.create_job(&job, place, access, request, &batch.copies).await {
                 Ok(created) => {
                     if created == Created::New {
                         self.report_job(&job, &batch.copies).await;
@@ -250,7 +250,8 @@ impl Pass<'_> {
     /// Creates one Job, and where it uses what is lent its Secret.
     async fn create_job(
         &self,
-        (job, place): (&Job, Place),
+        job: &Job,
+        place: Place,
         access: &Access,
         request: &CopyRequest,
         copies: &[Copy],
