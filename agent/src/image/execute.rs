@@ -14,12 +14,13 @@ use imgop_registry::reference::Repository;
 use k8s_openapi::api::batch::v1::Job;
 
 use super::failures::Halt;
-use super::job::{JobOf, deadline_seconds, engine, identity, job, options};
-use super::job_batches::{Batch, job_batches};
+use super::job::{JobOf, deadline_seconds, engine, falls_back, identity, job, options};
+use super::job_batches::{Batch, JobEngine};
 use super::job_results::JobResults;
 use super::memory::{Memory, SyncInProgress};
 use super::native_job::{Reach, Resumed};
 use super::pass_state::{Execution, PassState};
+use super::places::WithPlaces;
 use super::{Access, Pass, SHORT_INTERVAL};
 use crate::cluster::events::named;
 use crate::jobs::budget::Place;
@@ -62,8 +63,8 @@ impl Pass<'_> {
         Ok(jobs)
     }
 
-    /// Deletes the Jobs whose pods wait for a node as another template says than that of the spec: their copies are begun
-    /// anew, and are no failed tries. What runs goes on as it is.
+    /// Deletes the Jobs whose pods wait for a node as another template or engine says than that of the spec: their copies are
+    /// begun anew, and are no failed tries. What runs goes on as it is.
     pub(super) async fn replace_waiting_jobs(
         &self,
         request: &CopyRequest,
@@ -73,9 +74,12 @@ impl Pass<'_> {
         if self.image.spec.suspend {
             return Ok(());
         }
+        let (spec, config) = (&self.image.spec, &self.agent().config);
         let template = |job: &JobReport| {
-            let engine = if job.has_container(NATIVE_CONTAINER) { Engine::Native } else { Engine::Skopeo };
-            options((&self.image.spec, engine), &self.agent().config, is_lent(job)).hash()
+            let is_fallback = falls_back(spec, config) && job.has_container(NATIVE_CONTAINER);
+            let engine =
+                if is_fallback { JobEngine::Fallback } else { JobEngine::Named(engine(spec, config)) };
+            options(spec, config, engine, is_lent(job)).hash()
         };
         for job in reports.iter().filter(|job| job.waits_with_other_template(&template(job))) {
             let of_job = JobResults::new(std::slice::from_ref(job), request.route());
@@ -134,11 +138,8 @@ impl Pass<'_> {
             return Ok(Execution { plan, delay: None });
         }
         // Copies without a place take no pulls, and stay in the plan as those that wait.
-        let (spec, config) = (&self.image.spec, &self.agent().config);
-        let mut batches = job_batches(spec, config, &copies, &memory.sync().by_native);
-        let granted = self.agent().jobs.take(&self.owner, batches.len(), self.now);
-        batches.truncate(granted.places.len());
-        let with_place: Vec<Copy> = batches.iter().flat_map(|(_, _, batch)| batch.clone()).collect();
+        let WithPlaces { mut batches, places, full } = self.with_places(&copies, memory.sync());
+        let with_place: Vec<Copy> = batches.iter().flat_map(|batch| batch.copies.clone()).collect();
         if !with_place.is_empty() {
             // What failed before may have failed because the repository is gone.
             let again = state.retry_now || with_place.iter().any(|copy| copy.attempt > 1);
@@ -153,19 +154,19 @@ impl Pass<'_> {
         }
         let (images, tried) = (self.images, &mut memory.sync().mounted);
         let scope = (self.namespace(), &images.blobs);
-        let mounts = SourceMounts::from(engine(spec, config));
+        let mounts = SourceMounts::from(engine(&self.image.spec, &self.agent().config));
         let mounted = mount(route, &admission.admitted, tried, scope, mounts).await;
         images.counters.blobs_mounted.inc_by(mounted);
-        for (_, _, batch) in &mut batches {
-            batch.retain(|copy| admission.admitted.contains(copy));
+        for batch in &mut batches {
+            batch.copies.retain(|copy| admission.admitted.contains(copy));
         }
-        batches.retain(|(_, _, batch)| !batch.is_empty());
+        batches.retain(|batch| !batch.copies.is_empty());
         let is_first = batches.len() == 1 && state.runs.is_empty() && state.failures.is_empty();
         let resumed = Resumed {
             uploads: if state.is_any_running() { Vec::new() } else { std::mem::take(&mut state.uploads) },
             is_new: state.observed.destination_is_new && is_first && mounted == 0,
         };
-        let begun = self.create_jobs(access, state.request, batches, granted.places, resumed).await;
+        let begun = self.create_jobs(access, state.request, batches, places, resumed).await;
         release(&access.source, &admission.admitted, &begun.copies, pulls_per_copy);
         memory.sync().started.extend(begun.copies.iter().cloned());
         wait_for(&mut plan, &begun.copies);
@@ -177,7 +178,7 @@ impl Pass<'_> {
                 Some(Delay::Deferred(deferral))
             }
             Some(error) => return Err(error),
-            None => admission.reason.map(Delay::Deferred).or(granted.full.map(Delay::Queued)),
+            None => admission.reason.map(Delay::Deferred).or(full.map(Delay::Queued)),
         };
         Ok(Execution { plan, delay })
     }
@@ -190,14 +191,6 @@ impl Pass<'_> {
             let limit = policy.concurrency_limit(repository.host());
             Reach { allowances, requests: limit.map(|limit| limit.requests) }
         })
-    }
-
-    /// Returns how many of these copies, from the first, have a place for their Jobs now.
-    pub(super) fn room(&self, copies: &[Copy]) -> usize {
-        let agent = self.agent();
-        let batches = job_batches(&self.image.spec, &agent.config, copies, &HashSet::new());
-        let places = agent.jobs.room(&self.owner, batches.len(), self.now);
-        batches.iter().take(places).map(|(_, _, batch)| batch.len()).sum()
     }
 
     /// Creates a Job for each of these batches, until one is refused.
@@ -222,9 +215,9 @@ impl Pass<'_> {
             return begun;
         }
         let reach = self.reach(access, request);
-        for ((engine, order, batch), place) in batches.into_iter().zip(places) {
+        for (batch, place) in batches.into_iter().zip(places) {
             // Two that go on with one upload would spoil it: the first has all of them.
-            let resumed = match engine {
+            let resumed = match batch.engine.engine() {
                 Engine::Skopeo => Resumed::default(),
                 Engine::Native => std::mem::take(&mut resumed),
             };
@@ -233,19 +226,17 @@ impl Pass<'_> {
                 spec: &self.image.spec,
                 request,
                 batch: &batch,
-                order,
-                engine,
                 config: &agent.config,
                 lent: access.lent.as_ref(),
                 reach: &reach,
                 resumed: &resumed,
             });
-            match self.create_job((&job, place), access, request, &batch).await {
+            match self.create_job(&job, place, access, request, &batch.copies).await {
                 Ok(created) => {
                     if created == Created::New {
-                        self.report_job(&job, &batch).await;
+                        self.report_job(&job, &batch.copies).await;
                     }
-                    begun.copies.extend(batch);
+                    begun.copies.extend(batch.copies);
                 }
                 Err(error) => {
                     begun.error = Some(error.into());
@@ -259,16 +250,17 @@ impl Pass<'_> {
     /// Creates one Job, and where it uses what is lent its Secret.
     async fn create_job(
         &self,
-        (job, place): (&Job, Place),
+        job: &Job,
+        place: Place,
         access: &Access,
         request: &CopyRequest,
-        batch: &[Copy],
+        copies: &[Copy],
     ) -> Result<Created, JobError> {
         let (agent, owner) = (self.agent(), &self.owner);
         let Some(lent) = &access.lent else { return agent.jobs.create(owner, job, place).await };
         let namespace = agent.jobs.lent_namespace();
         let job = place_in(job.clone(), owner, namespace);
-        let secret = lent.secret(owner, namespace, &identity(request, batch), sides(request));
+        let secret = lent.secret(owner, namespace, &identity(request, copies), sides(request));
         agent.jobs.create_with_secret(owner, &job, place, &agent.secrets, secret).await
     }
 
@@ -281,12 +273,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn report_job(&self, job: &Job, batch: &[Copy]) {
+    async fn report_job(&self, job: &Job, copies: &[Copy]) {
         let agent = self.agent();
         agent.metrics.jobs_created.get_or_create(&OfKind::of::<Image>()).inc();
         self.images.counters.reloads.count(&self.image.spec);
         let name = job.metadata.name.as_deref().unwrap_or_default();
-        let tags: Vec<&str> = batch.iter().map(|copy| copy.destination_tag.as_str()).collect();
+        let tags: Vec<&str> = copies.iter().map(|copy| copy.destination_tag.as_str()).collect();
         let note =
             format!("Job {name} copies {}", named(&tags, u32::try_from(tags.len()).unwrap_or(u32::MAX)));
         agent.events.job_created(&self.owner, name, reasons::COPY_SCHEDULED, "Copy", note).await;

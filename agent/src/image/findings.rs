@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::{NewCondition, READY, find, reasons};
 use imgop_core::api::{
-    Counts, DefaultedDestination, FailureReason, Mode, Phase, PruneStatus, Side, TagFailure, WaitingTag,
+    Counts, DefaultedDestination, FailureReason, Mode, Phase, PruneStatus, TagFailure, WaitingTag,
 };
 use imgop_core::copy::ContentCache;
 use imgop_core::copy::{
     CopyRequest, FirstSeen, Naming, Outcome, Plan, PlannedTag, TagAction, Waiting, readiness, schedule_next,
     still_waiting, synced_once,
 };
+use imgop_core::creation::CreateField;
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::reference::{Digest, Tag};
@@ -124,7 +125,7 @@ impl Pass<'_> {
         let mut readiness = readiness(state.request, plan, message.as_deref(), &object);
         readiness.add(dispute_message(&state.disputed));
         for policy in &state.yielded {
-            readiness.add(Some(policy.message(Side::Destination.as_str(), &state.request.destination)));
+            readiness.add(Some(policy.message(CreateField::Destination, &state.request.destination)));
         }
         let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);

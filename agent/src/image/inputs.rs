@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::timeout;
 
 use super::failures::Halt;
-use super::job::{engine, falls_back};
+use super::job::{engine, max_parts};
 use super::memory::Memory;
 use super::pass_state::observation_ttl;
 use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
@@ -175,11 +175,7 @@ impl Pass<'_> {
         let config = &self.agent().config;
         let limits = Limits {
             max_tags: config.max_tags_per_image.into(),
-            max_parts: if falls_back(&self.image.spec, config) {
-                Engine::Native.into()
-            } else {
-                engine(&self.image.spec, config).into()
-            },
+            max_parts: max_parts(&self.image.spec, config),
             ..Limits::default()
         };
         match observe_within(limit, access, request, &known, limits).await {

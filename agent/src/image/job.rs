@@ -12,11 +12,12 @@ use imgop_core::api::{
     COPIES_ANNOTATION, Engine, ImageSpec, Publish, ROUTE_ANNOTATION, Side, container_name,
 };
 use imgop_core::commands::SkopeoCopy;
-use imgop_core::copy::{Copy, CopyRecord, CopyRequest, Order};
+use imgop_core::copy::{Copy, CopyRecord, CopyRequest, MaxParts, Order};
 use imgop_registry::reference::Digest;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
+use super::job_batches::{Batch, JobEngine};
 use super::native_job::{Reach, Resumed, native_container, native_pod};
 use crate::cluster::owner::Owner;
 use crate::config::Config;
@@ -33,12 +34,8 @@ pub struct JobOf<'a> {
     pub spec: &'a ImageSpec,
     /// What the spec asks for.
     pub request: &'a CopyRequest,
-    /// What is copied.
-    pub batch: &'a [Copy],
-    /// In which order.
-    pub order: Order,
-    /// By which program.
-    pub engine: Engine,
+    /// What is copied, and by which program.
+    pub batch: &'a Batch,
     /// The agent's settings.
     pub config: &'a Config,
     /// How both sides are reached, where something of it is lent.
@@ -53,18 +50,18 @@ pub struct JobOf<'a> {
 /// own. Its name is a hash of what it does and for whom, so that creating it twice makes it once, and no two Images, tags
 /// or namespaces meet: image-operator shortened names until they were equal.
 pub fn job(of: &JobOf<'_>) -> Job {
-    let JobOf { owner, spec, request, batch, engine, config, lent, .. } = *of;
-    let options = options((spec, engine), config, lent.is_some());
+    let JobOf { owner, spec, request, batch, config, lent, .. } = *of;
+    let options = options(spec, config, batch.engine, lent.is_some());
     let deadline_seconds = options.deadline_seconds.unwrap_or(config.job_deadline_seconds);
     let files = [(Side::Source, &request.source), (Side::Destination, &request.destination)];
     let files = files.map(|(side, place)| match lent {
         None => EndpointFiles::of(owner, side, place, spec.endpoint(side)),
         Some(lent) => {
-            let secret = secret_name(owner, &identity(request, batch));
+            let secret = secret_name(owner, &identity(request, &batch.copies));
             EndpointFiles::lent(&secret, side, place, lent.side(side))
         }
     });
-    let (init_containers, containers, pod, job_deadline) = match engine {
+    let (init_containers, containers, pod, job_deadline) = match batch.engine.engine() {
         Engine::Skopeo => {
             let (first, others) = skopeo_containers(of, &files, &options, deadline_seconds);
             (first, others, PodNeeds::default(), deadline_seconds)
@@ -78,9 +75,9 @@ pub fn job(of: &JobOf<'_>) -> Job {
     JobTemplate {
         owner,
         app: "imgop-copy",
-        identity: identity(request, batch),
+        identity: identity(request, &batch.copies),
         annotations: BTreeMap::from([
-            (COPIES_ANNOTATION.to_owned(), records(batch)),
+            (COPIES_ANNOTATION.to_owned(), records(&batch.copies)),
             (ROUTE_ANNOTATION.to_owned(), request.route()),
         ]),
         init_containers,
@@ -108,19 +105,20 @@ fn skopeo_containers(
     let timeout = Duration::from_secs(deadline_seconds.into());
     let mut containers: Vec<Container> = of
         .batch
+        .copies
         .iter()
         .enumerate()
         .flat_map(|(index, copy)| commands(index, copy, of.request, files, timeout))
         .map(|(name, command)| container_of(name, &command))
         .collect();
-    let first = match of.order {
+    let first = match of.batch.order {
         Order::FirstAlone if containers.len() > 1 => containers.drain(..1).collect(),
         _ => Vec::new(),
     };
     (first, containers)
 }
 
-/// Returns the program that copies.
+/// Returns the program that the spec or the setting names.
 pub fn engine(spec: &ImageSpec, config: &Config) -> Engine {
     spec.engine.unwrap_or(config.copies.copy_engine)
 }
@@ -128,6 +126,14 @@ pub fn engine(spec: &ImageSpec, config: &Config) -> Engine {
 /// Returns whether Native copies what Skopeo cannot.
 pub fn falls_back(spec: &ImageSpec, config: &Config) -> bool {
     config.copies.copy_engine_fallback && spec.engine.is_none() && engine(spec, config) == Engine::Skopeo
+}
+
+/// Returns how many manifests of one content Jobs copy.
+pub fn max_parts(spec: &ImageSpec, config: &Config) -> MaxParts {
+    match engine(spec, config) {
+        Engine::Skopeo if !falls_back(spec, config) => MaxParts::Containers(spec.engine.into()),
+        _ => Engine::Native.into(),
+    }
 }
 
 /// Returns how many tags one Job copies at most.
@@ -145,27 +151,32 @@ pub fn deadline_seconds(spec: &ImageSpec, config: &Config) -> u32 {
 
 /// Returns what a Job has of its spec and of the settings. `is_elsewhere` says that it runs in the namespace of Jobs that use
 /// what is lent.
-pub fn options((spec, engine): (&ImageSpec, Engine), config: &Config, is_elsewhere: bool) -> JobOptions {
+pub fn options(spec: &ImageSpec, config: &Config, engine: JobEngine, is_elsewhere: bool) -> JobOptions {
     let mut options = if is_elsewhere {
         let (ttl, deadline) = (config.job_deletion_delay_seconds, config.job_deadline_seconds);
         config.job_options(&spec.job_template.outside_of_namespace(ttl, deadline))
     } else {
         config.job_options(&spec.job_template)
     };
-    if engine == Engine::Native {
+    if engine.engine() == Engine::Native {
         // A second pod of one Job would begin anew; the next Job goes on with what the first one has reported.
         options.backoff_limit = 0;
     }
+    options.program = Some(match engine {
+        JobEngine::Named(Engine::Skopeo) => "Skopeo",
+        JobEngine::Named(Engine::Native) => "Native",
+        JobEngine::Fallback => "Native in the place of Skopeo",
+    });
     options
 }
 
 /// Returns what the Job of a batch does, whole.
-pub fn identity(request: &CopyRequest, batch: &[Copy]) -> String {
-    format!("{}\n{}", request.route(), records(batch))
+pub fn identity(request: &CopyRequest, copies: &[Copy]) -> String {
+    format!("{}\n{}", request.route(), records(copies))
 }
 
-fn records(batch: &[Copy]) -> String {
-    let records: Vec<CopyRecord> = batch.iter().map(CopyRecord::from).collect();
+fn records(copies: &[Copy]) -> String {
+    let records: Vec<CopyRecord> = copies.iter().map(CopyRecord::from).collect();
     serde_json::to_string(&records).unwrap_or_default()
 }
 

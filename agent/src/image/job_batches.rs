@@ -9,8 +9,35 @@ use imgop_registry::reference::Digest;
 use super::job::{engine, falls_back, tags_per_job};
 use crate::config::Config;
 
-/// What one Job copies, by which program and in which order.
-pub type Batch = (Engine, Order, Vec<Copy>);
+/// What one Job copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// By which program.
+    pub engine: JobEngine,
+    /// In which order.
+    pub order: Order,
+    /// What.
+    pub copies: Vec<Copy>,
+}
+
+/// Which program a Job runs, and why that one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobEngine {
+    /// The one that the spec or the setting names.
+    Named(Engine),
+    /// Native, in the place of Skopeo, which cannot copy what the Job has.
+    Fallback,
+}
+
+impl JobEngine {
+    /// Returns the program.
+    pub fn engine(self) -> Engine {
+        match self {
+            Self::Named(engine) => engine,
+            Self::Fallback => Engine::Native,
+        }
+    }
+}
 
 /// Returns what each Job copies. What Skopeo cannot copy, of which `by_native` are contents, has Jobs of its own where
 /// Native copies it.
@@ -20,18 +47,18 @@ pub fn job_batches(
     copies: &[Copy],
     by_native: &HashSet<Digest>,
 ) -> Vec<Batch> {
-    let own = engine(spec, config);
+    let named = engine(spec, config);
     let is_beyond = |copy: &Copy| {
-        by_native.contains(&copy.digest) || !MaxParts::from(own).is_enough_for(copy.parts().len())
+        by_native.contains(&copy.digest) || !MaxParts::from(named).is_enough_for(copy.parts().len())
     };
     let falls_back = falls_back(spec, config);
     let (others, first): (Vec<Copy>, Vec<Copy>) =
         copies.iter().cloned().partition(|copy| falls_back && is_beyond(copy));
-    let of = |engine: Engine, copies: &[Copy]| -> Vec<Batch> {
-        let all = batches(copies, tags_per_job(engine, config)).into_iter();
-        all.map(|(order, batch)| (engine, order, batch)).collect()
+    let of = |engine: JobEngine, copies: &[Copy]| -> Vec<Batch> {
+        let all = batches(copies, tags_per_job(engine.engine(), config)).into_iter();
+        all.map(|(order, copies)| Batch { engine, order, copies }).collect()
     };
-    [of(own, &first), of(Engine::Native, &others)].concat()
+    [of(JobEngine::Named(named), &first), of(JobEngine::Fallback, &others)].concat()
 }
 
 #[cfg(test)]
@@ -55,9 +82,9 @@ mod tests {
             let fixed = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=s", "--copy-engine-fallback"];
             let config = Config::parse_from(fixed.into_iter().chain([falls_back]));
             let batches = job_batches(&image(Mode::OneShot).spec, &config, &copies, &by_native);
-            batches.into_iter().map(|(engine, _, batch)| (engine, batch)).collect::<Vec<_>>()
+            batches.into_iter().map(|batch| (batch.engine, batch.copies)).collect::<Vec<_>>()
         };
-        let (skopeo, native) = (Engine::Skopeo, Engine::Native);
+        let (skopeo, native) = (JobEngine::Named(Engine::Skopeo), JobEngine::Fallback);
         assert_eq!(of("true"), [(skopeo, vec![plain.clone()]), (native, vec![cache.clone(), large.clone()])]);
         assert_eq!(of("false"), [(skopeo, vec![plain, cache]), (skopeo, vec![large])]);
     }

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use imgop_core::copy::{AnswersOfBoth, Content, ContentCache, Copy, FirstSeen, Known, MadeOf, Observed};
-use imgop_core::copy::{ObservedTag, Outcome};
+use imgop_core::copy::{
+    AnswersOfBoth, Content, ContentCache, Copy, EngineFields, FirstSeen, Known, MadeOf, Observed,
+    ObservedTag, Outcome,
+};
 use imgop_core::schedule::Schedule;
 use imgop_registry::reference::{Digest, Tag};
 use jiff::Timestamp;
@@ -50,7 +52,7 @@ pub struct SyncInProgress {
     pub in_parts: HashMap<Digest, MadeOf>,
     /// Contents that the engine cannot copy, by the same probe.
     pub not_copied: HashSet<Digest>,
-    /// Those of them that Native copies in its place.
+    /// Contents that Skopeo cannot copy and Native copies in its place.
     pub by_native: HashSet<Digest>,
     /// Contents for which blobs were mounted, or sought in vain, before a Job was created.
     pub mounted: HashSet<Digest>,
@@ -178,8 +180,17 @@ impl Memory {
 }
 
 impl SyncInProgress {
-    /// Notes how what was observed is copied, also if it was observed anew after the probe: in parts, or not at all.
-    pub fn note_how(&self, observed: &mut Observed) {
+    /// Returns whether the content of a copy was sought at the destination. One that is copied in parts was sought before
+    /// that was known.
+    pub fn is_probed(&self, copy: &Copy) -> bool {
+        let is_in_parts = copy.made_of.is_some() && self.in_parts.get(&copy.digest) == copy.made_of.as_ref();
+        self.probed.contains(copy)
+            || is_in_parts && self.probed.contains(&Copy { made_of: None, ..copy.clone() })
+    }
+
+    /// Notes how what was observed is copied, also if it was observed anew after the probe: in parts, or not at all. `fields`
+    /// let Native copy it.
+    pub fn note_how(&self, observed: &mut Observed, fields: EngineFields) {
         let parts = |tag: &ObservedTag| {
             let made_of = self.in_parts.get(tag.source.digest()?)?;
             Some((tag.destination_tag.clone(), made_of))
@@ -193,7 +204,7 @@ impl SyncInProgress {
         let not_copied: Vec<Tag> =
             observed.tags.iter().filter(is_not_copied).map(|tag| tag.destination_tag.clone()).collect();
         for tag in not_copied {
-            observed.not_copied_by_skopeo(&tag);
+            observed.not_copied_by_skopeo(&tag, fields);
         }
     }
 }
@@ -306,9 +317,25 @@ mod tests {
         let sync = SyncInProgress { in_parts, ..SyncInProgress::default() };
         let tags = vec![tag("1.0", "index"), tag("1.1", "another")];
         let mut observed = Observed { tags, ..Observed::default() };
-        sync.note_how(&mut observed);
+        sync.note_how(&mut observed, EngineFields::default());
         assert!(matches!(&observed.tags[0].content, Content::Made(made) if made.of == made_of));
         assert!(matches!(observed.tags[1].content, Content::Whole(_)));
+    }
+
+    #[test]
+    fn a_try_that_was_probed_is_so_also_once_it_is_known_to_be_copied_in_parts_and_the_next_one_is_not() {
+        let copy = crate::image::tests::fixtures::copy("1.0", 1);
+        let made_of = MadeOf { origin: Origin::AllOf(copy.digest.clone()), parts: vec![Digest::of(b"part")] };
+        let in_parts = HashMap::from([(copy.digest.clone(), made_of.clone())]);
+        let probed = HashSet::from([copy.clone()]);
+        let sync = SyncInProgress { probed, in_parts, ..SyncInProgress::default() };
+        let by_parts = Copy { made_of: Some(made_of), ..copy.clone() };
+        assert!(sync.is_probed(&copy) && sync.is_probed(&by_parts));
+        assert!(!sync.is_probed(&Copy { attempt: 2, ..by_parts }));
+        assert!(
+            !sync.is_probed(&crate::image::tests::fixtures::subset("1.0")),
+            "other parts were not sought"
+        );
     }
 
     #[test]
@@ -318,7 +345,7 @@ mod tests {
         let missing = |name, content| ObservedTag { destination: Seen::Absent, ..tag(name, content) };
         let tags = vec![missing("1.0", "cache"), missing("1.1", "image"), tag("1.2", "cache")];
         let mut observed = Observed { tags, ..Observed::default() };
-        sync.note_how(&mut observed);
+        sync.note_how(&mut observed, EngineFields::default());
         let states: Vec<TagState> = observed.tags.iter().map(ObservedTag::state).collect();
         assert_eq!(states, [TagState::FormatUnsupported, TagState::Missing, TagState::UpToDate]);
     }

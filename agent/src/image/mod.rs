@@ -21,6 +21,7 @@ mod native_job;
 mod native_results;
 mod obsolete_jobs;
 mod pass_state;
+mod places;
 mod present_content;
 mod prune;
 mod reloads;
@@ -304,7 +305,7 @@ impl<'a> Pass<'a> {
         let remembered = memory.sync().observed.as_ref().map(|(at, _)| *at);
         let mut observed = self.observe(&access, request, due, memory).await?;
         let is_remembered = remembered == Some(observed.0);
-        memory.sync().note_how(&mut observed.1);
+        memory.sync().note_how(&mut observed.1, self.image.spec.engine.into());
         // Also if the API server fails this pass, the tags of Jobs that run are set by it.
         memory.sync().observed = Some(observed.clone());
         if let Some(end) = self.end_obsolete_jobs(request, &jobs_before, memory).await? {

@@ -70,7 +70,7 @@ fn input(of: &JobOf<'_>, [source, destination]: &[EndpointFiles; 2], deadline_se
         source: endpoint(source, from),
         destination: endpoint(destination, to),
         is_new: of.resumed.is_new,
-        items: of.batch.iter().flat_map(|copy| items(copy, of.request)).collect(),
+        items: of.batch.copies.iter().flat_map(|copy| items(copy, of.request)).collect(),
         seconds: deadline_seconds.saturating_sub(REPORT_SECONDS).max(REPORT_SECONDS),
         requests: of.config.requests_per_registry,
         // A pod in a tenant's namespace reaches what the tenant's own pods reach; what is lent does not go everywhere.

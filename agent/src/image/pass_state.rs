@@ -42,7 +42,7 @@ pub(super) struct PassState<'a> {
     pub cooldown: Cooldown,
     /// Tags that objects of other namespaces give other content.
     pub disputed: BTreeSet<Tag>,
-    /// Policies of the destination's repository that older objects set.
+    /// Policies of the destination's repository that other objects set.
     pub yielded: Vec<YieldedPolicy>,
     pub retry_now: bool,
     pub reset_at: Option<Timestamp>,

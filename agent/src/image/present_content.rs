@@ -1,7 +1,7 @@
 //! What a pass does for tags whose content is at the destination already: it sets them.
 
 use imgop_core::api::Side;
-use imgop_core::copy::{Copy, CopyRequest, Outcome, Plan, Publications, in_order, learn, probe, publish};
+use imgop_core::copy::{Copy, CopyRequest, Outcome, Plan, Probe, Publications, in_order, learn, publish};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Reason, RegistryError};
 use tokio::time::Instant;
@@ -23,10 +23,15 @@ impl Pass<'_> {
         state: &mut PassState<'_>,
         memory: &mut Memory,
     ) -> Result<Plan, Halt> {
-        let end = Instant::now() + REGISTRY_TIMEOUT;
+        let begun = Instant::now();
+        let end = begun + REGISTRY_TIMEOUT;
         let mut plan = state.plan();
-        let probed = self.probe(access, &plan, state, memory.sync(), end).await;
-        if probed.map_err(|error| halt(access, state.request, error))? {
+        // What is there needs no place, and what Native copies has another one: the next copies move up.
+        while begun.elapsed() < REGISTRY_TIMEOUT / 2 {
+            let probed = self.probe(access, &plan, state, memory.sync(), end).await;
+            if !probed.map_err(|error| halt(access, state.request, error))? {
+                break;
+            }
             plan = state.plan();
         }
         let publications: Vec<Copy> = plan.publications().cloned().collect();
@@ -38,7 +43,8 @@ impl Pass<'_> {
         Ok(state.plan())
     }
 
-    /// Asks the destination, before Jobs are created, for what they would copy. Returns whether it was asked.
+    /// Asks the destination, before Jobs are created, for what they would copy. Returns whether any of it was not asked for
+    /// before.
     async fn probe(
         &self,
         access: &Access,
@@ -48,17 +54,21 @@ impl Pass<'_> {
         end: Instant,
     ) -> Result<bool, RegistryError> {
         let copies = if self.image.spec.suspend { Vec::new() } else { in_order(plan.copies().cloned()) };
-        let room = self.room(&copies);
-        let new: Vec<Copy> =
-            copies.into_iter().take(room).filter(|copy| !sync.probed.contains(copy)).collect();
+        let with_room = self.with_room(&copies, &sync.by_native).into_iter();
+        let new: Vec<Copy> = with_room.filter(|copy| !sync.is_probed(copy)).collect();
         if new.is_empty() {
             return Ok(false);
         }
-        // What Jobs of this sync have pushed may be the content of another tag.
-        let has_nothing = state.observed.destination_is_new && state.runs.is_empty();
-        let engine = engine(&self.image.spec, &self.agent().config);
-        let probed = probe(access.route(state.request), engine, new, has_nothing, end).await?;
-        sync.probed.extend(probed.copies);
+        let probe = Probe {
+            route: access.route(state.request),
+            engine: engine(&self.image.spec, &self.agent().config),
+            // What Jobs of this sync have pushed may be the content of another tag.
+            destination_is_new: state.observed.destination_is_new && state.runs.is_empty(),
+            end,
+        };
+        let probed = probe.of(new.clone()).await?;
+        // Where nothing is answered in time, Jobs do not wait for it.
+        sync.probed.extend(if probed.copies.is_empty() { new } else { probed.copies });
         for (tag, digest) in &probed.seen {
             state.observed.record(tag, digest);
         }
@@ -75,7 +85,7 @@ impl Pass<'_> {
                 sync.not_copied.insert(copy.digest);
             }
         }
-        sync.note_how(&mut state.observed);
+        sync.note_how(&mut state.observed, self.image.spec.engine.into());
         state.runs.extend(probed.runs);
         Ok(true)
     }

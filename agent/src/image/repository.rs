@@ -18,13 +18,13 @@ impl Pass<'_> {
         Ok(ensure_repository((self.agent(), &self.owner), &creation, of, again).await?)
     }
 
-    /// Returns the policies of it that older objects of the namespace set otherwise.
+    /// Returns the policies of it that other objects of the namespace set otherwise.
     pub(super) fn yielded(&self, request: &CopyRequest) -> Vec<YieldedPolicy> {
         let Some(creation) = request.create.as_ref().filter(|creation| creation.has_policy()) else {
             return Vec::new();
         };
         let (images, policy) = (self.images, self.agent().policies.latest());
-        creation.yielded(&images.conflicts.older_creations(self.image, request, &images.claims, &policy))
+        creation.yielded(&images.conflicts.other_creations(self.image, request, &images.claims, &policy))
     }
 
     /// The same where nothing is copied now: the spec may have other policies than before. A repository that is not there is

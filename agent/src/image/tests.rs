@@ -9,6 +9,7 @@ mod new_destination;
 mod obsolete_jobs;
 mod open_destination;
 mod other_engine;
+mod places;
 mod pods;
 mod pruned_tags;
 mod refused_keys;

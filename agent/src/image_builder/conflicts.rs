@@ -7,7 +7,7 @@ use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Image, ImageBuilder};
 use imgop_core::build::{BuildFailure, BuildRequest};
 use imgop_core::copy::{CopyRequest, holds_claims};
-use imgop_core::creation::{Creation, YieldedPolicy};
+use imgop_core::creation::{CreateField, Creation, YieldedPolicy};
 use imgop_core::time::saturating_add;
 use imgop_registry::reference::{Repository, Tag};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,7 +16,7 @@ use kube::Resource;
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::tag_claims::{BuilderDestination, ImageDestination, dispute_message, is_older, older_creations};
+use crate::tag_claims::{BuilderDestination, ImageDestination, dispute_message, is_older, other_creations};
 
 /// A tag of a build that another object keeps, and which one that is.
 type Kept<'r> = (&'r Repository, &'r Tag, String);
@@ -48,7 +48,7 @@ impl Pass<'_> {
         Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
-    /// Returns the policies of a repository that older objects of the namespace set otherwise than this one would.
+    /// Returns the policies of a repository that other objects of the namespace set otherwise than this one would.
     pub(super) fn yielded(&self, repository: &Repository, creation: &Creation) -> Vec<YieldedPolicy> {
         if !creation.has_policy() {
             return Vec::new();
@@ -57,7 +57,7 @@ impl Pass<'_> {
         let images = self.builders.images.having(here, |other: &ImageDestination| other.may_be(name));
         let builders = self.builders.builders.having(here, |other: &BuilderDestination| other.may_be(name));
         let policy = self.agent().policies.latest();
-        creation.yielded(&older_creations(own, repository, &policy, images, builders))
+        creation.yielded(&other_creations(own, repository, &policy, images, builders))
     }
 
     /// Returns what is said of those policies. Each begins with `spec.`.
@@ -65,7 +65,7 @@ impl Pass<'_> {
         let Some(creation) = &request.destination.create else { return Vec::new() };
         let of = |repository: &Repository| {
             let yielded = self.yielded(repository, creation);
-            yielded.iter().map(|policy| policy.message("image", repository)).collect::<Vec<_>>()
+            yielded.iter().map(|policy| policy.message(CreateField::Image, repository)).collect::<Vec<_>>()
         };
         request.destination.repositories().into_iter().flat_map(of).collect()
     }

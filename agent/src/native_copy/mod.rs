@@ -123,11 +123,11 @@ async fn run_until(
     let options = Options::default();
     let at_once = options.items;
     let mut copier = Copier::new(options, journal);
-    let source = copier.add_source(registries.repository(source, &from));
+    let origin = copier.add_source(registries.repository(source, &from));
     let target = copier.add_destination(registries.push_target(destination, &to), input.is_new);
     let work = Work { input, copier, at_once, reporter, log };
-    log(&format!("copies {} from {} to {destination}", items(input.items.len()), input.source.repository));
-    Ok(work.run((source, target), stop, time_over).await)
+    log(&format!("copies {} from {source} to {destination}", items(input.items.len())));
+    Ok(work.run(origin, target, stop, time_over).await)
 }
 
 /// What one container does.
@@ -143,7 +143,8 @@ struct Work<'a> {
 impl Work<'_> {
     async fn run(
         &self,
-        (source, destination): (SourceId, DestinationId),
+        source: SourceId,
+        destination: DestinationId,
         stop: CancellationToken,
         time_over: impl Future<Output = ()>,
     ) -> Ended {

@@ -1,5 +1,5 @@
-//! Which object keeps a tag of a destination that several of a namespace select, and sets the policies of its repository: the
-//! oldest one, of whichever kind it is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
+//! Which object keeps a tag of a destination that several of a namespace select, and which objects say what the policies of its
+//! repository are: the oldest one goes first, of whichever kind it is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
 
 mod destinations;
 mod disputes;
@@ -12,5 +12,5 @@ pub use destinations::{BuilderDestination, ImageDestination};
 pub use disputes::{Disputes, dispute_message};
 pub use of_image_builders::BuilderClaims;
 pub use of_images::Conflicts;
-pub use of_repositories::older_creations;
+pub use of_repositories::other_creations;
 pub use precedence::is_older;

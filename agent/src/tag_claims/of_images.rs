@@ -13,7 +13,7 @@ use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 
-use super::{BuilderClaims, Disputes, ImageDestination, older_creations};
+use super::{BuilderClaims, Disputes, ImageDestination, other_creations};
 use crate::controller::Objects;
 
 /// All Images that this process watches, and what it wrote for them.
@@ -170,9 +170,9 @@ impl Conflicts {
         claimed
     }
 
-    /// Returns what older objects of the namespace say of the repository that an Image creates: Images, and these
+    /// Returns what other objects of the namespace say of the repository that an Image creates: Images, and these
     /// ImageBuilders.
-    pub fn older_creations(
+    pub fn other_creations(
         &self,
         image: &Image,
         request: &CopyRequest,
@@ -182,7 +182,7 @@ impl Conflicts {
         let images = self.of_path(request.destination.path()).into_iter();
         let namespace = image.metadata.namespace.as_deref().unwrap_or_default();
         let builders = builders.near(namespace, &request.destination);
-        older_creations(&image.metadata, &request.destination, policy, images, builders)
+        other_creations(&image.metadata, &request.destination, policy, images, builders)
     }
 
     /// Returns which of the tags that were observed Images of other namespaces give other content. Those of a namespace

@@ -13,7 +13,7 @@ use crate::api::repository_creation::{
 };
 use crate::api::{EndpointRef, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 use crate::spec_error::Problems;
-pub use policies::{OtherCreation, PolicyField, YieldedPolicy};
+pub use policies::{CreateField, OtherCreation, PolicyField, YieldedPolicy};
 
 /// A repository that is created where it is missing, and whose policies are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

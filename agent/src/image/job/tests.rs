@@ -1,5 +1,6 @@
 use clap::Parser as _;
 use imgop_core::api::{Credentials, Image, Mode};
+use imgop_core::copy::EngineFields;
 use k8s_openapi::api::core::v1::Container;
 
 use super::*;
@@ -18,9 +19,11 @@ fn job_of(image: &Image, copies: &[Copy], order: Order, config: &Config) -> Job 
         owner: &Owner::of(image),
         spec: &image.spec,
         request: &request(image),
-        batch: copies,
-        order,
-        engine: engine(&image.spec, config),
+        batch: &Batch {
+            engine: JobEngine::Named(engine(&image.spec, config)),
+            order,
+            copies: copies.to_vec(),
+        },
         config,
         lent: None,
         reach: &<[Reach; 2]>::default(),
@@ -122,6 +125,10 @@ fn native_copies_what_skopeo_cannot_where_the_setting_says_so_and_no_spec_names_
         !falls_back(&silent, &config("Skopeo", "false")) && !falls_back(&silent, &config("Native", "true"))
     );
     assert!(!falls_back(&skopeo, &config("Skopeo", "true")), "its author wants Skopeo");
+    let limit = |spec: &ImageSpec, falls_back: &str| max_parts(spec, &config("Skopeo", falls_back));
+    assert_eq!(limit(&silent, "true"), Engine::Native.into());
+    assert_eq!(limit(&silent, "false"), MaxParts::Containers(EngineFields::SpecOrSetting));
+    assert_eq!(limit(&skopeo, "true"), MaxParts::Containers(EngineFields::Spec), "the setting is not for it");
 }
 
 #[test]
@@ -141,9 +148,11 @@ fn what_is_lent_goes_to_private_addresses_only_as_the_setting_says() {
             owner: &Owner::of(&image),
             spec: &image.spec,
             request: &request(&image),
-            batch: &[copy("1", 1)],
-            order: Order::Together,
-            engine: Engine::Native,
+            batch: &Batch {
+                engine: JobEngine::Named(Engine::Native),
+                order: Order::Together,
+                copies: vec![copy("1", 1)],
+            },
             config: &config,
             lent,
             reach: &<[Reach; 2]>::default(),
@@ -252,11 +261,12 @@ fn a_job_that_uses_what_is_lent_is_there_no_longer_than_the_settings_say() {
         "nodeSelector": { "pool": "tenants" }, "imagePullSecrets": [{ "name": "tenants" }],
     }))
     .unwrap();
-    let lent = options((&image.spec, Engine::Skopeo), &config(), true);
+    let of = |is_elsewhere| options(&image.spec, &config(), JobEngine::Named(Engine::Skopeo), is_elsewhere);
+    let lent = of(true);
     let times = (lent.ttl_seconds, lent.deadline_seconds, lent.backoff_limit);
     assert_eq!(times, (Some(3600), Some(3600), 0));
     assert!(lent.node_selector.is_empty() && lent.pull_secrets.is_empty());
-    assert_eq!(options((&image.spec, Engine::Skopeo), &config(), false).deadline_seconds, Some(604_800));
+    assert_eq!(of(false).deadline_seconds, Some(604_800));
 }
 
 #[test]

@@ -252,6 +252,30 @@ async fn of_two_images_with_different_policies_the_older_one_sets_its_own_and_th
 }
 
 #[tokio::test]
+async fn an_image_that_adopts_a_repository_sets_its_policy_where_an_older_one_without_adopt_cannot() {
+    let lending = json!({ "identity": "Agent", "createRepositories": true, "adoptRepositories": true });
+    let mut ecr = Ecr::lending(&lending, RepositoryCreation { adopt: true, ..create() }).await;
+    ecr.aws.hold("mirror/argocd", EcrRepository::default());
+    let made = |hours: u64| Some(Time(now() - Duration::from_hours(hours)));
+    ecr.stage.image.metadata.creation_timestamp = made(1);
+    let adopting = ecr.stage.image.clone();
+    let mut older = adopting.clone();
+    (older.metadata.name, older.metadata.uid) = (Some("older".into()), Some("older".into()));
+    older.metadata.creation_timestamp = made(2);
+    let create = older.spec.destination.create.as_mut().unwrap();
+    (create.adopt, create.lifecycle_policy) = (false, Some(r#"{"rules":["older"]}"#.to_owned()));
+    beside(&mut ecr, &older);
+    let result = pass_of_nothing(&ecr).await;
+    assert!(!message(&result).contains("is not set"), "{}", message(&result));
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(r#"{"rules":[]}"#));
+    ecr.stage.image = older;
+    beside(&mut ecr, &adopting);
+    let result = pass_of_nothing(&ecr).await;
+    let said = "lifecyclePolicy is not set, as Image \"argocd\", which has adopt, sets another one";
+    assert!(message(&result).contains(said), "{}", message(&result));
+}
+
+#[tokio::test]
 async fn where_nothing_is_to_be_copied_no_repository_is_created() {
     let ecr = Ecr::lending(&creating(), create()).await;
     ecr.stage.pass(&mut memory(&[], (now(), Observed::default())), now()).await.unwrap();

@@ -1,6 +1,9 @@
 //! Pods that do not start.
 
+use imgop_core::api::{Engine, NATIVE_CONTAINER};
+
 use super::*;
+use crate::image::job_batches::JobEngine;
 
 #[tokio::test]
 async fn a_pod_waits_for_a_node_as_long_as_the_settings_say_and_the_condition_says_why() {
@@ -53,6 +56,43 @@ async fn a_job_whose_pod_waits_for_a_node_is_made_anew_for_another_template_and_
             let copies = jobs[0]["metadata"]["annotations"][imgop_core::api::COPIES_ANNOTATION].to_string();
             assert!(copies.contains(r#"\"attempt\":1"#), "it was no failed try: {copies}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_pod_waits_for_a_node_is_made_anew_by_the_engine_that_the_spec_names_by_then() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.is_reconciling(reasons::PROGRESSING);
+    let copy = copy_of("v2.13.1", "{}");
+    stage.has_job(&copy);
+    stage.has_pod(&unscheduled());
+    stage.image.spec.engine = Some(Engine::Native);
+    let mut memory = memory(&[&copy], (now(), observed(&[&copy])));
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(stage.api.bodies("DELETE").len(), 1);
+    let bodies = stage.api.bodies("POST");
+    let job = bodies.iter().find(|body| body["kind"] == "Job").unwrap();
+    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["name"], NATIVE_CONTAINER);
+}
+
+#[tokio::test]
+async fn a_job_of_native_in_the_place_of_skopeo_waits_for_a_node_unless_the_spec_names_another_engine() {
+    for (made_as, named, is_replaced) in [
+        (JobEngine::Fallback, None, false),
+        (JobEngine::Fallback, Some(Engine::Skopeo), true),
+        (JobEngine::Named(Engine::Native), None, true),
+    ] {
+        let mut stage = Stage::of_a_synced_image().await;
+        let settings = ["--copy-engine-fallback=true"];
+        stage.images = Images::new(fixtures::agent_with(stage.api.client(), &settings), Objects::new([]));
+        stage.is_reconciling(reasons::PROGRESSING);
+        let copy = copy_of("v2.13.1", "{}");
+        stage.has_job_of(&copy, made_as);
+        stage.has_pod(&unscheduled());
+        stage.image.spec.engine = named;
+        let mut memory = memory(&[&copy], (now(), observed(&[&copy])));
+        stage.pass(&mut memory, now()).await.unwrap();
+        assert_eq!(stage.api.bodies("DELETE").len(), usize::from(is_replaced), "{made_as:?} {named:?}");
     }
 }
 

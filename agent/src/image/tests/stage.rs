@@ -17,6 +17,7 @@ use crate::cluster::owner::Owner;
 use crate::controller::{Objects, PassResult, Reconcile as _};
 use crate::image::Images;
 use crate::image::job::{JobOf, engine, job};
+use crate::image::job_batches::{Batch, JobEngine};
 use crate::image::memory::Memory;
 use crate::image::native_job::{Reach, Resumed};
 
@@ -72,16 +73,19 @@ impl Stage {
 
     /// The Image has a Job that copies this, and that has not ended.
     pub fn has_job(&self, copy: &Copy) {
-        let request = fixtures::request(&self.image);
-        let (owner, copies) = (Owner::of(&self.image), std::slice::from_ref(copy));
+        let named = engine(&self.image.spec, &self.images.agent.config);
+        self.has_job_of(copy, JobEngine::Named(named));
+    }
+
+    /// The same with this program.
+    pub fn has_job_of(&self, copy: &Copy, engine: JobEngine) {
+        let (owner, request) = (Owner::of(&self.image), fixtures::request(&self.image));
         let config = &self.images.agent.config;
         let mut job = job(&JobOf {
             owner: &owner,
             spec: &self.image.spec,
             request: &request,
-            batch: copies,
-            order: Order::FirstAlone,
-            engine: engine(&self.image.spec, config),
+            batch: &Batch { engine, order: Order::FirstAlone, copies: vec![copy.clone()] },
             config,
             lent: None,
             reach: &<[Reach; 2]>::default(),

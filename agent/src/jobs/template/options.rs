@@ -64,6 +64,9 @@ pub struct JobOptions {
     pub deadline_seconds: Option<u32>,
     /// How often a pod that failed is replaced.
     pub backoff_limit: u32,
+    /// The program that it runs and why, of a kind whose Jobs run one or another: they are not made alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<&'static str>,
 }
 
 impl JobOptions {
@@ -89,6 +92,7 @@ impl JobOptions {
             ttl_seconds: own.ttl_seconds_after_finished,
             deadline_seconds: own.active_deadline_seconds,
             backoff_limit: own.backoff_limit.unwrap_or_default(),
+            program: None,
         }
     }
 

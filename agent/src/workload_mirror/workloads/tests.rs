@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use imgop_core::api::WorkloadKind;
+use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, WorkloadKind};
 use imgop_core::workloads::{ObservedPod, ObservedWorkload};
 use imgop_fakes::ApiServer;
 use k8s_openapi::api::batch::v1::CronJob;
@@ -117,7 +117,7 @@ async fn init_and_ephemeral_containers_and_image_volumes_are_seen_and_so_is_a_cr
 
 #[tokio::test(start_paused = true)]
 async fn what_the_agent_has_made_is_not_kept_and_leaves_when_it_is_seen_to_be_that() {
-    let labels = json!({ "app.kubernetes.io/managed-by": "imgop", "imgop.skopeo.io/image-uid": "u" });
+    let labels = json!({ MANAGED_BY_LABEL: MANAGED_BY, OWNER_UID_LABEL: "u" });
     let (mut store, of_pods) = store();
     let mut of = pod("imgop-a-1", "quay.io/skopeo/stable:1");
     list(&mut store, &of_pods, &[of.clone()]);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::EngineFields;
 use crate::api::Engine;
 
 /// Parts that are a container each.
@@ -11,11 +12,10 @@ const ITEMS: usize = 200;
 
 /// How many manifests of one content may be copied one by one, where only some platforms are wanted or referrers are
 /// copied: as many as that which copies them takes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxParts {
-    /// Each is a container of a Job, as with the engine Skopeo.
-    #[default]
-    Containers,
+    /// Each is a container of a Job, as with the engine Skopeo; and where it can be said that Native copies more.
+    Containers(EngineFields),
     /// One container copies all of them, as with the engine Native.
     OneContainer,
     /// No Job copies them.
@@ -31,17 +31,23 @@ impl MaxParts {
     /// Returns how many there may be.
     pub(super) fn number(self) -> usize {
         match self {
-            Self::Containers => CONTAINERS,
+            Self::Containers(_) => CONTAINERS,
             Self::OneContainer => ITEMS,
             Self::NoJob => usize::MAX,
         }
     }
 }
 
+impl Default for MaxParts {
+    fn default() -> Self {
+        Self::Containers(EngineFields::default())
+    }
+}
+
 impl From<Engine> for MaxParts {
     fn from(engine: Engine) -> Self {
         match engine {
-            Engine::Skopeo => Self::Containers,
+            Engine::Skopeo => Self::default(),
             Engine::Native => Self::OneContainer,
         }
     }
@@ -50,15 +56,23 @@ impl From<Engine> for MaxParts {
 impl fmt::Display for MaxParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Containers => {
-                write!(
-                    f,
-                    "the engine Skopeo copies at most {CONTAINERS}, and Native {ITEMS} (spec.engine, or COPY_ENGINE_FALLBACK of \
-                     the agent)"
-                )
+            Self::Containers(fields) => {
+                write!(f, "the engine Skopeo copies at most {CONTAINERS}, and Native {ITEMS} ({fields})")
             }
             Self::OneContainer => write!(f, "a Job copies at most {ITEMS}"),
             Self::NoJob => f.write_str("all are copied"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_skopeo_names_the_setting_of_the_agent_only_where_the_spec_names_no_engine() {
+        let of = |written: Option<Engine>| MaxParts::Containers(written.into()).to_string();
+        insta::assert_snapshot!(of(None), @"the engine Skopeo copies at most 32, and Native 200 (spec.engine, or COPY_ENGINE_FALLBACK of the agent)");
+        insta::assert_snapshot!(of(Some(Engine::Skopeo)), @"the engine Skopeo copies at most 32, and Native 200 (spec.engine)");
     }
 }

@@ -17,6 +17,7 @@
 mod age;
 mod batches;
 mod cooldown;
+mod engine_fields;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod max_parts;
@@ -45,6 +46,7 @@ pub(crate) use age::Evidence;
 pub use age::{FirstSeen, Waiting, first_seen};
 pub use batches::{Order, batches, in_order};
 pub use cooldown::Cooldown;
+pub use engine_fields::EngineFields;
 pub use max_parts::MaxParts;
 pub use mount::{KnownBlobs, Learned, SourceMounts, learn, mount};
 pub use naming::Naming;
@@ -55,7 +57,7 @@ pub use observe::{
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};
 pub use precedence::{OlderImage, TagClaim, conflicts, disputed, holds_claims};
-pub use probe::{Probed, probe};
+pub use probe::{Probe, Probed};
 pub use prune::{MadeTags, PruneInputs, PruneRequest, UsedImage, due};
 pub use publish::{Answered, Publications, made_index, publish};
 pub use quota::{Admission, Deferral, admit, release};

@@ -102,7 +102,7 @@ pub(super) async fn by_skopeo(
     if index.is_index() && index.blob_descriptors().is_ok_and(|blobs| !blobs.is_empty()) {
         return Ok(BySkopeo::NotAtAll);
     }
-    let mut found = Found::new(MaxParts::Containers);
+    let mut found = Found::new(MaxParts::default());
     let is_split = find(source, &index, MAX_DEPTH, &mut found).await?;
     let is_copied = is_split && !found.parts.is_empty() && !found.is_too_much();
     Ok(if is_copied {

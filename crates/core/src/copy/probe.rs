@@ -9,17 +9,30 @@ use tokio::time::Instant;
 
 use super::parts::{BySkopeo, by_skopeo};
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
-use super::{Copy, MadeOf, Observed, ObservedTag, Outcome, Run, Seen, TagState};
+use super::{Copy, EngineFields, MadeOf, Observed, ObservedTag, Outcome, Run, Seen, TagState};
 use crate::api::{Engine, Publish};
 
 /// Why Skopeo does not copy an index that lists blobs.
 const LISTS_LAYERS: &str = "it is an index that lists layers themselves, as a cache of BuildKit, of which the engine Skopeo \
-                            copies nothing, and Native all (spec.engine, or COPY_ENGINE_FALLBACK of the agent)";
+                            copies nothing, and Native all";
+
+/// A probe: whose destination is asked, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe<'a> {
+    /// Between which repositories is copied.
+    pub route: Route<'a>,
+    /// What copies.
+    pub engine: Engine,
+    /// Whether the destination has no such repository yet. It is not asked then.
+    pub destination_is_new: bool,
+    /// Until when it is asked.
+    pub end: Instant,
+}
 
 /// What the destination answered.
 #[derive(Debug, Default)]
 pub struct Probed {
-    /// The copies that were asked for, whatever the answer. The others get a Job all the same.
+    /// The copies that were asked for, whatever the answer. For the others there was no time.
     pub copies: Vec<Copy>,
     /// Tags that are there, with what they show.
     pub seen: Vec<(Tag, Digest)>,
@@ -41,74 +54,72 @@ struct Answer {
     how: BySkopeo,
 }
 
-/// Asks the destination for the tags and the contents of these copies until `end`. One that `has_nothing`, as it has no
-/// such repository, is not asked. Fails if it refuses the credential; any other error leaves its copy to a Job.
-pub async fn probe(
-    route: Route<'_>,
-    engine: Engine,
-    copies: Vec<Copy>,
-    has_nothing: bool,
-    end: Instant,
-) -> Result<Probed, RegistryError> {
-    let asked = futures::stream::iter(copies).map(|copy| ask(route, engine, copy, has_nothing));
-    let answers: Vec<Answer> = until(end, asked.buffer_unordered(MAX_CONCURRENT_TAGS)).collect().await;
-    let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
-    for Answer { copy, tag, content, how } in answers {
-        refusals.add(&tag);
-        // Nothing was asked for a content of which nothing is known.
-        if !matches!(content, Ok(false)) {
-            refusals.add(&content);
+impl Probe<'_> {
+    /// Asks the destination for the tags and the contents of these copies. Fails if it refuses the credential; any other
+    /// error leaves its copy to a Job.
+    pub async fn of(self, copies: Vec<Copy>) -> Result<Probed, RegistryError> {
+        let asked = futures::stream::iter(copies).map(|copy| self.ask(copy));
+        let asked = until(self.end, asked.buffer_unordered(MAX_CONCURRENT_TAGS));
+        let answers: Vec<Answer> = asked.collect().await;
+        let (mut probed, mut refusals) = (Probed::default(), Refusals::default());
+        for Answer { copy, tag, content, how } in answers {
+            refusals.add(&tag);
+            // Nothing was asked for a content of which nothing is known.
+            if !matches!(content, Ok(false)) {
+                refusals.add(&content);
+            }
+            if let Ok(Some(digest)) = tag {
+                probed.seen.push((copy.destination_tag.clone(), digest));
+            }
+            if matches!(content, Ok(true)) {
+                probed.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
+            }
+            match how {
+                BySkopeo::AsItIs => {}
+                BySkopeo::InParts(made_of) => probed.in_parts.push((copy.destination_tag.clone(), made_of)),
+                BySkopeo::NotAtAll => probed.not_copied.push(copy.clone()),
+            }
+            probed.copies.push(copy);
         }
-        if let Ok(Some(digest)) = tag {
-            probed.seen.push((copy.destination_tag.clone(), digest));
-        }
-        if matches!(content, Ok(true)) {
-            probed.runs.push(Run { copy: copy.clone(), outcome: Outcome::Succeeded });
-        }
-        match how {
-            BySkopeo::AsItIs => {}
-            BySkopeo::InParts(made_of) => probed.in_parts.push((copy.destination_tag.clone(), made_of)),
-            BySkopeo::NotAtAll => probed.not_copied.push(copy.clone()),
-        }
-        probed.copies.push(copy);
+        refusals.of_all().map_or(Ok(probed), Err)
     }
-    refusals.of_all().map_or(Ok(probed), Err)
-}
 
-async fn ask(route: Route<'_>, engine: Engine, copy: Copy, has_nothing: bool) -> Answer {
-    let Route { request, destination, .. } = route;
-    let tag = if has_nothing {
-        Ok(None)
-    } else {
-        let head = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
-        head.map(|descriptor| descriptor.map(|descriptor| descriptor.digest))
-    };
-    let content = match &tag {
-        _ if has_nothing => Ok(false),
-        Ok(None) if request.publish == Publish::Staged => has_all(destination, copy.parts()).await,
-        // Of a tag that was copied whole the parts are there.
-        Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
-        _ => Ok(false),
-    };
-    let is_there = matches!(content, Ok(true)) || matches!(&tag, Ok(Some(shown)) if *shown == copy.digest);
-    let is_as_it_is = is_there || engine == Engine::Native;
-    let how = if is_as_it_is { Ok(BySkopeo::AsItIs) } else { by_skopeo(route, &copy).await };
-    let how = how.unwrap_or_else(|error| {
-        tracing::debug!(%error, "whether a content is copied in parts is not known; Skopeo is to copy it as it is");
-        BySkopeo::AsItIs
-    });
-    Answer { copy, tag, content, how }
+    async fn ask(self, copy: Copy) -> Answer {
+        let Route { request, destination, .. } = self.route;
+        let tag = if self.destination_is_new {
+            Ok(None)
+        } else {
+            let head = destination.head(&ManifestRef::Tag(copy.destination_tag.clone())).await;
+            head.map(|descriptor| descriptor.map(|descriptor| descriptor.digest))
+        };
+        let content = match &tag {
+            _ if self.destination_is_new => Ok(false),
+            Ok(None) if request.publish == Publish::Staged => has_all(destination, copy.parts()).await,
+            // Of a tag that was copied whole the parts are there.
+            Ok(_) if copy.made_of.is_some() => has_all(destination, copy.parts()).await,
+            _ => Ok(false),
+        };
+        let is_there =
+            matches!(content, Ok(true)) || matches!(&tag, Ok(Some(shown)) if *shown == copy.digest);
+        let is_as_it_is = is_there || self.engine == Engine::Native;
+        let how = if is_as_it_is { Ok(BySkopeo::AsItIs) } else { by_skopeo(self.route, &copy).await };
+        let how = how.unwrap_or_else(|error| {
+            tracing::debug!(%error, "whether a content is copied in parts is not known; Skopeo is to copy it as it is");
+            BySkopeo::AsItIs
+        });
+        Answer { copy, tag, content, how }
+    }
 }
 
 impl Observed {
-    /// Notes that the engine cannot copy the content of a tag that is missing or differs.
-    pub fn not_copied_by_skopeo(&mut self, destination_tag: &Tag) {
+    /// Notes that Skopeo cannot copy the content of a tag that is missing or differs, and which fields let Native copy it.
+    pub fn not_copied_by_skopeo(&mut self, destination_tag: &Tag, fields: EngineFields) {
         let is_it = |tag: &&mut ObservedTag| {
             tag.destination_tag == *destination_tag
                 && matches!(tag.state(), TagState::Missing | TagState::Differs)
         };
         for tag in self.tags.iter_mut().filter(is_it) {
-            tag.source = Seen::Unsupported(format!("{}: {LISTS_LAYERS}", tag.source_ref));
+            tag.source = Seen::Unsupported(format!("{}: {LISTS_LAYERS} ({fields})", tag.source_ref));
         }
     }
 }
@@ -151,7 +162,11 @@ mod tests {
         request.source = registry.repository("source");
         let (source, destination) = (&client(&request.source), &client(&request.destination));
         let route = Route { request: &request, source, destination };
-        probe(route, engine, copies, false, Instant::now() + Duration::from_mins(1)).await.unwrap()
+        probing(route, engine, false).of(copies).await.unwrap()
+    }
+
+    fn probing(route: Route<'_>, engine: Engine, destination_is_new: bool) -> Probe<'_> {
+        Probe { route, engine, destination_is_new, end: Instant::now() + Duration::from_mins(1) }
     }
 
     #[tokio::test]
@@ -161,9 +176,8 @@ mod tests {
         (request.destination, request.publish) = (registry.repository("app"), Publish::Staged);
         let (source, destination) = (&client(&request.source), &client(&request.destination));
         let route = Route { request: &request, source, destination };
-        let end = Instant::now() + Duration::from_mins(1);
-        let asked = async |has_nothing| {
-            let probed = probe(route, Engine::Native, vec![copy.clone()], has_nothing, end).await.unwrap();
+        let asked = async |is_new| {
+            let probed = probing(route, Engine::Native, is_new).of(vec![copy.clone()]).await.unwrap();
             assert_eq!((probed.copies, probed.seen, probed.runs), (vec![copy.clone()], vec![], vec![]));
             registry.requests().len()
         };
@@ -235,11 +249,14 @@ mod tests {
         let probed = probe_of(&registry, Publish::Staged, vec![copy.clone()]).await;
         assert_eq!(probed.not_copied, std::slice::from_ref(&copy));
         let tag = observed_tag("v2.13.1", Seen::Present(copy.digest.clone()), Seen::Absent);
-        let mut observed = Observed { tags: vec![tag], ..Observed::default() };
-        observed.not_copied_by_skopeo(&copy.destination_tag);
-        assert_eq!(observed.tags[0].state(), TagState::FormatUnsupported);
-        let why = observed.tags[0].unsupported_because().unwrap();
-        assert!(why.starts_with("v2.13.1: it is an index that lists layers"), "{why}");
+        let unsupported = |fields| {
+            let mut observed = Observed { tags: vec![tag.clone()], ..Observed::default() };
+            observed.not_copied_by_skopeo(&copy.destination_tag, fields);
+            assert_eq!(observed.tags[0].state(), TagState::FormatUnsupported);
+            observed.tags[0].unsupported_because().unwrap().to_owned()
+        };
+        insta::assert_snapshot!(unsupported(EngineFields::SpecOrSetting), @"v2.13.1: it is an index that lists layers themselves, as a cache of BuildKit, of which the engine Skopeo copies nothing, and Native all (spec.engine, or COPY_ENGINE_FALLBACK of the agent)");
+        insta::assert_snapshot!(unsupported(EngineFields::Spec), @"v2.13.1: it is an index that lists layers themselves, as a cache of BuildKit, of which the engine Skopeo copies nothing, and Native all (spec.engine)");
         let probed = probe_by(Engine::Native, &registry, Publish::Staged, vec![copy]).await;
         assert_eq!(probed.not_copied, [], "the agent's own program copies it");
     }
@@ -279,14 +296,7 @@ mod tests {
         request.destination = registry.repository("app");
         let destination = &client(&request.destination);
         let route = Route { request: &request, source: destination, destination };
-        let refused = probe(
-            route,
-            Engine::Skopeo,
-            vec![copy("v2.13.1", 1)],
-            false,
-            Instant::now() + Duration::from_mins(1),
-        )
-        .await;
+        let refused = probing(route, Engine::Skopeo, false).of(vec![copy("v2.13.1", 1)]).await;
         assert!(refused.is_err());
     }
 }

@@ -1,5 +1,6 @@
-//! Policies of a repository that several objects of a namespace create: each is set by the oldest object that has one of it.
-//! Two that set different ones would replace each other's for ever.
+//! Policies of a repository that several objects of a namespace create: each is set by one object that has one of it. Two
+//! that set different ones would replace each other's for ever. Objects with `adopt` go before those without, whose policies
+//! a repository that others created never gets; among either the oldest goes first.
 
 use std::fmt;
 
@@ -17,21 +18,61 @@ pub enum PolicyField {
     Access,
 }
 
-/// Another object that creates a repository.
+/// The field of a spec that says what a repository is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateField {
+    /// `destination.create` of an Image
+    Destination,
+    /// `image.create` of an ImageBuilder
+    Image,
+}
+
+/// Another object of the namespace that creates a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherCreation {
     /// Its kind and name, for messages.
     pub object: String,
+    /// Whether it is older than the object that it is compared with.
+    pub is_older: bool,
     /// What it says of the repository.
     pub creation: Creation,
 }
 
-/// A policy that is not set, because an older object sets another one.
+/// A policy that is not set, because an object that goes before sets another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct YieldedPolicy {
     field: PolicyField,
     /// The object that sets it.
     object: String,
+    /// Why that one goes before.
+    because: Precedence,
+}
+
+/// Why an object goes before another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precedence {
+    /// It adopts the repository, and the other one does not.
+    Adopts,
+    /// It is older.
+    IsOlder,
+}
+
+impl fmt::Display for CreateField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Destination => "spec.destination.create",
+            Self::Image => "spec.image.create",
+        })
+    }
+}
+
+impl fmt::Display for Precedence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Adopts => "which has adopt",
+            Self::IsOlder => "which is older",
+        })
+    }
 }
 
 impl fmt::Display for PolicyField {
@@ -49,15 +90,29 @@ impl Creation {
         PolicyField::ALL.into_iter().any(|field| self.policy(field).is_some())
     }
 
-    /// Returns which of its policies older objects of the namespace set otherwise; they are given the oldest first.
-    pub fn yielded(&self, older: &[OtherCreation]) -> Vec<YieldedPolicy> {
+    /// Returns which of its policies other objects of the namespace set otherwise; they are given the oldest first.
+    pub fn yielded(&self, others: &[OtherCreation]) -> Vec<YieldedPolicy> {
+        let mut preceding: Vec<(Precedence, &OtherCreation)> =
+            others.iter().filter_map(|other| Some((self.yields_to(other)?, other))).collect();
+        preceding.sort_by_key(|(_, other)| !other.creation.adopt);
         let yielded = |field: PolicyField| {
             let own = self.policy(field)?;
-            let (owner, policy) =
-                older.iter().find_map(|other| Some((other, other.creation.policy(field)?)))?;
-            (policy != own).then(|| YieldedPolicy { field, object: owner.object.clone() })
+            let with_policy = |(because, other): &(Precedence, &OtherCreation)| {
+                Some((*because, other.object.clone(), other.creation.policy(field)? == own))
+            };
+            let (because, object, is_same) = preceding.iter().find_map(with_policy)?;
+            (!is_same).then_some(YieldedPolicy { field, object, because })
         };
         PolicyField::ALL.into_iter().filter_map(yielded).collect()
+    }
+
+    /// Returns why another object goes before this one, if it does.
+    fn yields_to(&self, other: &OtherCreation) -> Option<Precedence> {
+        match (other.creation.adopt, self.adopt) {
+            (true, false) => Some(Precedence::Adopts),
+            (false, true) => None,
+            _ => other.is_older.then_some(Precedence::IsOlder),
+        }
     }
 
     /// Returns it without these policies.
@@ -85,12 +140,12 @@ impl PolicyField {
 }
 
 impl YieldedPolicy {
-    /// Returns what users are told. `side` is the field of the spec that has `create`.
-    pub fn message(&self, side: &str, repository: &Repository) -> String {
-        let Self { field, object } = self;
+    /// Returns what users are told of the policy, which stands in a field of `create`.
+    pub fn message(&self, create: CreateField, repository: &Repository) -> String {
+        let Self { field, object, because } = self;
         format!(
-            "spec.{side}.create.{field} is not set, as {object}, which is older, sets another one of {repository}: give both \
-             the same, or leave it out of one"
+            "{create}.{field} is not set, as {object}, {because}, sets another one of {repository}: give both the same, or \
+             leave it out of one"
         )
     }
 }
@@ -116,7 +171,15 @@ mod tests {
     }
 
     fn other(name: &str, lifecycle: Option<u8>, access: Option<u8>) -> OtherCreation {
-        OtherCreation { object: format!("Image {name:?}"), creation: creation(lifecycle, access) }
+        OtherCreation {
+            object: format!("Image {name:?}"),
+            is_older: true,
+            creation: creation(lifecycle, access),
+        }
+    }
+
+    fn adopting(creation: Creation) -> Creation {
+        Creation { adopt: true, ..creation }
     }
 
     #[test]
@@ -136,11 +199,45 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_is_an_older_object_s_is_left_out_and_said_with_both_and_the_fix() {
+    fn of_two_objects_the_one_with_adopt_sets_its_policy_whichever_is_older_and_the_other_one_does_not() {
+        let (with, without) = (adopting(creation(Some(1), None)), creation(Some(2), None));
+        for adopts_younger in [true, false] {
+            let as_other = |creation: &Creation, is_older| OtherCreation {
+                object: "Image \"a\"".to_owned(),
+                is_older,
+                creation: creation.clone(),
+            };
+            assert_eq!(with.yielded(&[as_other(&without, adopts_younger)]), []);
+            let yielded = without.yielded(&[as_other(&with, !adopts_younger)]);
+            assert_eq!(yielded.len(), 1);
+            assert_eq!(yielded[0].because, Precedence::Adopts);
+        }
+    }
+
+    #[test]
+    fn among_objects_with_adopt_the_oldest_goes_first_and_all_of_them_before_one_without() {
+        let without = other("a", Some(1), None);
+        let adopts = |name: &str, lifecycle: u8| {
+            let other = other(name, Some(lifecycle), None);
+            OtherCreation { creation: adopting(other.creation.clone()), ..other }
+        };
+        let others = [without, adopts("b", 2), adopts("c", 3)];
+        let object = |own: &Creation| own.yielded(&others).first().map(|policy| policy.object.clone());
+        assert_eq!(object(&creation(Some(1), None)).as_deref(), Some(r#"Image "b""#));
+        assert_eq!(object(&adopting(creation(Some(3), None))).as_deref(), Some(r#"Image "b""#));
+        assert_eq!(object(&creation(Some(2), None)), None);
+    }
+
+    #[test]
+    fn a_policy_that_another_object_sets_is_left_out_and_said_with_both_and_the_fix() {
         let own = creation(Some(1), Some(1));
-        let yielded = own.yielded(&[other("older", Some(2), Some(1))]);
-        assert_eq!(own.without(&yielded), creation(None, Some(1)));
+        let older = other("older", Some(2), Some(1));
+        let yielded = own.yielded(std::slice::from_ref(&older));
+        assert_eq!(own.clone().without(&yielded), creation(None, Some(1)));
+        let adopts = OtherCreation { creation: adopting(older.creation.clone()), is_older: false, ..older };
+        let to_adopting = own.yielded(&[adopts]);
         let repository = "1.dkr.ecr.eu-west-3.amazonaws.com/app".parse().unwrap();
-        insta::assert_snapshot!(yielded[0].message("destination", &repository), @r#"spec.destination.create.lifecyclePolicy is not set, as Image "older", which is older, sets another one of 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set, as Image "older", which has adopt, sets another one of 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set, as Image "older", which is older, sets another one of 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
     }
 }

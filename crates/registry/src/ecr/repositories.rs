@@ -90,14 +90,14 @@ impl EcrRepositories {
         let check = || async { self.check(&ecr, repository, wanted).await.map_err(&failed) };
         let (check, is_own) = self.checks.run(&key, check).await;
         let check = check?;
-        let mut checked = self.checked.lock();
-        if check.is_created || !check.set.is_empty() {
-            // It is not any more as another one may have wanted it.
-            checked.remove_keys(|(of, _)| of == repository);
-        }
-        checked.insert(key, (), TTL);
-        drop(checked);
+        self.checked.lock().insert(key, (), TTL);
         Ok(is_own.then_some(check))
+    }
+
+    /// Forgets that a repository was as others wanted it, which it may not be any more once it was written to. Of a call
+    /// that failed it is not known what it has changed.
+    fn forget(&self, repository: &Repository) {
+        self.checked.lock().remove_keys(|(of, _)| of == repository);
     }
 
     async fn check(
@@ -112,7 +112,9 @@ impl EcrRepositories {
         let mut check = RepositoryCheck::default();
         let mut arn = calls.describe().await?;
         if arn.is_none() {
-            check.is_created = calls.create(&wanted.tags, wanted.scan_on_push, wanted.immutable).await?;
+            let created = calls.create(&wanted.tags, wanted.scan_on_push, wanted.immutable).await;
+            self.forget(repository);
+            check.is_created = created?;
             if !check.is_created {
                 // Another process was faster.
                 arn = calls.describe().await?;
@@ -132,7 +134,9 @@ impl EcrRepositories {
         check.is_foreign = !is_ours;
         for (which, policy) in wanted.policies.iter().filter(|_| is_ours) {
             if calls.policy(*which).await?.as_ref() != Some(policy) {
-                calls.set_policy(*which, policy).await?;
+                let set = calls.set_policy(*which, policy).await;
+                self.forget(repository);
+                set?;
                 check.set.push(*which);
             }
         }

@@ -122,6 +122,19 @@ async fn once_another_policy_was_set_a_repository_is_not_believed_to_be_as_it_wa
 }
 
 #[tokio::test]
+async fn a_policy_that_was_set_before_another_one_was_refused_counts_as_set() {
+    let aws = aws().await;
+    aws.hold("mirror/argocd", ours(r#"{"rules":[]}"#));
+    let ecr = repositories(&aws);
+    ecr.ensure(&repository(), &wanted(&[lifecycle()]), false).await.unwrap();
+    aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
+    let other = (RepositoryPolicy::Lifecycle, json!({ "rules": [{ "rulePriority": 2 }] }));
+    ecr.ensure(&repository(), &wanted(&[other, access()]), false).await.unwrap_err();
+    let done = ecr.ensure(&repository(), &wanted(&[lifecycle()]), false).await.unwrap();
+    assert_eq!(done.unwrap().set, [RepositoryPolicy::Lifecycle], "it is not believed to have it still");
+}
+
+#[tokio::test]
 async fn a_repository_of_others_keeps_its_policies_unless_it_is_adopted() {
     let aws = aws().await;
     aws.hold("mirror/argocd", EcrRepository::default());

@@ -4,7 +4,9 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{ExcludedWorkload, WorkloadKind, WorkloadTrigger};
+use crate::api::{
+    ExcludedWorkload, MANAGED_BY, MANAGED_BY_LABEL, OWNER_UID_LABEL, WorkloadKind, WorkloadTrigger,
+};
 
 /// Where the objects of a test lie.
 const IMAGE: &str = "quay.io/acme/app:1";
@@ -161,15 +163,16 @@ fn only_kinds_that_are_looked_at_count_and_pods_also_by_what_made_them() {
 
 #[test]
 fn the_jobs_of_the_agent_and_their_pods_are_no_workloads_and_need_both_labels_for_that() {
-    let labels = |managed_by: &str| json!({ "app.kubernetes.io/managed-by": managed_by });
+    // What reads them has their names as literals, since serde takes nothing else.
+    let labels = |managed_by: &str| json!({ MANAGED_BY_LABEL: managed_by });
     let with_owner = |mut labels: Value| {
-        labels["imgop.skopeo.io/image-uid"] = "uid of an Image".into();
+        labels[OWNER_UID_LABEL] = "uid of an Image".into();
         labels
     };
     let owner_alone = with_owner(json!({}));
     for (labels, is_counted) in [
-        (with_owner(labels("imgop")), false),
-        (labels("imgop"), true),
+        (with_owner(labels(MANAGED_BY)), false),
+        (labels(MANAGED_BY), true),
         (owner_alone, true),
         (with_owner(labels("Helm")), true),
         (Value::Null, true),
