@@ -91,7 +91,9 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
         match found.ready_condition() {
             Some(ready) if ready["reason"] == reasons::NAMESPACE_NOT_ENABLED => {
                 ui.warning(ready["message"].as_str().unwrap_or(reasons::NAMESPACE_NOT_ENABLED));
-                hint_to_enable(cluster, &found).iter().for_each(|hint| ui.hint(hint));
+                if let Some(hint) = hint_to_enable(cluster, &found) {
+                    ui.hint(&hint);
+                }
                 return;
             }
             Some(_) => return,

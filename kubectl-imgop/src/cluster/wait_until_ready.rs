@@ -289,7 +289,9 @@ fn seen(
             if !shows_messages {
                 ui.note(&format!("{name}: not ready so far; the agent checks it again: {message}"));
             }
-            waiting.hint_to_enable(object).iter().for_each(|hint| ui.hint(hint));
+            if let Some(hint) = waiting.hint_to_enable(object) {
+                ui.hint(&hint);
+            }
         }
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
