@@ -117,7 +117,9 @@ pub fn main() -> ExitCode {
     let cli = match command().try_get_matches().and_then(read) {
         Ok(cli) => cli,
         Err(mut error) => {
-            correct_tips(&mut error, std::env::args().skip(1));
+            // A verb is text, whatever else a path among the arguments may be.
+            let words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+            correct_tips(&mut error, words);
             ui.usage(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

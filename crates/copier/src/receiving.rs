@@ -1,16 +1,21 @@
 //! Sends what comes of a blob to one destination: as a whole, or in chunks.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use imgop_registry::{BlobDescriptor, Content, ContentStream, Upload};
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use crate::chunked::Parts;
 use crate::copier::Copier;
 use crate::destination::{Destination, DestinationId};
 use crate::error::CopyError;
+
+/// How long a destination that takes nothing has to end the upload. Otherwise it drops it some day.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is left of a try that failed.
 #[derive(Debug)]
@@ -79,7 +84,8 @@ impl Copier {
         let sent = tokio::select! {
             sent = destination.client.finish_upload(&upload, &blob.digest, content) => sent,
             () = parts.given_up() => {
-                destination.client.cancel(&upload).await;
+                // Whoever takes nothing may not answer either, and other destinations of the blob wait for this one.
+                let _ = timeout(CANCEL_TIMEOUT, destination.client.cancel(&upload)).await;
                 return Err(Broken::new(CopyError::Stalled(blob.digest.clone()), Left::Nothing));
             }
         };

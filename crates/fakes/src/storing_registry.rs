@@ -43,6 +43,8 @@ pub enum Fault {
     Stall(usize),
     /// Nothing of the request's body is read, and it is not answered.
     TakesNothing,
+    /// The same, until [`StoringRegistry::go_on`].
+    Held,
     /// The response says that it is complete after this number of bytes.
     Short(usize),
     /// The body has the right length and other bytes.
@@ -102,6 +104,11 @@ impl StoringRegistry {
     /// Lets nothing go wrong any more.
     pub fn heal(&self) {
         self.state().faults = None;
+    }
+
+    /// Goes on with one request that is held, or that is to come.
+    pub fn go_on(&self) {
+        self.state().held.add_permits(1);
     }
 
     /// Mounts nothing from now on.
@@ -222,9 +229,17 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let line = format!("{} {}", head.method, head.uri.path_and_query().unwrap());
     let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let range = header("range").or_else(|| header("content-range"));
-    let (number, fault) = state.lock().unwrap().ask(&line, range.clone());
+    let (number, fault, held) = {
+        let mut state = state.lock().unwrap();
+        let (number, fault) = state.ask(&line, range.clone());
+        (number, fault, state.held.clone())
+    };
     let limit = match fault {
         Some(Fault::TakesNothing) => std::future::pending().await,
+        Some(Fault::Held) => {
+            held.acquire().await.unwrap().forget();
+            usize::MAX
+        }
         Some(Fault::Break(after)) => after,
         _ => usize::MAX,
     };

@@ -91,7 +91,10 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
         match found.ready_condition() {
             Some(ready) if ready["reason"] == reasons::NAMESPACE_NOT_ENABLED => {
                 ui.warning(ready["message"].as_str().unwrap_or(reasons::NAMESPACE_NOT_ENABLED));
-                return hint_to_enable(ui, cluster, &found);
+                if let Some(hint) = hint_to_enable(cluster, &found) {
+                    ui.hint(&hint);
+                }
+                return;
             }
             Some(_) => return,
             None => sleep(REACTION_INTERVAL).await,
@@ -99,15 +102,16 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
     }
 }
 
-/// Names the verb that enables a namespace, if that is what an object waits for: the agent's message names the binding.
-pub fn hint_to_enable(ui: Ui, cluster: &Cluster, object: &FoundObject) {
-    if object.is_in_namespace_not_enabled() {
-        let Cluster { namespace, flags, .. } = cluster;
-        let place = cluster.place();
-        ui.hint(&format!(
+/// Returns the hint that names the verb which enables a namespace, if that is what an object waits for: the agent's message
+/// names the binding.
+pub fn hint_to_enable(cluster: &Cluster, object: &FoundObject) -> Option<String> {
+    let Cluster { namespace, flags, .. } = cluster;
+    let place = cluster.place();
+    object.is_in_namespace_not_enabled().then(|| {
+        format!(
             "an administrator's command: kubectl imgop enable {namespace}{flags}; kubectl imgop doctor{place} says with which options"
-        ));
-    }
+        )
+    })
 }
 
 /// Returns that there is no agent, and how to install it.

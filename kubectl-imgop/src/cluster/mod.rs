@@ -17,6 +17,7 @@ pub mod registry_accesses;
 mod time_limit;
 pub mod wait_progress;
 pub mod wait_until_ready;
+pub mod waiting;
 pub mod watch;
 pub mod watch_faults;
 

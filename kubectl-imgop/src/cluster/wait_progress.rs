@@ -28,8 +28,32 @@ const JOBS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a line is printed elsewhere, such as into a log.
 const LINE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What is being copied, in words, for each object whose Jobs were looked up.
-pub type Copying = Vec<(ObjectRef, String)>;
+/// What is being copied of an object whose Jobs were looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copying {
+    object: ObjectRef,
+    /// The tags, in words; empty if none.
+    tags: String,
+    /// How far the agent's own program is, where it is what copies.
+    native: Option<NativeProgress>,
+}
+
+/// How far a Job of the agent's own program is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct NativeProgress {
+    job: String,
+    /// The newest line that says so; none if the end of its log has none.
+    so_far: Option<String>,
+}
+
+impl Copying {
+    /// Returns `1.1, 1.0 (3 of 10 images copied; …)`; nothing where nothing is copied.
+    fn words(&self) -> Option<String> {
+        let so_far = self.native.as_ref().and_then(|native| native.so_far.as_ref());
+        let words = so_far.map_or_else(|| self.tags.clone(), |so_far| format!("{} ({so_far})", self.tags));
+        (!words.is_empty()).then_some(words)
+    }
+}
 
 /// What each part of what is waited for does just now. It changes faster than a status.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +91,7 @@ pub struct WaitProgress {
     steps: CurrentSteps,
     began: Instant,
     next_jobs: Instant,
-    copying: Copying,
+    copying: Vec<Copying>,
 }
 
 impl WaitProgress {
@@ -78,7 +102,7 @@ impl WaitProgress {
             Beside::Steps(steps) => (Redrawn::begin(), steps.clone()),
         };
         let began = Instant::now();
-        Self { ui, redrawn, steps, began, next_jobs: began, copying: Copying::new() }
+        Self { ui, redrawn, steps, began, next_jobs: began, copying: Vec::new() }
     }
 
     /// Returns when something may be due to be shown.
@@ -102,8 +126,8 @@ impl WaitProgress {
     }
 
     /// Takes note of what is being copied.
-    pub fn found_jobs(&mut self, copying: Copying, under_way: &[UnderWay]) {
-        self.copying = copying;
+    pub fn found_jobs(&mut self, copying: Vec<Copying>, under_way: &[UnderWay]) {
+        self.copying = continued(copying, &self.copying);
         if self.redrawn.is_none() {
             self.lines(under_way).iter().for_each(|line| self.ui.note(line));
         }
@@ -131,30 +155,39 @@ impl WaitProgress {
 }
 
 /// Returns what the Jobs of the first objects work on. Without the right to list Jobs that is nothing.
-pub async fn copying(cluster: &Cluster, under_way: Vec<UnderWay>) -> Copying {
-    let mut copying = Copying::new();
+pub async fn copying(cluster: &Cluster, under_way: Vec<UnderWay>) -> Vec<Copying> {
+    let mut copying = Vec::new();
     for UnderWay { object, uid, .. } in under_way.into_iter().take(MAX_OBJECTS) {
         let Some(uid) = uid else { continue };
         let jobs = cluster.jobs(&uid).await.unwrap_or_default();
-        let mut words = copied_by(object.kind, &jobs);
-        if let Some(so_far) = copied_so_far(cluster, object.kind, &jobs).await {
-            words = format!("{words} ({so_far})");
-        }
-        copying.push((object, words));
+        let tags = copied_by(object.kind, &jobs);
+        let native = native_progress(cluster, object.kind, &jobs).await;
+        copying.push(Copying { object, tags, native });
     }
     copying
 }
 
-/// Returns how far the agent's own program is, as the log of the newest Job says that it copies in; none without the
-/// right to read it.
-async fn copied_so_far(cluster: &Cluster, kind: KindRef, jobs: &[Job]) -> Option<String> {
+/// Returns how far the newest Job of the agent's own program is, by its log; nothing of it without the right to read it.
+async fn native_progress(cluster: &Cluster, kind: KindRef, jobs: &[Job]) -> Option<NativeProgress> {
     let is_native = |job: &&Job| {
         let containers = kind.containers(job).unwrap_or_default();
         containers.iter().any(|container| container.name == NATIVE_CONTAINER)
     };
-    let job = jobs.iter().filter(|job| is_active(job)).find(is_native)?;
-    let pod = cluster.pods_of(&job.name_any()).await.ok()?.into_iter().next()?;
-    cluster.newest_line(&pod, NATIVE_CONTAINER, says_how_far).await
+    let job = jobs.iter().filter(|job| is_active(job)).find(is_native)?.name_any();
+    let pod = cluster.pods_of(&job).await.ok()?.into_iter().next()?;
+    let so_far = cluster.newest_line(&pod, NATIVE_CONTAINER, says_how_far).await;
+    Some(NativeProgress { job, so_far })
+}
+
+/// Returns what is being copied now. Of a Job that logs a line for each of many small tags the end of the log may not say
+/// how far it is: then what it said last still holds.
+fn continued(mut now: Vec<Copying>, before: &[Copying]) -> Vec<Copying> {
+    let known: Vec<&NativeProgress> = before.iter().filter_map(|copying| copying.native.as_ref()).collect();
+    for native in now.iter_mut().filter_map(|copying| copying.native.as_mut()) {
+        let said = known.iter().find(|known| known.job == native.job);
+        native.so_far = native.so_far.take().or_else(|| said?.so_far.clone());
+    }
+    now
 }
 
 fn is_active(job: &Job) -> bool {
@@ -163,13 +196,13 @@ fn is_active(job: &Job) -> bool {
 
 /// Returns a line for each of the first objects that are waited for: how long that lasts, the tags that are being
 /// copied, and the agent's message, which is cut off first where there is little room.
-fn lines(under_way: &[UnderWay], copying: &Copying, elapsed: Duration) -> Vec<String> {
+fn lines(under_way: &[UnderWay], copying: &[Copying], elapsed: Duration) -> Vec<String> {
     let elapsed = human(i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
     let mut lines = Vec::new();
     for UnderWay { object, message, .. } in under_way.iter().take(MAX_OBJECTS) {
-        let copied = copying.iter().find(|(of, words)| of == object && !words.is_empty());
+        let copied = copying.iter().find(|copying| copying.object == *object).and_then(Copying::words);
         let doing = object.kind.job_words().doing;
-        let copied = copied.map(|(_, words)| format!("{doing} {words}; ")).unwrap_or_default();
+        let copied = copied.map(|words| format!("{doing} {words}; ")).unwrap_or_default();
         let state = message.as_deref().unwrap_or("not reconciled yet");
         lines.push(format!("{object} ({elapsed}): {copied}{state}"));
     }
@@ -253,12 +286,31 @@ mod tests {
             message: message.map(str::to_owned),
         };
         let under_way = [waits("a", Some("1 of 2")), waits("b", None), waits("c", None), waits("d", None)];
-        let copying = vec![(object("a"), "1.1, 1.0".to_owned()), (object("b"), String::new())];
+        let copying =
+            |name: &str, tags: &str| Copying { object: object(name), tags: tags.to_owned(), native: None };
+        let copying = [copying("a", "1.1, 1.0"), copying("b", "")];
         insta::assert_snapshot!(lines(&under_way, &copying, Duration::from_secs(65)).join("\n"), @"
         a (65s): copying 1.1, 1.0; 1 of 2
         b (65s): not reconciled yet
         c (65s): not reconciled yet
         and 1 more (65s)
         ");
+    }
+
+    #[test]
+    fn how_far_a_job_was_last_holds_until_it_says_so_anew() {
+        let copying = |job: &str, so_far: Option<&str>| {
+            let native = NativeProgress { job: job.to_owned(), so_far: so_far.map(str::to_owned) };
+            vec![Copying {
+                object: ObjectRef::parse("a").unwrap(),
+                tags: "1.0".to_owned(),
+                native: Some(native),
+            }]
+        };
+        let before = copying("j", Some("3 of 10"));
+        let words = |now: Vec<Copying>| continued(now, &before)[0].words().unwrap();
+        assert_eq!(words(copying("j", Some("5 of 10"))), "1.0 (5 of 10)");
+        assert_eq!(words(copying("j", None)), "1.0 (3 of 10)");
+        assert_eq!(words(copying("next", None)), "1.0");
     }
 }

@@ -1,6 +1,5 @@
 //! Waits until objects are ready.
 
-use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,15 +12,16 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::agent::{hint_to_enable, why_no_reaction};
+use super::agent::why_no_reaction;
 use super::awaited::{Awaited, News};
 use super::connection::Cluster;
 use super::objects::FoundObject;
 use super::time_limit::TimeLimit;
 use super::wait_progress::{Beside, CurrentSteps, GoesOn, WaitProgress, copying};
+use super::waiting::{Waiting, describe, quoted_failure};
 use super::watch_faults::{WatchFaults, Watched};
 use crate::cli_error::{CliError, Outcome};
-use crate::kinds::progress::{Goal, QuotedFailure};
+use crate::kinds::progress::Goal;
 use crate::kinds::{KindRef, ObjectRef};
 use crate::output::Ui;
 use crate::output::age::human;
@@ -41,22 +41,8 @@ pub async fn wait_for_all(
     goals: &[(ObjectRef, Goal)],
     limit: TimeLimit,
 ) -> Result<Outcome, CliError> {
-    let waiting = Waiting { ui, cluster, goals, again: &[], shows_log: Cell::new(false) };
+    let waiting = Waiting::new(ui, cluster, goals, &[]);
     wait_beside(&waiting, limit, &Beside::Steps(CurrentSteps::default())).await
-}
-
-/// A wait.
-pub struct Waiting<'a> {
-    /// Prints.
-    pub ui: Ui,
-    /// Where the objects are.
-    pub cluster: &'a Cluster,
-    /// The objects, each with its goal.
-    pub goals: &'a [(ObjectRef, Goal)],
-    /// What is to be done once what was wrong is corrected, where it is not a sync alone.
-    pub again: &'a [String],
-    /// Whether the user sees what is logged, so that errors need not quote it.
-    pub shows_log: Cell<bool>,
 }
 
 /// Waits beside something else that is shown.
@@ -105,7 +91,7 @@ pub fn check_all(
     objects: &[FoundObject],
     goals: &[(ObjectRef, Goal)],
 ) -> Result<Outcome, CliError> {
-    let waiting = Waiting { ui, cluster, goals, again: &[], shows_log: Cell::new(false) };
+    let waiting = Waiting::new(ui, cluster, goals, &[]);
     let mut awaited = Awaited::new(goals);
     awaited.end_blocks();
     let mut errors: Vec<CliError> = Vec::new();
@@ -122,7 +108,12 @@ pub fn check_all(
         let so_far = message.unwrap_or_else(|| "it is not reconciled yet".to_owned());
         CliError::failed(format!("{object} is not ready: {so_far}")).hinted(describe(cluster, &object))
     }));
-    if errors.is_empty() { Ok(Outcome::Done) } else { not_ready_at_the_end(ui, cluster, errors, goals.len()) }
+    if errors.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let outcome = not_ready_at_the_end(ui, cluster, errors, goals.len())?;
+    objects.iter().filter_map(|object| waiting.hint_to_enable(object)).for_each(|hint| ui.hint(&hint));
+    Ok(outcome)
 }
 
 /// Ends with errors: of one object as the error, of several as a line each with common hints.
@@ -289,53 +280,24 @@ fn seen(
     let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
     match awaited.seen(&name, &object.object)? {
-        News::Message(_) | News::CheckedAgain(_) if shows_messages => {}
+        News::Message(_) if shows_messages => {}
         News::Message(message) => {
             let message = quoted_failure(object).map_or(message, |failure| failure.why);
             ui.note(&format!("{name}: {message}"));
         }
         News::CheckedAgain(message) => {
-            ui.note(&format!("{name}: not ready so far; the agent checks it again: {message}"));
-            hint_to_enable(ui, cluster, object);
+            if !shows_messages {
+                ui.note(&format!("{name}: not ready so far; the agent checks it again: {message}"));
+            }
+            if let Some(hint) = waiting.hint_to_enable(object) {
+                ui.hint(&hint);
+            }
         }
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
         News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
         News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),
     }
     None
-}
-
-impl Waiting<'_> {
-    /// Returns what to do about an object that is not ready, and will not become so by itself soon.
-    fn not_ready(&self, object: &FoundObject, message: &str) -> CliError {
-        let (name, place) = (object.reference(), self.cluster.place());
-        if object.is_suspended() {
-            return CliError::failed(format!("{name} is suspended"))
-                .hinted(format!("resume it with: kubectl imgop resume {name}{place}"));
-        }
-        match quoted_failure(object) {
-            Some(failure) if self.shows_log.get() => self.not_ready_object(&name, &failure.why),
-            Some(QuotedFailure { why, printed }) => {
-                self.not_ready_object(&name, &format!("{why}\n  {}", printed.join("\n  ")))
-            }
-            None => self.not_ready_object(&name, message),
-        }
-    }
-
-    fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
-        let sync = format!("once it is fixed: kubectl imgop sync {object} --retry{}", self.cluster.place());
-        let again = if self.again.is_empty() { std::slice::from_ref(&sync) } else { self.again };
-        let error = CliError::failed(format!("{object} is not ready: {message}"));
-        again.iter().fold(error.hinted(describe(self.cluster, object)), CliError::hinted)
-    }
-}
-
-fn quoted_failure(object: &FoundObject) -> Option<QuotedFailure> {
-    object.kind.quoted_failure(&object.object)
-}
-
-fn describe(cluster: &Cluster, object: &ObjectRef) -> String {
-    format!("kubectl imgop describe {object}{}", cluster.place())
 }
 
 /// Returns `a`, or `a and 3 others`.

@@ -89,7 +89,7 @@ enum TagOutcome {
     WouldCopy,
     /// The destination has it.
     UpToDate,
-    /// The destination has the tag; what it shows was not compared, as mode OnceByTag copies each tag once.
+    /// The destination has the tag; what it shows was not compared (mode OnceByTag, or a tag of immutableTags).
     Present,
     /// The destination has other content, which is not replaced.
     Kept,
@@ -253,8 +253,11 @@ impl Reports {
             Some(RunFormat::Name) => {
                 builds.iter().flat_map(|built| &built.references).try_for_each(|name| self.ui.data(name))?;
             }
-            None if self.all.is_empty() => {}
-            None => self.sum_up(),
+            None => {
+                if let Some(last) = self.last_line() {
+                    self.ui.note(&last);
+                }
+            }
         }
         Ok(if self.number_of(TagOutcome::Failed) > 0 { Outcome::NotReady } else { Outcome::Done })
     }
@@ -263,22 +266,29 @@ impl Reports {
         self.all.iter().flat_map(|report| &report.tags).filter(|tag| tag.result == result).count()
     }
 
-    fn sum_up(&self) {
-        let Some(Transfer { sent_bytes, sent_blobs, mounted_blobs, .. }) = self.transfer else { return };
+    /// Returns what became of all; nothing where all that there is to say is the error of the only target.
+    fn last_line(&self) -> Option<String> {
+        let is_alone = self.all.is_empty() && self.failed.len() == 1;
+        let failed = self.number_of(TagOutcome::Failed);
+        let parts = [
+            (!self.all.is_empty()).then(|| self.copied()),
+            (failed > 0).then(|| format!("{} failed", count(failed, "tag"))),
+            (!self.failed.is_empty() && !is_alone)
+                .then(|| format!("{} could not be looked at", count(self.failed.len(), "Image"))),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Returns how many tags were copied, or would be by a dry run.
+    fn copied(&self) -> String {
+        let Some(Transfer { sent_bytes, sent_blobs, mounted_blobs, .. }) = self.transfer else {
+            return format!("{} would be copied", count(self.number_of(TagOutcome::WouldCopy), "tag"));
+        };
         let number = |blobs: u64| count(usize::try_from(blobs).unwrap_or(usize::MAX), "blob");
-        let (copied, failed) = (self.number_of(TagOutcome::Copied), self.number_of(TagOutcome::Failed));
-        let mut text =
-            format!("{} copied: {} sent in {}", count(copied, "tag"), bytes(sent_bytes), number(sent_blobs));
-        if mounted_blobs > 0 {
-            text = format!("{text}, {} mounted", number(mounted_blobs));
-        }
-        if failed > 0 {
-            text = format!("{text}; {} failed", count(failed, "tag"));
-        }
-        if !self.failed.is_empty() {
-            text = format!("{text}; {} could not be looked at", count(self.failed.len(), "Image"));
-        }
-        self.ui.note(&text);
+        let copied = count(self.number_of(TagOutcome::Copied), "tag");
+        let text = format!("{copied} copied: {} sent in {}", bytes(sent_bytes), number(sent_blobs));
+        if mounted_blobs > 0 { format!("{text}, {} mounted", number(mounted_blobs)) } else { text }
     }
 }
 

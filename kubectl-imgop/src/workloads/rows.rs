@@ -90,6 +90,40 @@ impl UsedImages {
     }
 }
 
+/// A row as people see it: a template names an image, and its pods report one digest or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownRow {
+    /// The row, with all who use it and no digest.
+    pub row: Row,
+    /// What pods report that they run.
+    pub digests: Vec<Digest>,
+}
+
+/// Joins rows that differ only in who uses the image and in what pods run of it. They come sorted by their images.
+pub fn shown(rows: Vec<Row>) -> Vec<ShownRow> {
+    let mut all: Vec<ShownRow> = Vec::new();
+    for mut row in rows {
+        let digest = row.digest.take();
+        let of_image =
+            |(_, shown): &(usize, &ShownRow)| shown.row.image == row.image && shown.row.mirror == row.mirror;
+        let is_same = |(_, shown): &(usize, &ShownRow)| {
+            let Row { destination, state, why_not, .. } = &shown.row;
+            (destination, state, why_not) == (&row.destination, &row.state, &row.why_not)
+        };
+        let same = all.iter().enumerate().rev().take_while(of_image).find(is_same).map(|(place, _)| place);
+        match same.and_then(|place| all.get_mut(place)) {
+            Some(shown) => {
+                shown.row.used_by.append(&mut row.used_by);
+                shown.row.used_by.sort();
+                shown.row.used_by.dedup();
+                shown.digests.extend(digest);
+            }
+            None => all.push(ShownRow { row, digests: digest.into_iter().collect() }),
+        }
+    }
+    all
+}
+
 impl Mirrored {
     /// Returns what becomes of each image.
     pub fn rows(&self, plan: &Plan<'_>) -> Vec<Row> {
@@ -179,4 +213,45 @@ fn users(one: &Use<'_>) -> Vec<String> {
     users.sort();
     users.dedup();
     users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(image: &str, digest: Option<&str>, user: &str, state: State) -> Row {
+        Row {
+            mirror: "cluster".to_owned(),
+            image: image.to_owned(),
+            digest: digest.map(|content| Digest::of(content.as_bytes())),
+            used_by: vec![user.to_owned()],
+            destination: Some(format!("mirror/{image}")),
+            state,
+            why_not: None,
+        }
+    }
+
+    #[test]
+    fn what_a_template_names_and_its_pods_run_is_one_row_unless_different_things_become_of_it() {
+        let rows = vec![
+            row("a", None, "ci/deployment/web", State::Planned),
+            row("a", Some("old"), "ci/deployment/web", State::Synced),
+            row("a", Some("new"), "ci/deployment/api", State::Planned),
+            row("b", None, "ci/deployment/web", State::Planned),
+        ];
+        let words = |shown: &ShownRow| {
+            let Row { image, used_by, state, .. } = &shown.row;
+            format!("{image} {} {} {}", used_by.join(","), state.word(), shown.digests.len())
+        };
+        let shown: Vec<String> = shown(rows).iter().map(words).collect();
+        let web = "ci/deployment/web";
+        assert_eq!(
+            shown,
+            [
+                format!("a ci/deployment/api,{web} planned 1"),
+                format!("a {web} synced 1"),
+                format!("b {web} planned 0"),
+            ]
+        );
+    }
 }

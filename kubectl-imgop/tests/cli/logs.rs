@@ -12,7 +12,23 @@ fn cluster(
     pods: &'static [&'static str],
     log: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
 ) -> FakeCluster {
-    FakeCluster::start(move |request| match request {
+    cluster_with(ended, pods, log, |_| None)
+}
+
+/// The same, but for what is answered otherwise.
+fn cluster_with(
+    ended: bool,
+    pods: &'static [&'static str],
+    log: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+    otherwise: impl Fn(&str) -> Option<(u16, Value)> + Send + Sync + 'static,
+) -> FakeCluster {
+    FakeCluster::start(move |request| {
+        otherwise(request).unwrap_or_else(|| answer(request, ended, pods, &log))
+    })
+}
+
+fn answer(request: &str, ended: bool, pods: &[&str], log: &dyn Fn(&str) -> (u16, Value)) -> (u16, Value) {
+    match request {
         request if request.contains("/log?") => log(request),
         request if request.contains("/jobs") => {
             let copy = |tag: &str| json!({ "source": tag, "destination": tag, "attempt": 1, "digest": format!("sha256:{}", "0".repeat(64)) });
@@ -33,7 +49,7 @@ fn cluster(
             (200, json!({ "metadata": { "name": "p" }, "status": { "phase": "Running" } }))
         }
         _ => (200, image("a", "True", "there")),
-    })
+    }
 }
 
 fn waiting() -> (u16, Value) {
@@ -90,6 +106,40 @@ fn a_container_that_has_not_started_is_followed_once_it_has() {
     lines.sort_unstable();
     assert_eq!(lines, ["[1.0] \"Copying blob 1.0\"", "[1.1] \"Copying blob 1.1\""], "{run}");
     assert!(run.code == 0 && run.stderr.is_empty(), "{run}");
+}
+
+#[test]
+fn why_a_container_that_is_followed_has_not_started_is_said_once() {
+    let asked = AtomicUsize::new(0);
+    let cluster = cluster(false, &["p"], move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0..=2 => waiting(),
+        _ => (200, json!("Copying blob 1.0")),
+    });
+    insta::assert_snapshot!(cluster.program.run("logs a -f --tag 1.0"), @r#"
+    exit code: 0
+    ----- stdout -----
+    [1.0] "Copying blob 1.0"
+    ----- stderr -----
+    container "copy-0" in pod "p" is waiting to start
+    "#);
+}
+
+#[test]
+fn a_pod_that_is_to_come_is_waited_for_where_it_is_followed_and_that_is_said() {
+    let asked = AtomicUsize::new(0);
+    let none_at_first = move |request: &str| {
+        let is_first = request.contains("/pods?") && asked.fetch_add(1, Ordering::Relaxed) == 0;
+        is_first.then(|| list("PodList", "v1", &[]))
+    };
+    let log = |_: &str| (200, json!("Copying blob 1.0"));
+    let cluster = cluster_with(false, &["p"], log, none_at_first);
+    insta::assert_snapshot!(cluster.program.run("logs a -f --tag 1.0"), @r#"
+    exit code: 0
+    ----- stdout -----
+    [1.0] "Copying blob 1.0"
+    ----- stderr -----
+    waiting for a pod of Job j
+    "#);
 }
 
 #[test]

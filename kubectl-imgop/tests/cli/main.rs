@@ -44,6 +44,8 @@ mod mirror_update;
 mod mirror_update_charts;
 mod near_names;
 #[cfg(unix)]
+mod not_enabled;
+#[cfg(unix)]
 mod picking;
 mod preview;
 mod preview_arguments;

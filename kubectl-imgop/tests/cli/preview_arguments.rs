@@ -1,5 +1,10 @@
 //! `preview` with the arguments of a `copy`.
 
+#[cfg(unix)]
+use std::ffi::OsStr;
+#[cfg(unix)]
+use std::os::unix::ffi::OsStrExt as _;
+
 use crate::preview::{destination, preview, source};
 use crate::program::Program;
 
@@ -45,4 +50,13 @@ fn a_flag_that_is_one_of_each_side_is_named_by_both() {
         let tips: Vec<&str> = run.stderr.lines().filter(|line| line.contains("tip:")).collect();
         assert_eq!(tips, ["  tip: use '--source-tls' or '--destination-tls'"], "{run}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_keeps_no_flag_from_being_named() {
+    let mut arguments = vec![OsStr::new("--kubeconfig"), OsStr::from_bytes(b"/tmp/\xff")];
+    arguments.extend(["copy", "--tls", "PlainHTTP", "a/b:1", "registry.corp/b"].map(OsStr::new));
+    let run = Program::new().run_with(&arguments);
+    assert!(run.code == 2 && run.stderr.contains("use '--source-tls' or '--destination-tls'"), "{run}");
 }

@@ -1,6 +1,7 @@
 //! Runs the program in a place of its own: no cluster, no credentials, nothing of whoever runs the
 //! tests.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,7 @@ impl Program {
         own.chain(self.variables.clone()).collect()
     }
 
-    pub fn run_with(&self, arguments: &[&str]) -> Run {
+    pub fn run_with<Argument: AsRef<OsStr>>(&self, arguments: &[Argument]) -> Run {
         let home = self.home.path();
         let mut command = cargo_bin_cmd!("kubectl-imgop");
         command

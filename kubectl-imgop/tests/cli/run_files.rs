@@ -142,12 +142,33 @@ fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_
 fn the_last_line_counts_the_images_that_could_not_be_looked_at() {
     let case = Case::new();
     let broken = case.image("two", "").replace("/two\", version: \"1.0\"", "/two\", version: \"9\"");
-    let run = case.run(&[case.image("one", ""), broken].concat(), "");
-    assert_eq!(run.code, 1, "{run}");
+    let both = [case.image("one", ""), broken.clone()].concat();
+    let last = |text: &str, flags: &str| {
+        let run = case.run(text, flags);
+        assert_eq!(run.code, 1, "{run}");
+        run.stderr.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(last(&both, "--dry-run"), "1 tag would be copied; 1 Image could not be looked at");
+    let copied = last(&both, "");
     assert!(
-        run.stderr.contains("1 tag copied: ") && run.stderr.contains("; 1 Image could not be looked at"),
-        "{run}"
+        copied.starts_with("1 tag copied: ") && copied.ends_with("; 1 Image could not be looked at"),
+        "{copied}"
     );
+    let none = [case.image("absent", ""), broken.clone()].concat();
+    assert_eq!(last(&none, ""), "2 Images could not be looked at");
+    let alone = last(&broken, "");
+    assert!(!alone.contains("could not be looked at"), "its error says so: {alone}");
+}
+
+#[test]
+fn a_tag_that_never_changes_is_not_compared_whatever_the_mode() {
+    let case = Case::new();
+    let image =
+        case.image("one", "").replace("version: \"1.0\"", "version: \"1.0\", immutableTags: [\"1.0\"]");
+    assert_eq!(case.run(&image, "").code, 0);
+    let again = case.run(&image, "-o json");
+    let document: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(document["copies"][0]["tags"][0]["result"], "present", "{again}");
 }
 
 #[test]

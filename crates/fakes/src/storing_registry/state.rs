@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::response::Response;
+use tokio::sync::Semaphore;
 
 use super::answers::Request;
 use super::{Asked, Fault, Faults};
@@ -23,6 +24,8 @@ pub(super) struct State {
     pub(super) begun: usize,
     pub(super) lost_after_head: Option<(String, String)>,
     pub(super) faults: Option<Arc<Faults>>,
+    /// Lets requests that are held go on.
+    pub(super) held: Arc<Semaphore>,
     pub(super) asked: Vec<Asked>,
     pub(super) mounts: bool,
     pub(super) chunks: bool,
@@ -48,6 +51,7 @@ impl State {
             begun: 0,
             lost_after_head: None,
             faults: None,
+            held: Arc::new(Semaphore::new(0)),
             asked: Vec::new(),
             mounts: true,
             chunks: true,

@@ -1,6 +1,5 @@
 //! Submits an ImageBuilder with what belongs to it, and follows its build.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -29,7 +28,8 @@ use crate::cluster::apply::done;
 use crate::cluster::changes::{changes, stays};
 use crate::cluster::registry_accesses::refuse_where_not_allowed;
 use crate::cluster::wait_progress::{Beside, CurrentSteps};
-use crate::cluster::wait_until_ready::{Waiting, wait_beside};
+use crate::cluster::wait_until_ready::wait_beside;
+use crate::cluster::waiting::Waiting;
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
 use crate::interrupts::Uninterrupted;
 use crate::kinds::progress::Goal;
@@ -88,8 +88,7 @@ pub async fn run(
     let uid = after.metadata.uid.clone().unwrap_or_default();
     let again = outcome::again(&draft, &cluster.place());
     let goals = [(draft.object.clone(), goal)];
-    let shows_log = Cell::new(false);
-    let waiting = Waiting { ui: quiet, cluster: &cluster, goals: &goals, again: &again, shows_log };
+    let waiting = Waiting::new(quiet, &cluster, &goals, &again);
     let followed = follow(&waiting, args, Live { cluster: &cluster, object: &draft.object, uid: &uid }).await;
     cancel.end();
     match followed? {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
@@ -12,6 +13,7 @@ use crate::cluster::objects::FoundObject;
 use crate::cluster::pod_logs::has_ended;
 use crate::kinds::past_sync::SyncResult;
 use crate::kinds::{JobContainer, KindRef};
+use crate::output::Ui;
 use crate::output::text::count;
 
 /// How long a Job's pod is waited for, and how often it is looked for. A Job that is refused its pod has none for longer.
@@ -44,6 +46,7 @@ type Run = Vec<(Job, Vec<JobContainer>)>;
 
 /// Returns the pods whose logs are printed: one for each platform of a build, else one.
 pub async fn attempts(
+    ui: Ui,
     cluster: &Cluster,
     found: &FoundObject,
     wanted: &Wanted,
@@ -61,11 +64,11 @@ pub async fn attempts(
             error.unwrap_or_else(|| CliError::failed(format!("{object} has no Job{}", which.concat())));
         return Err(error.hinted(to_see));
     }
+    if wanted.waits_for_pod {
+        try_join_all(runs.iter().map(|run| wait_for_pod(ui, cluster, run))).await?;
+    }
     let mut attempts = Vec::new();
     for run in runs {
-        if wanted.waits_for_pod {
-            wait_for_pod(cluster, &run).await?;
-        }
         attempts.push(attempt(cluster, run, wanted.previous, &object.to_string(), &to_see).await?);
     }
     Ok(attempts)
@@ -99,11 +102,14 @@ fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
     )))
 }
 
-/// Waits until the newest Job has a pod: it has none yet where it was created just now.
-async fn wait_for_pod(cluster: &Cluster, run: &Run) -> Result<(), CliError> {
+/// Waits until the newest Job has a pod, and says so: it has none yet where it was created just now.
+async fn wait_for_pod(ui: Ui, cluster: &Cluster, run: &Run) -> Result<(), CliError> {
     let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(()) };
-    let waited_since = Instant::now();
-    while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&job.name_any()).await?.is_empty() {
+    let (job, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
+    while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&job).await?.is_empty() {
+        if !std::mem::replace(&mut is_said, true) {
+            ui.note(&format!("waiting for a pod of Job {job}"));
+        }
         sleep(POD_INTERVAL).await;
     }
     Ok(())

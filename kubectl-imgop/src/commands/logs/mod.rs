@@ -72,7 +72,7 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
         previous: args.previous,
         waits_for_pod: args.follow,
     };
-    let attempts = attempts(&cluster, &found, &wanted).await?;
+    let attempts = attempts(ui, &cluster, &found, &wanted).await?;
     let in_sequence = found.kind.job_words().in_sequence;
     let logs = Logs { ui, args, cluster: &cluster };
     let printed = match (args.follow, in_sequence) {
@@ -88,6 +88,14 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
     };
     // Scripts must not mistake a container that has not started for one that had nothing to say.
     Ok(if printed.contains(&true) { Outcome::Done } else { Outcome::NotReady })
+}
+
+/// How following a container ended.
+enum Followed {
+    /// Its log was printed to its end.
+    Whole,
+    /// It never started; in Kubernetes' words, unless they were said while it was waited for.
+    NeverStarted(Option<String>),
 }
 
 /// Prints logs as the arguments ask for.
@@ -108,7 +116,10 @@ impl Logs<'_> {
                 heading.take().map_or(Ok(()), |heading| self.ui.data(&heading))?;
                 self.ui.data(&format!("{line}\n"))
             });
-            is_printed |= self.noted(printed.await?);
+            match printed.await? {
+                Streamed::Whole => is_printed = true,
+                Streamed::NotStarted(why) => self.ui.note(&why),
+            }
         }
         Ok(is_printed)
     }
@@ -116,8 +127,8 @@ impl Logs<'_> {
     /// Prints all containers at once, each line with its tag, until they end. Returns whether any has a log.
     async fn follow(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let print = async |container: &JobContainer| {
-            let printed = self.follow_container(&attempt.pod, container).await?;
-            Ok::<_, CliError>(self.noted(printed))
+            let followed = self.follow_container(&attempt.pod, container).await?;
+            Ok::<_, CliError>(self.has_log(followed))
         };
         Ok(try_join_all(attempt.containers.iter().map(print)).await?.contains(&true))
     }
@@ -127,45 +138,54 @@ impl Logs<'_> {
         let mut is_printed = false;
         for container in &attempt.containers {
             match self.follow_container(&attempt.pod, container).await? {
-                Streamed::Whole => is_printed = true,
-                // Nor do those after it.
-                Streamed::NotStarted(_) => break,
+                Followed::Whole => is_printed = true,
+                // Nor do those after it. Behind one that has failed there is nothing to say of that.
+                Followed::NeverStarted(_) if is_printed => break,
+                followed => return Ok(self.has_log(followed)),
             }
         }
         Ok(is_printed)
     }
 
-    /// Prints a container, each line with its tag, once it has started. One that has not when its pod ends never does.
-    async fn follow_container(&self, pod: &str, container: &JobContainer) -> Result<Streamed, CliError> {
-        let mut has_ended = false;
+    /// Returns whether there was a log; says why there is none, unless that was said.
+    fn has_log(&self, followed: Followed) -> bool {
+        match followed {
+            Followed::Whole => true,
+            Followed::NeverStarted(why) => {
+                if let Some(why) = why {
+                    self.ui.note(&why);
+                }
+                false
+            }
+        }
+    }
+
+    /// Prints a container, each line with its tag, once it has started; says why it has not. One that has not when its pod
+    /// ends never does.
+    async fn follow_container(&self, pod: &str, container: &JobContainer) -> Result<Followed, CliError> {
+        let (mut has_ended, mut is_first, mut said) = (false, true, None);
         loop {
             let printed = self.stream(pod, container, |line| self.prefixed(container, line)).await?;
-            match printed {
-                Streamed::NotStarted(_) if !has_ended => {
-                    // It may have run since it was asked for: it is asked for once more when the pod has ended.
-                    has_ended = self.cluster.pod_has_ended(pod).await?;
-                    if !has_ended {
-                        sleep(NEXT_CONTAINER_INTERVAL).await;
-                    }
-                }
-                printed => return Ok(printed),
+            let Streamed::NotStarted(why) = printed else { return Ok(Followed::Whole) };
+            if has_ended {
+                return Ok(Followed::NeverStarted((said.as_ref() != Some(&why)).then_some(why)));
             }
+            // It may have run since it was asked for: it is asked for once more when the pod has ended.
+            has_ended = self.cluster.pod_has_ended(pod).await?;
+            if has_ended {
+                continue;
+            }
+            // For a moment each one has not started, such as those that run one after the other.
+            if !std::mem::take(&mut is_first) && said.as_ref() != Some(&why) {
+                self.ui.note(&why);
+                said = Some(why);
+            }
+            sleep(NEXT_CONTAINER_INTERVAL).await;
         }
     }
 
     fn prefixed(&self, container: &JobContainer, line: &str) -> Result<(), CliError> {
         self.ui.data(&format!("[{}] {line}\n", container.works_on))
-    }
-
-    /// Returns whether there was a log; says why there is none.
-    fn noted(&self, streamed: Streamed) -> bool {
-        match streamed {
-            Streamed::Whole => true,
-            Streamed::NotStarted(why) => {
-                self.ui.note(&why);
-                false
-            }
-        }
     }
 
     /// Reads the log of a container line by line.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use imgop_core::build::ImageReference;
-use imgop_registry::reference::ReferenceError;
+use imgop_registry::reference::{Digest, ReferenceError};
 
 use super::MirrorsArgs;
 use crate::cli_error::{CliError, Outcome};
@@ -12,7 +12,7 @@ use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
 use crate::output::documents::DocumentFormat;
 use crate::output::table::Table;
-use crate::workloads::rows::{Row, UsedImages};
+use crate::workloads::rows::{Row, ShownRow, UsedImages, shown};
 
 /// Show everything about an image that workloads use: who uses it, where it goes, and why it is not there
 ///
@@ -76,7 +76,7 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
         format.print(ui, &UsedImages::new(rows))?;
         return Ok(Outcome::Done);
     }
-    for (i, row) in rows.iter().enumerate() {
+    for (i, row) in shown(rows).iter().enumerate() {
         if i > 0 {
             ui.data("\n")?;
         }
@@ -85,12 +85,12 @@ pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Re
     Ok(Outcome::Done)
 }
 
-fn page(row: &Row) -> Table {
+fn page(ShownRow { row, digests }: &ShownRow) -> Table {
     let mut table = Table::new(["", ""]);
-    let digest = row.digest.as_ref().map(ToString::to_string);
+    let digests: Vec<&str> = digests.iter().map(Digest::as_str).collect();
     let facts = [
         ("Image:", Some(row.image.clone())),
-        ("Runs:", digest),
+        ("Runs:", (!digests.is_empty()).then(|| digests.join(", "))),
         ("WorkloadMirror:", Some(row.mirror.clone())),
         ("Used by:", Some(row.used_by.join(", "))),
         ("Destination:", row.destination.clone()),

@@ -9,7 +9,7 @@ use crate::output::Ui;
 use crate::output::documents::PrintedArgs;
 use crate::output::table::Table;
 use crate::output::text::first_few;
-use crate::workloads::rows::{Row, UsedImages};
+use crate::workloads::rows::{ShownRow, UsedImages, shown};
 
 /// Workloads that a row names.
 const MAX_USERS: usize = 2;
@@ -47,23 +47,22 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
         }
         rows.extend(of_mirror);
     }
-    let document = UsedImages::new(rows);
     match args.printed.output {
-        Some(format) => format.print(ui, &document)?,
-        None if document.images.is_empty() => {}
+        Some(format) => format.print(ui, &UsedImages::new(rows))?,
+        None if rows.is_empty() => {}
         None => {
             let has_mirror = args.all_namespaces || mirrored.len() > 1;
-            ui.wrapped_table(&table(&document.images, has_mirror), !args.printed.no_headers)?;
+            ui.wrapped_table(&table(&shown(rows), has_mirror), !args.printed.no_headers)?;
         }
     }
     Ok(Outcome::Done)
 }
 
 /// Returns the rows as a table.
-pub fn table(rows: &[Row], has_mirror: bool) -> Table {
+fn table(rows: &[ShownRow], has_mirror: bool) -> Table {
     let columns = ["MIRROR", "IMAGE", "USED-BY", "DESTINATION", "STATE", "WHY-NOT"];
     let mut table = Table::new(columns.into_iter().skip(usize::from(!has_mirror)));
-    for row in rows {
+    for ShownRow { row, .. } in rows {
         let none = || "<none>".to_owned();
         let cells = [
             row.mirror.clone(),

@@ -56,12 +56,16 @@ impl Observation<'_> {
         Ok(())
     }
 
-    /// Returns whether these tags are all that the destination has, and what each shows is known.
+    /// Returns whether these tags are all that the destination has, and each was asked for now: a content that a tag is
+    /// remembered to show may be gone since.
     pub(super) fn knows_destination(&self, tags: &[ObservedTag]) -> bool {
         let Some(listed) = self.listed.as_ref().filter(|listed| listed.is_new) else { return false };
-        let known = tags.iter().filter(|tag| tag.destination.digest().is_some());
-        let known: HashSet<&Tag> = known.map(|tag| &tag.destination_tag).collect();
-        listed.tags.iter().all(|tag| known.contains(tag))
+        let is_asked = |tag: &&ObservedTag| {
+            tag.destination.digest().is_some()
+                && !self.known.at_destination.contains_key(&tag.destination_tag)
+        };
+        let asked: HashSet<&Tag> = tags.iter().filter(is_asked).map(|tag| &tag.destination_tag).collect();
+        listed.tags.iter().all(|tag| asked.contains(tag))
     }
 
     /// Returns whether the destination has no such repository, and so none of the tags. If they were not listed, it is asked
@@ -228,11 +232,43 @@ impl Observation<'_> {
         if let Some(listed) = &self.listed {
             match self.known.at_destination.get(tag) {
                 Some(digest) if listed.tags.contains(tag) => return Ok(Seen::Present(digest.clone())),
-                // A list from before may lack a tag that has come since. Where there is no such repository, that is new.
+                // A list from before may lack a tag that has come since. A list that says there is no repository is a
+                // new one too.
                 _ if listed.is_new && !listed.tags.contains(tag) => return Ok(Seen::Absent),
                 _ => {}
             }
         }
         self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone()), false).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::client;
+
+    use super::*;
+    use crate::api::{Destination, ImageSpec, Source};
+    use crate::copy::fixtures::observed_tag;
+
+    /// Whether a destination is known that lists one tag, which shows a content, where these tags are remembered.
+    fn is_known(remembered: &[&str]) -> bool {
+        let (source, destination) =
+            (Source::new("r.example.com/a", "1.x"), Destination::new("s.example.com/a"));
+        let request = CopyRequest::parse(&ImageSpec::new(Mode::Recurrent, source, destination)).unwrap();
+        let sides = Sides { source: client(&request.source), destination: None };
+        let (tag, shown) = ("1.0".parse::<Tag>().unwrap(), Digest::of(b"a"));
+        let at_destination = remembered.iter().map(|tag| (tag.parse().unwrap(), shown.clone())).collect();
+        let known = Known { at_destination, ..Known::default() };
+        let mut observation = Observation::new(&sides, &request, &known, MaxParts::default());
+        observation.listed =
+            Some(SharedTags { tags: vec![tag].into(), is_new: true, has_no_repository: false });
+        observation.knows_destination(&[observed_tag("1.0", Seen::Absent, Seen::Present(shown))])
+    }
+
+    #[test]
+    fn what_a_tag_is_remembered_to_show_may_be_gone() {
+        assert!(is_known(&[]));
+        assert!(is_known(&["0.9"]), "a tag that is gone from the list");
+        assert!(!is_known(&["1.0"]));
     }
 }
