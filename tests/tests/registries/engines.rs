@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use imgop_core::api::{Destination, Engine, ImageSpec, Mode, Source};
-use imgop_core::copy::{Answered, Copy, CopyRequest, Outcome, Probed, Publications, Route, probe, publish};
+use imgop_core::copy::{Answered, Copy, CopyRequest, Outcome, Probe, Probed, Publications, Route, publish};
 use imgop_core::selection::SourceRef;
 use imgop_fakes::Graph;
 use imgop_registry::RepositoryClient;
@@ -101,7 +101,8 @@ impl Steps<'_> {
         };
         let copies = graph.tags.iter().map(copy).collect::<anyhow::Result<_>>()?;
         let end = Instant::now() + Duration::from_mins(1);
-        let Probed { mut copies, in_parts, .. } = probe(route, Engine::Skopeo, copies, false, end).await?;
+        let probe = Probe { route, engine: Engine::Skopeo, destination_is_new: false, end };
+        let Probed { mut copies, in_parts, .. } = probe.of(copies).await?;
         for (tag, made_of) in in_parts {
             let split = copies.iter_mut().find(|copy| copy.destination_tag == tag);
             split.context("no such copy")?.made_of = Some(made_of);
