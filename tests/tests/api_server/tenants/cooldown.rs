@@ -28,6 +28,7 @@ async fn a_cooldown_survives_a_restart_and_a_retry_that_is_requested_ends_it() -
     let (source, destination) = (format!("{}/app", registry.address), format!("{}/copy", registry.address));
     case.create("team", [image("app", &source, &destination)]).await?;
     let (images, jobs) = (case.images("team"), Api::<Job>::namespaced(case.client.clone(), "team"));
+    let generation = images.get("app").await?.metadata.generation;
 
     let agent = case.agent(&[]).await?;
     let first = async || Ok(copies(&jobs).await?.pop());
@@ -43,7 +44,10 @@ async fn a_cooldown_survives_a_restart_and_a_retry_that_is_requested_ends_it() -
     };
     let conditions =
         [condition("Ready", "False", "CopyFailed"), condition("Reconciling", "True", "ProgressingWithRetry")];
-    let status = json!({ "phase": "FAILED", "failures": [failure], "conditions": conditions });
+    // The agent creates Jobs before it says so, and it may have been stopped in between: without the generation that
+    // was acted on, the spec is a new one, which ends a cooldown.
+    let status = json!({ "observedGeneration": generation, "phase": "FAILED", "failures": [failure],
+        "conditions": conditions });
     let patch = Patch::Merge(json!({ "status": status }));
     images.patch_status("app", &PatchParams::default(), &patch).await?;
 
