@@ -132,7 +132,7 @@ pub fn falls_back(spec: &ImageSpec, config: &Config) -> bool {
 pub fn max_parts(spec: &ImageSpec, config: &Config) -> MaxParts {
     match engine(spec, config) {
         Engine::Skopeo if !falls_back(spec, config) => MaxParts::Containers(spec.engine.into()),
-        _ => Engine::Native.into(),
+        _ => MaxParts::OneContainer,
     }
 }
 

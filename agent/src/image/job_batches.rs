@@ -49,7 +49,7 @@ pub fn job_batches(
 ) -> Vec<Batch> {
     let named = engine(spec, config);
     let is_beyond = |copy: &Copy| {
-        by_native.contains(&copy.digest) || !MaxParts::from(named).is_enough_for(copy.parts().len())
+        by_native.contains(&copy.digest) || !MaxParts::from(Some(named)).is_enough_for(copy.parts().len())
     };
     let falls_back = falls_back(spec, config);
     let (others, first): (Vec<Copy>, Vec<Copy>) =

@@ -2,7 +2,7 @@
 //! what is too much at once, and break off.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -72,8 +72,13 @@ impl Drop for InFlight {
 }
 
 impl Proxy {
-    /// Starts one.
+    /// Starts one on loopback.
     pub async fn start(side: &'static str, registry: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), side, registry).await
+    }
+
+    /// Starts one at this address of the machine.
+    pub async fn start_at(host: IpAddr, side: &'static str, registry: SocketAddr) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .http1_only()
@@ -94,7 +99,7 @@ impl Proxy {
             reached: Notify::new(),
             cut: AtomicU64::new(0),
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let listener = TcpListener::bind((host, 0)).await?;
         let address = listener.local_addr()?;
         let listener = listener.tap_io(|connection| {
             let _ = connection.set_nodelay(true); // only faster

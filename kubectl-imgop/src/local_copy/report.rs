@@ -274,7 +274,7 @@ impl Reports {
             (!self.all.is_empty()).then(|| self.copied()),
             (failed > 0).then(|| format!("{} failed", count(failed, "tag"))),
             (!self.failed.is_empty() && !is_alone)
-                .then(|| format!("{} could not be looked at", count(self.failed.len(), "Image"))),
+                .then(|| format!("{} could not be looked at", count(self.failed.len(), "object"))),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("; "))

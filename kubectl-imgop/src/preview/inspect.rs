@@ -88,7 +88,7 @@ pub async fn inspect(target: &Target, inspector: &Inspector<'_>) -> Result<Inspe
         registries: inspector.registries,
         sources: &inspector.sources,
         tls: (inspector.source_tls, inspector.destination_tls),
-        limits: Limits { max_parts: target.spec.engine.unwrap_or_default().into(), ..inspector.limits },
+        limits: Limits { max_parts: target.spec.engine.into(), ..inspector.limits },
         purpose: Purpose::Look,
     };
     let Looked { sides, observed, failure, no_match } = Box::pin(look(target, looking)).await?;

@@ -148,7 +148,7 @@ fn the_last_line_counts_the_images_that_could_not_be_looked_at() {
         assert_eq!(run.code, 1, "{run}");
         run.stderr.lines().last().unwrap().to_owned()
     };
-    assert_eq!(last(&both, "--dry-run"), "1 tag would be copied; 1 Image could not be looked at");
+    assert_eq!(last(&both, "--dry-run"), "1 tag would be copied; 1 object could not be looked at");
     let copied = last(&both, "");
     assert!(
         copied.starts_with("1 tag copied: ") && copied.ends_with("; 1 Image could not be looked at"),

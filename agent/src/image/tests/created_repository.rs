@@ -204,19 +204,26 @@ fn beside(ecr: &mut Ecr, other: &Image) {
     ecr.stage.images = Images::new(ecr.stage.images.agent.clone(), Objects::listed([other.clone()]));
 }
 
+const OLDER_POLICY: &str = r#"{"rules":["older"]}"#;
+
+/// The Image, which is an hour old from now on, and one that is older and wants [`OLDER_POLICY`].
+fn ages(ecr: &mut Ecr) -> (Image, Image) {
+    let made = |hours: u64| Some(Time(now() - Duration::from_hours(hours)));
+    ecr.stage.image.metadata.creation_timestamp = made(1);
+    let mut older = ecr.stage.image.clone();
+    (older.metadata.name, older.metadata.uid) = (Some("older".into()), Some("older".into()));
+    older.metadata.creation_timestamp = made(2);
+    older.spec.destination.create.as_mut().unwrap().lifecycle_policy = Some(OLDER_POLICY.to_owned());
+    (ecr.stage.image.clone(), older)
+}
+
 #[tokio::test]
 async fn of_two_images_with_different_policies_the_older_one_sets_its_own_and_the_other_one_says_so() {
     let mut ecr = Ecr::lending(&creating(), create()).await;
     let managed = ("imgop.io/managed".to_owned(), "team-a".to_owned());
     ecr.aws.hold("mirror/argocd", EcrRepository { tags: [managed].into(), ..Default::default() });
-    let made = |hours: u64| Some(Time(now() - Duration::from_hours(hours)));
-    ecr.stage.image.metadata.creation_timestamp = made(1);
-    let younger = ecr.stage.image.clone();
-    let mut older = younger.clone();
-    (older.metadata.name, older.metadata.uid) = (Some("older".into()), Some("older".into()));
-    older.metadata.creation_timestamp = made(2);
-    let policy = r#"{"rules":["older"]}"#;
-    older.spec.destination.create.as_mut().unwrap().lifecycle_policy = Some(policy.to_owned());
+    let (younger, mut older) = ages(&mut ecr);
+    let policy = OLDER_POLICY;
     let lifecycle = |ecr: &Ecr| ecr.aws.repository("mirror/argocd").unwrap().lifecycle;
     let sets = |ecr: &Ecr| {
         let operations = ecr.aws.operations();
@@ -256,14 +263,8 @@ async fn an_image_that_adopts_a_repository_sets_its_policy_where_an_older_one_wi
     let lending = json!({ "identity": "Agent", "createRepositories": true, "adoptRepositories": true });
     let mut ecr = Ecr::lending(&lending, RepositoryCreation { adopt: true, ..create() }).await;
     ecr.aws.hold("mirror/argocd", EcrRepository::default());
-    let made = |hours: u64| Some(Time(now() - Duration::from_hours(hours)));
-    ecr.stage.image.metadata.creation_timestamp = made(1);
-    let adopting = ecr.stage.image.clone();
-    let mut older = adopting.clone();
-    (older.metadata.name, older.metadata.uid) = (Some("older".into()), Some("older".into()));
-    older.metadata.creation_timestamp = made(2);
-    let create = older.spec.destination.create.as_mut().unwrap();
-    (create.adopt, create.lifecycle_policy) = (false, Some(r#"{"rules":["older"]}"#.to_owned()));
+    let (adopting, mut older) = ages(&mut ecr);
+    older.spec.destination.create.as_mut().unwrap().adopt = false;
     beside(&mut ecr, &older);
     let result = pass_of_nothing(&ecr).await;
     assert!(!message(&result).contains("is not set"), "{}", message(&result));

@@ -39,6 +39,11 @@ async fn measure() -> anyhow::Result<()> {
     {
         return data::fill_first_copies(registry.parse()?, Scale::FULL).await;
     }
+    if let [part, latency, source, target] = &arguments[..]
+        && part == "proxies"
+    {
+        return proxies(latency.parse()?, source.parse()?, target.parse()?).await;
+    }
     let [part, observe, plugin, peers, folder, source, target] = &arguments[..] else {
         bail!(
             "usage: imgop-bench-peers PART OBSERVE PLUGIN PEERS FOLDER SOURCE TARGET; but start it with \
@@ -85,6 +90,17 @@ async fn measure() -> anyhow::Result<()> {
     results::merge(&file, figures)?;
     report::say(&format!("also in {}", file.display()));
     Ok(())
+}
+
+/// Serves a proxy before each registry, at its address, with this latency in milliseconds, until a signal. Prints the
+/// places of both.
+async fn proxies(latency: u64, source: SocketAddr, target: SocketAddr) -> anyhow::Result<()> {
+    let source = Proxy::start_at(source.ip(), "source", source).await?;
+    let target = Proxy::start_at(target.ip(), "target", target).await?;
+    source.set_latency(latency);
+    target.set_latency(latency);
+    println!("{} {}", source.address, target.address);
+    std::future::pending().await
 }
 
 /// What is measured.

@@ -44,11 +44,12 @@ impl Default for MaxParts {
     }
 }
 
-impl From<Engine> for MaxParts {
-    fn from(engine: Engine) -> Self {
-        match engine {
-            Engine::Skopeo => Self::default(),
-            Engine::Native => Self::OneContainer,
+impl From<Option<Engine>> for MaxParts {
+    /// Returns how many there may be where a spec says this of its engine and no setting is known.
+    fn from(written: Option<Engine>) -> Self {
+        match written {
+            Some(Engine::Native) => Self::OneContainer,
+            Some(Engine::Skopeo) | None => Self::Containers(written.into()),
         }
     }
 }
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_skopeo_names_the_setting_of_the_agent_only_where_the_spec_names_no_engine() {
-        let of = |written: Option<Engine>| MaxParts::Containers(written.into()).to_string();
+        let of = |written: Option<Engine>| MaxParts::from(written).to_string();
         insta::assert_snapshot!(of(None), @"the engine Skopeo copies at most 32, and Native 200 (spec.engine, or COPY_ENGINE_FALLBACK of the agent)");
         insta::assert_snapshot!(of(Some(Engine::Skopeo)), @"the engine Skopeo copies at most 32, and Native 200 (spec.engine)");
     }

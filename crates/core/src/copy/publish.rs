@@ -119,9 +119,9 @@ struct Shown {
     put: Option<Manifest>,
 }
 
-/// Puts a tag and asks the destination for it. The manifest is read back from there and its bytes are
-/// checked against the digest, so that only what was planned is published. Where the Job has pushed to the
-/// tag itself, the destination is only asked. An index that is made is made here, in either way of
+/// Puts a tag, and asks the destination for it unless the answer names the digest. The manifest is read back from there
+/// and its bytes are checked against the digest, so that only what was planned is published. Where the Job has pushed
+/// to the tag itself, the destination is only asked. An index that is made is made here, in either way of
 /// publishing, from what the source has under the digest that was planned.
 async fn publish_one(
     route: Route<'_>,
@@ -151,7 +151,7 @@ async fn publish_one(
             return Ok(Ok(Shown { digest, put: None }));
         }
         let tag = ManifestRef::Tag(copy.destination_tag.clone());
-        match route.destination.put_manifest(&tag, &manifest).await {
+        let confirmed = match route.destination.put_and_confirm(&tag, &manifest).await {
             Err(error) if copy.made_of.is_some() && lacks_a_part(&error) => {
                 return Ok(Err(Outcome::ContentGone { at: now }));
             }
@@ -159,9 +159,12 @@ async fn publish_one(
                 let shows = route.destination.head(&tag).await?.map(|descriptor| descriptor.digest);
                 return Ok(Err(Outcome::Immutable { shows, at: now }));
             }
-            outcome => outcome?,
-        }
+            confirmed => confirmed?,
+        };
         on_put(copy);
+        if confirmed {
+            return Ok(Ok(Shown { digest: manifest.digest.clone(), put: Some(manifest) }));
+        }
         put = Some(manifest);
     }
     read_back(route, copy, put, now).await

@@ -96,7 +96,7 @@ async fn an_index_with_too_many_manifests_of_one_platform_is_its_own_failure() {
     assert_eq!(states(&observed), [TagState::NotChecked, TagState::Missing]);
     let why = observed.tags[0].unknown_because().unwrap();
     assert!(why.starts_with("33 manifests of sha256:") && why.contains("Skopeo copies at most 32"), "{why}");
-    let limits = Limits { max_parts: Engine::Native.into(), ..Limits::default() };
+    let limits = Limits { max_parts: Some(Engine::Native).into(), ..Limits::default() };
     let observed = observe(&case.sides, &case.request(), &Known::default(), limits).await.unwrap();
     assert_eq!(states(&observed), [TagState::Missing; 2], "one container copies all of them");
     // Whoever changes the engine is not given what the other one would have copied.
