@@ -13,18 +13,18 @@ impl Pass<'_> {
     /// Sees to it that it is there and has its policies. `again` does so whatever is known of it.
     pub(super) async fn ensure_repository(&self, state: &PassState<'_>, again: bool) -> Result<(), Halt> {
         let Some(creation) = &state.request.create else { return Ok(()) };
-        let creation = Creation::clone(creation).without(&state.yielded);
+        let creation = Creation::clone(creation).yielding(&state.yielded);
         let of = self.endpoint_use(Side::Destination, &state.request.destination);
         Ok(ensure_repository((self.agent(), &self.owner), &creation, of, again).await?)
     }
 
-    /// Returns the policies of it that other objects of the namespace set otherwise.
+    /// Returns the policies of it that are other ones for objects of the namespace that go before.
     pub(super) fn yielded(&self, request: &CopyRequest) -> Vec<YieldedPolicy> {
         let Some(creation) = request.create.as_ref().filter(|creation| creation.has_policy()) else {
             return Vec::new();
         };
-        let (images, policy) = (self.images, self.agent().policies.latest());
-        creation.yielded(&images.conflicts.other_creations(self.image, request, &images.claims, &policy))
+        let (images, policies) = (self.images, &self.agent().policies);
+        creation.yielded(&images.conflicts.other_creations(self.image, request, &images.claims, policies))
     }
 
     /// The same where nothing is copied now: the spec may have other policies than before. A repository that is not there is

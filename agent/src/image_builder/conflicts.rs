@@ -26,8 +26,7 @@ impl Pass<'_> {
     pub(super) fn no_conflict(&self, request: &BuildRequest) -> Result<(), Halt> {
         // A namespace that cannot be watched must not stop all others, so this has an end.
         let is_early = self.now < saturating_add(self.agent().started, READY_WITHOUT_SOME_AFTER);
-        let are_known = self.builders.builders.are_known() && self.builders.images.are_known();
-        if is_early && !are_known {
+        if is_early && !self.are_others_known() {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let base_names = || request.destination.tags.iter().map(|(repository, _)| repository.base_name());
@@ -48,7 +47,12 @@ impl Pass<'_> {
         Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
-    /// Returns the policies of a repository that other objects of the namespace set otherwise than this one would.
+    /// Returns whether all ImageBuilders and Images are known that may want the same tags or another policy.
+    pub(super) fn are_others_known(&self) -> bool {
+        self.builders.builders.are_known() && self.builders.images.are_known()
+    }
+
+    /// Returns the policies of a repository that are other ones for objects of the namespace that go before.
     pub(super) fn yielded(&self, repository: &Repository, creation: &Creation) -> Vec<YieldedPolicy> {
         if !creation.has_policy() {
             return Vec::new();
@@ -56,13 +60,20 @@ impl Pass<'_> {
         let (own, here, name) = (&self.builder.metadata, Some(self.namespace()), repository.base_name());
         let images = self.builders.images.having(here, |other: &ImageDestination| other.may_be(name));
         let builders = self.builders.builders.having(here, |other: &BuilderDestination| other.may_be(name));
-        let policy = self.agent().policies.latest();
-        creation.yielded(&other_creations(own, repository, &policy, images, builders))
+        let policies = &self.agent().policies;
+        let may_create = |other: &Creation| !policies.refuses_creation(self.namespace(), repository, other);
+        creation.yielded(&other_creations(own, repository, &policies.latest(), may_create, images, builders))
     }
 
-    /// Returns what is said of those policies. Each begins with `spec.`.
+    /// Returns what is said of those policies; as long as not all others are known, what was said before. Each begins with
+    /// `spec.`.
     pub(super) fn unset_policies(&self, request: &BuildRequest) -> Vec<String> {
         let Some(creation) = &request.destination.create else { return Vec::new() };
+        if !self.are_others_known() {
+            let of_create = format!("{}.", CreateField::Image);
+            let said = self.status.warnings.iter().filter(|warning| warning.starts_with(&of_create));
+            return said.cloned().collect();
+        }
         let of = |repository: &Repository| {
             let yielded = self.yielded(repository, creation);
             yielded.iter().map(|policy| policy.message(CreateField::Image, repository)).collect::<Vec<_>>()

@@ -270,7 +270,7 @@ impl Pass<'_> {
             if let Some(creation) = &request.destination.create {
                 let named = NamedEndpoint { field: "image".to_owned(), endpoint };
                 let of = self.used(&named, repository, RegistryAction::Push);
-                let creation = Creation::clone(creation).without(&self.yielded(repository, creation));
+                let creation = Creation::clone(creation).yielding(&self.yielded(repository, creation));
                 ensure_repository((self.agent(), &self.owner), &creation, of, self.is_asked_for).await?;
             }
             if *repository == request.destination.repository {

@@ -313,9 +313,10 @@ impl Pass<'_> {
         let mut status = self.handled(self.status.clone());
         self.note_generation(request, &mut status);
         status.next_build_time = next.map(Time);
+        let unset_policies = self.unset_policies(request);
         // What is of the spec may have been edited without a build.
         status.warnings.retain(|warning| ![PROBLEM, "spec."].iter().any(|of| warning.starts_with(of)));
-        let of_spec = request.without_effect().into_iter().chain(self.unset_policies(request));
+        let of_spec = request.without_effect().into_iter().chain(unset_policies);
         let of_spec = seen.problem.clone().into_iter().chain(of_spec);
         drop(status.warnings.splice(0..0, of_spec));
         status.warnings.truncate(MAX_WARNINGS);

@@ -51,7 +51,7 @@ async fn report((agent, owner): (&Agent, &Owner), (to, field): (&Repository, &st
         let note = format!("repository {to} is created{with}");
         events.change(owner, reasons::REPOSITORY_CREATED, ACTION, note).await;
     } else if !set.is_empty() {
-        let note = format!("{set} of repository {to} set as in spec.{field}.create");
+        let note = format!("{set} of repository {to} set");
         events.change(owner, reasons::REPOSITORY_POLICY_SET, ACTION, note).await;
     }
     if check.is_foreign {

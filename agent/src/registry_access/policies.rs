@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use imgop_core::access::{AccessPolicy, Borrower, Decision, PolicyError};
 use imgop_core::api::{RegistryAccess, RegistryAction};
+use imgop_core::creation::Creation;
 use imgop_registry::RequestLimit;
 use imgop_registry::cache::{Bounded, SingleFlight};
 use imgop_registry::reference::{RegistryHost, Repository};
@@ -221,6 +222,18 @@ impl Policies {
         let borrower = Borrower { namespace, labels: &labels };
         let decision = policy.decide(borrower, repository, RegistryAction::Push);
         matches!(decision, Ok(Decision::NotSelected { .. }))
+    }
+
+    /// Returns whether a namespace is kept from having a repository created as this says, as far as that is known without
+    /// asking.
+    pub fn refuses_creation(&self, namespace: &str, repository: &Repository, creation: &Creation) -> bool {
+        let (Ok(policy), Some(labels)) = (self.current(), self.known_labels(namespace)) else { return false };
+        let borrower = Borrower { namespace, labels: &labels };
+        match policy.decide(borrower, repository, RegistryAction::Push) {
+            Ok(Decision::Granted { grant, .. }) => creation.refusal(grant.aws.as_ref()).is_some(),
+            Ok(Decision::Ungoverned | Decision::NotSelected { .. }) => true,
+            Err(_) => false,
+        }
     }
 
     /// Returns all objects as they were last seen; none before the first complete list.

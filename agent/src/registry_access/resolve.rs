@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imgop_core::access::{AccessPolicy, Borrower, Decision, Grant};
 use imgop_core::api::{EndpointRef, RegistryAction, TlsMode};
-use imgop_core::creation::Creation;
+use imgop_core::creation::{Creation, CreationRefusal};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY, SecretData, SecretDataError, from_secret_data};
 use imgop_registry::reference::Repository;
 use imgop_registry::{Access, Allowances, Tls};
@@ -95,7 +95,6 @@ impl AccessResolver<'_> {
 
     /// Returns an error unless an administrator lets a namespace have a repository created as this says, by the AWS
     /// identity that is lent for it, or by a role of it, and lets it have others' policies changed where it asks for that.
-    /// A right to use the identity is not enough: it creates nothing.
     pub async fn may_create(
         &self,
         of: EndpointUse<'_>,
@@ -104,22 +103,21 @@ impl AccessResolver<'_> {
     ) -> Result<(), AccessError> {
         let policy = self.policies.current()?;
         let grant = self.grant(&policy, of, freshness).await?;
-        let lent = grant.and_then(|grant| grant.aws.as_ref()).filter(|aws| aws.create_repositories);
+        let Some(refusal) = creation.refusal(grant.and_then(|grant| grant.aws.as_ref())) else {
+            return Ok(());
+        };
         let (repository, or) = (of.repository, "leave create out and create the repository by hand");
-        let problem = match (lent, creation.role_arn.as_deref()) {
-            (Some(aws), Some(role)) if !aws.roles.iter().any(|lent| lent == role) => {
-                format!(
-                    "no administrator lends the role {role} for {repository} to this namespace; ask for a \
-                     RegistryAccess that names it in aws.roles, or {or}"
-                )
-            }
-            (Some(aws), _) if creation.adopt && !aws.adopt_repositories => format!(
+        let problem = match refusal {
+            CreationRefusal::NoRole(role) => format!(
+                "no administrator lends the role {role} for {repository} to this namespace; ask for a \
+                 RegistryAccess that names it in aws.roles, or {or}"
+            ),
+            CreationRefusal::NoAdoption => format!(
                 "no administrator lets this namespace change the policies of repositories of others, as adopt asks for; \
                  leave adopt out, or ask for a RegistryAccess that lends the AWS identity for {repository} with \
                  aws.adoptRepositories"
             ),
-            (Some(_), _) => return Ok(()),
-            (None, _) => format!(
+            CreationRefusal::NoIdentity => format!(
                 "no administrator lets this namespace create {repository}; ask for a RegistryAccess that lends the AWS \
                  identity for it with aws.createRepositories, or {or}"
             ),

@@ -1,5 +1,6 @@
 //! Which object keeps a tag of a destination that several of a namespace select, and which objects say what the policies of its
-//! repository are: the oldest one goes first, of whichever kind it is. Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
+//! repository are: the oldest one goes first, of whichever kind it is, and of policies first those that adopt the repository.
+//! Between namespaces, administrators decide (docs/decisions/0020-administrators-decide-between-namespaces.md).
 
 mod destinations;
 mod disputes;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use imgop_core::access::AccessPolicy;
 use imgop_core::api::Image;
 use imgop_core::copy::{CopyRequest, Observed, OlderImage, disputed};
-use imgop_core::creation::OtherCreation;
+use imgop_core::creation::{Creation, OtherCreation};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::{Repository, Tag};
 use kube::ResourceExt as _;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::{BuilderClaims, Disputes, ImageDestination, other_creations};
 use crate::controller::Objects;
+use crate::registry_access::Policies;
 
 /// All Images that this process watches, and what it wrote for them.
 pub struct Conflicts {
@@ -177,12 +178,14 @@ impl Conflicts {
         image: &Image,
         request: &CopyRequest,
         builders: &BuilderClaims,
-        policy: &AccessPolicy,
+        policies: &Policies,
     ) -> Vec<OtherCreation> {
-        let images = self.of_path(request.destination.path()).into_iter();
-        let namespace = image.metadata.namespace.as_deref().unwrap_or_default();
-        let builders = builders.near(namespace, &request.destination);
-        other_creations(&image.metadata, &request.destination, policy, images, builders)
+        let (this, repository) = (&image.metadata, &request.destination);
+        let namespace = this.namespace.as_deref().unwrap_or_default();
+        let (images, builders) =
+            (self.of_path(repository.path()).into_iter(), builders.near(namespace, repository));
+        let may_create = |creation: &Creation| !policies.refuses_creation(namespace, repository, creation);
+        other_creations(this, repository, &policies.latest(), may_create, images, builders)
     }
 
     /// Returns which of the tags that were observed Images of other namespaces give other content. Those of a namespace

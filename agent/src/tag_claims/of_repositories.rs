@@ -14,11 +14,13 @@ use kube::api::ObjectMeta;
 use super::is_older;
 
 /// Returns what other objects of the namespace say of a repository that they create, the oldest first. What is suspended or
-/// being deleted says nothing, nor does an Image of mode `OneShot` that is completed.
+/// being deleted says nothing, nor does an Image of mode `OneShot` that is completed, nor what administrators do not let
+/// create it as it asks: it sets no policy.
 pub fn other_creations(
     this: &ObjectMeta,
     repository: &Repository,
     policy: &AccessPolicy,
+    may_create: impl Fn(&Creation) -> bool,
     images: impl Iterator<Item = Image>,
     builders: impl Iterator<Item = ImageBuilder>,
 ) -> Vec<OtherCreation> {
@@ -37,6 +39,7 @@ pub fn other_creations(
         let request = request.filter(|request| request.destination.repositories().into_iter().any(is_here));
         others.extend(request.and_then(|request| of(&builder, request.destination.create)));
     }
+    others.retain(|other| may_create(&other.creation));
     others.sort_by(|one, other| by_age(&one.metadata, &other.metadata));
     let seen_from_this = |Other { metadata, object, creation }| OtherCreation {
         object,
@@ -124,7 +127,9 @@ mod tests {
     fn known(images: Vec<Image>, builders: Vec<ImageBuilder>) -> Vec<(String, bool)> {
         let (this, repository) = (metadata("this", 5), ECR.parse().unwrap());
         let policy = AccessPolicy::default();
-        let others = other_creations(&this, &repository, &policy, images.into_iter(), builders.into_iter());
+        let may_create = |creation: &Creation| creation.role_arn.is_none();
+        let (images, builders) = (images.into_iter(), builders.into_iter());
+        let others = other_creations(&this, &repository, &policy, may_create, images, builders);
         others.into_iter().map(|other| (other.object, other.is_older)).collect()
     }
 
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_suspended_being_deleted_completed_for_good_or_of_another_namespace_says_nothing() {
+    fn what_is_suspended_being_deleted_completed_for_good_of_another_namespace_or_not_allowed_says_nothing() {
         let of_image = |edit: fn(&mut Image)| {
             let mut image = image("a", 9);
             edit(&mut image);
@@ -160,5 +165,13 @@ mod tests {
                 Some(ImageStatus { observed_generation: Some(1), phase, ..ImageStatus::default() });
         };
         assert_eq!(of_image(completed), 0);
+        let with_role = |create: &mut Option<Box<RepositoryCreation>>| {
+            let role_arn = Some("arn:aws:iam::123456789012:role/create".to_owned());
+            create.as_mut().unwrap().role_arn = role_arn;
+        };
+        let (mut image, mut builder) = (image("a", 9), builder("a", 9));
+        with_role(&mut image.spec.destination.create);
+        with_role(&mut builder.spec.image.create);
+        assert_eq!(known(vec![image], vec![builder]), []);
     }
 }

@@ -14,7 +14,8 @@ use crate::copier::Copier;
 use crate::destination::{Destination, DestinationId};
 use crate::error::CopyError;
 
-/// How long a destination that takes nothing has to end the upload. Otherwise it drops it some day.
+/// How long a destination that takes nothing has to end the upload. Otherwise it drops it some day. What is asked of it
+/// next, when the blob is tried again, has the client's timeouts: then others of the blob wait for that long.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is left of a try that failed.
@@ -84,7 +85,7 @@ impl Copier {
         let sent = tokio::select! {
             sent = destination.client.finish_upload(&upload, &blob.digest, content) => sent,
             () = parts.given_up() => {
-                // Whoever takes nothing may not answer either, and other destinations of the blob wait for this one.
+                // Whoever takes nothing may not answer either, and the end of an upload is not worth a wait of all.
                 let _ = timeout(CANCEL_TIMEOUT, destination.client.cancel(&upload)).await;
                 return Err(Broken::new(CopyError::Stalled(blob.digest.clone()), Left::Nothing));
             }

@@ -1,6 +1,7 @@
 //! What a repository is to be that is created where it is missing, for every kind that pushes.
 
 mod policies;
+mod rights;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::api::repository_creation::{
 use crate::api::{EndpointRef, MANAGED_REPOSITORY_TAG, RepositoryCreation};
 use crate::spec_error::Problems;
 pub use policies::{CreateField, OtherCreation, PolicyField, YieldedPolicy};
+pub use rights::CreationRefusal;
 
 /// A repository that is created where it is missing, and whose policies are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -126,7 +126,7 @@ fn native_copies_what_skopeo_cannot_where_the_setting_says_so_and_no_spec_names_
     );
     assert!(!falls_back(&skopeo, &config("Skopeo", "true")), "its author wants Skopeo");
     let limit = |spec: &ImageSpec, falls_back: &str| max_parts(spec, &config("Skopeo", falls_back));
-    assert_eq!(limit(&silent, "true"), Engine::Native.into());
+    assert_eq!(limit(&silent, "true"), MaxParts::OneContainer);
     assert_eq!(limit(&silent, "false"), MaxParts::Containers(EngineFields::SpecOrSetting));
     assert_eq!(limit(&skopeo, "true"), MaxParts::Containers(EngineFields::Spec), "the setting is not for it");
 }

@@ -218,7 +218,7 @@ fn ages(ecr: &mut Ecr) -> (Image, Image) {
 }
 
 #[tokio::test]
-async fn of_two_images_with_different_policies_the_older_one_sets_its_own_and_the_other_one_says_so() {
+async fn of_two_images_with_different_policies_both_set_the_older_one_s_and_the_other_one_says_so() {
     let mut ecr = Ecr::lending(&creating(), create()).await;
     let managed = ("imgop.io/managed".to_owned(), "team-a".to_owned());
     ecr.aws.hold("mirror/argocd", EcrRepository { tags: [managed].into(), ..Default::default() });
@@ -232,8 +232,9 @@ async fn of_two_images_with_different_policies_the_older_one_sets_its_own_and_th
     for _ in 0..3 {
         beside(&mut ecr, &older);
         let result = pass_of_nothing(&ecr).await;
+        assert_eq!((lifecycle(&ecr).as_deref(), sets(&ecr)), (Some(policy), 1), "set by whoever comes first");
         assert_eq!(reason(&result), reasons::SUCCEEDED);
-        let said = "spec.destination.create.lifecyclePolicy is not set, as Image \"older\", which is older, sets another one";
+        let said = "spec.destination.create.lifecyclePolicy is not set, as Image \"older\", which is older, has another one";
         assert!(message(&result).contains(said), "{}", message(&result));
         ecr.stage.image = older.clone();
         beside(&mut ecr, &younger);
@@ -272,8 +273,29 @@ async fn an_image_that_adopts_a_repository_sets_its_policy_where_an_older_one_wi
     ecr.stage.image = older;
     beside(&mut ecr, &adopting);
     let result = pass_of_nothing(&ecr).await;
-    let said = "lifecyclePolicy is not set, as Image \"argocd\", which has adopt, sets another one";
+    let said = "lifecyclePolicy is not set, as Image \"argocd\", which has adopt, has another one";
     assert!(message(&result).contains(said), "{}", message(&result));
+}
+
+#[tokio::test]
+async fn an_image_that_may_not_adopt_takes_no_policy_from_one_that_does_not_ask_for_that() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    let (own, mut adopting) = ages(&mut ecr);
+    adopting.spec.destination.create.as_mut().unwrap().adopt = true;
+    beside(&mut ecr, &adopting);
+    let result = ecr.pass().await;
+    assert!(!message(&result).contains("is not set"), "{}", message(&result));
+    let policy = own.spec.destination.create.unwrap().lifecycle_policy;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle, policy);
+}
+
+#[tokio::test]
+async fn a_repository_that_a_younger_image_creates_has_the_policy_of_the_older_one() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    let (_, older) = ages(&mut ecr);
+    beside(&mut ecr, &older);
+    ecr.pass().await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(OLDER_POLICY));
 }
 
 #[tokio::test]

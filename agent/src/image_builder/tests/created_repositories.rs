@@ -50,7 +50,7 @@ async fn a_missing_repository_is_created_before_the_build_begins_which_waits_unt
 }
 
 #[tokio::test]
-async fn a_policy_of_which_an_older_image_of_the_namespace_sets_another_one_is_left_to_that() {
+async fn a_policy_of_which_an_older_image_of_the_namespace_has_another_one_is_set_as_that_says() {
     let (mut stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
     aws.deny("PutLifecyclePolicy", None);
     aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
@@ -74,10 +74,10 @@ async fn a_policy_of_which_an_older_image_of_the_namespace_sets_another_one_is_l
     stage.memory = Memory::default();
     stage.builder.metadata.generation = stage.builder.metadata.generation.map(|generation| generation + 1);
     stage.pass().await;
-    // The other one is its own to set.
     let (reason, message) = stage.ready();
     assert!(reason == "RepositoryNotReady" && message.contains("ecr:SetRepositoryPolicy"), "{message}");
-    assert_eq!(aws.repository("mirror/app").unwrap().lifecycle, None);
+    let lifecycle = aws.repository("mirror/app").unwrap().lifecycle;
+    assert_eq!(lifecycle.as_deref(), Some(r#"{"rules":["older"]}"#));
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn large_image() -> (Graph, String) {
 }
 
 #[tokio::test]
-async fn a_destination_that_does_not_end_the_upload_either_keeps_the_others_for_moments_only() {
+async fn a_destination_that_takes_nothing_and_does_not_end_the_upload_keeps_the_others_for_moments_only() {
     const LONG: Duration = Duration::from_hours(1);
     let (mut case, (graph, end)) = (Case::new().await, large_image());
     (case.options.whole, case.options.patience) = (u64::MAX, Duration::from_millis(500));

@@ -1,6 +1,6 @@
-//! Policies of a repository that several objects of a namespace create: each is set by one object that has one of it. Two
-//! that set different ones would replace each other's for ever. Objects with `adopt` go before those without, whose policies
-//! a repository that others created never gets; among either the oldest goes first.
+//! Policies of a repository that several objects of a namespace create: each is that of one object which has one of it, and
+//! all of them set that. Two that set different ones would replace each other's for ever. Objects with `adopt` go before
+//! those without, whose policies a repository that others created never gets; among either the oldest goes first.
 
 use std::fmt;
 
@@ -38,11 +38,13 @@ pub struct OtherCreation {
     pub creation: Creation,
 }
 
-/// A policy that is not set, because an object that goes before sets another one.
+/// A policy that is not set, because an object that goes before has another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct YieldedPolicy {
     field: PolicyField,
-    /// The object that sets it.
+    /// That one's.
+    policy: Value,
+    /// The object whose policy it is.
     object: String,
     /// Why that one goes before.
     because: Precedence,
@@ -90,7 +92,8 @@ impl Creation {
         PolicyField::ALL.into_iter().any(|field| self.policy(field).is_some())
     }
 
-    /// Returns which of its policies other objects of the namespace set otherwise; they are given the oldest first.
+    /// Returns which of its policies are other ones for objects of the namespace that go before; these are given the oldest
+    /// first, and only those that may create.
     pub fn yielded(&self, others: &[OtherCreation]) -> Vec<YieldedPolicy> {
         let mut preceding: Vec<(Precedence, &OtherCreation)> =
             others.iter().filter_map(|other| Some((self.yields_to(other)?, other))).collect();
@@ -98,10 +101,10 @@ impl Creation {
         let yielded = |field: PolicyField| {
             let own = self.policy(field)?;
             let with_policy = |(because, other): &(Precedence, &OtherCreation)| {
-                Some((*because, other.object.clone(), other.creation.policy(field)? == own))
+                let (policy, object) = (other.creation.policy(field)?.clone(), other.object.clone());
+                Some(YieldedPolicy { field, policy, object, because: *because })
             };
-            let (because, object, is_same) = preceding.iter().find_map(with_policy)?;
-            (!is_same).then_some(YieldedPolicy { field, object, because })
+            preceding.iter().find_map(with_policy).filter(|first| first.policy != *own)
         };
         PolicyField::ALL.into_iter().filter_map(yielded).collect()
     }
@@ -115,14 +118,16 @@ impl Creation {
         }
     }
 
-    /// Returns it without these policies.
+    /// Returns it with the policies of those that go before. They are set with what comes first, so that who may pull is right
+    /// before there is something to pull.
     #[must_use]
-    pub fn without(mut self, yielded: &[YieldedPolicy]) -> Self {
-        for policy in yielded {
-            match policy.field {
-                PolicyField::Lifecycle => self.lifecycle_policy = None,
-                PolicyField::Access => self.access_policy = None,
-            }
+    pub fn yielding(mut self, yielded: &[YieldedPolicy]) -> Self {
+        for YieldedPolicy { field, policy, .. } in yielded {
+            let own = match field {
+                PolicyField::Lifecycle => &mut self.lifecycle_policy,
+                PolicyField::Access => &mut self.access_policy,
+            };
+            *own = Some(policy.clone());
         }
         self
     }
@@ -142,9 +147,9 @@ impl PolicyField {
 impl YieldedPolicy {
     /// Returns what users are told of the policy, which stands in a field of `create`.
     pub fn message(&self, create: CreateField, repository: &Repository) -> String {
-        let Self { field, object, because } = self;
+        let Self { field, object, because, .. } = self;
         format!(
-            "{create}.{field} is not set, as {object}, {because}, sets another one of {repository}: give both the same, or \
+            "{create}.{field} is not set, as {object}, {because}, has another one for {repository}: give both the same, or \
              leave it out of one"
         )
     }
@@ -229,15 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_another_object_sets_is_left_out_and_said_with_both_and_the_fix() {
+    fn the_policy_of_an_object_that_goes_before_is_set_and_said_with_both_and_the_fix() {
         let own = creation(Some(1), Some(1));
         let older = other("older", Some(2), Some(1));
         let yielded = own.yielded(std::slice::from_ref(&older));
-        assert_eq!(own.clone().without(&yielded), creation(None, Some(1)));
+        assert_eq!(own.clone().yielding(&yielded), creation(Some(2), Some(1)));
         let adopts = OtherCreation { creation: adopting(older.creation.clone()), is_older: false, ..older };
         let to_adopting = own.yielded(&[adopts]);
         let repository = "1.dkr.ecr.eu-west-3.amazonaws.com/app".parse().unwrap();
-        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set, as Image "older", which has adopt, sets another one of 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
-        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set, as Image "older", which is older, sets another one of 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set, as Image "older", which has adopt, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set, as Image "older", which is older, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
     }
 }

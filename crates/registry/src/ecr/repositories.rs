@@ -37,6 +37,21 @@ pub struct WantedRepository {
     pub role_arn: Option<String>,
 }
 
+impl WantedRepository {
+    /// Returns for whom it is created.
+    fn owner(&self) -> Option<&String> {
+        self.tags.get(&self.owner_tag)
+    }
+}
+
+impl Key {
+    fn new(repository: &Repository, wanted: &WantedRepository) -> Self {
+        let text = serde_json::to_vec(wanted).unwrap_or_default();
+        let (repository, owner) = (repository.clone(), wanted.owner().cloned());
+        Self { repository, owner, wanted: Digest::of(&text) }
+    }
+}
+
 /// What was found and done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RepositoryCheck {
@@ -48,8 +63,14 @@ pub struct RepositoryCheck {
     pub is_foreign: bool,
 }
 
-/// The repository, and what it is to be.
-type Key = (Repository, Digest);
+/// A repository, for whom it is checked, and what it is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    repository: Repository,
+    /// The value of the tag that says for whom one is created.
+    owner: Option<String>,
+    wanted: Digest,
+}
 
 /// Repositories of ECR, as this process has checked them. One that is as it is wanted is checked again after a day; one
 /// of which something failed is checked again the next time.
@@ -80,8 +101,7 @@ impl EcrRepositories {
         again: bool,
     ) -> Result<Option<RepositoryCheck>, EcrRepositoryError> {
         let Some(ecr) = EcrHost::of(repository.host()) else { return Ok(None) };
-        let text = serde_json::to_vec(wanted).unwrap_or_default();
-        let key = (repository.clone(), Digest::of(&text));
+        let key = Key::new(repository, wanted);
         if !again && self.checked.lock().get(&key).is_some() {
             return Ok(None);
         }
@@ -94,10 +114,14 @@ impl EcrRepositories {
         Ok(is_own.then_some(check))
     }
 
-    /// Forgets that a repository was as others wanted it, which it may not be any more once it was written to. Of a call
-    /// that failed it is not known what it has changed.
-    fn forget(&self, repository: &Repository) {
-        self.checked.lock().remove_keys(|(of, _)| of == repository);
+    /// Forgets that a repository was as others wanted it for the same owner, which it may not be any more once it was written
+    /// to. Of a call that failed it is not known what it has changed. What other owners want is believed for as long as
+    /// ever: two that set different policies would otherwise each replace the other's whenever they look.
+    fn forget(&self, repository: &Repository, wanted: &WantedRepository) {
+        let owner = wanted.owner();
+        self.checked
+            .lock()
+            .remove_keys(|key| key.owner.as_ref() == owner && key.repository.is_same_place(repository));
     }
 
     async fn check(
@@ -113,7 +137,7 @@ impl EcrRepositories {
         let mut arn = calls.describe().await?;
         if arn.is_none() {
             let created = calls.create(&wanted.tags, wanted.scan_on_push, wanted.immutable).await;
-            self.forget(repository);
+            self.forget(repository, wanted);
             check.is_created = created?;
             if !check.is_created {
                 // Another process was faster.
@@ -127,7 +151,7 @@ impl EcrRepositories {
             _ if check.is_created || wanted.adopt => true,
             Some(arn) => {
                 let owner = calls.tag(arn, &wanted.owner_tag).await?;
-                owner.is_some() && owner.as_ref() == wanted.tags.get(&wanted.owner_tag)
+                owner.is_some() && owner.as_ref() == wanted.owner()
             }
             None => false,
         };
@@ -135,7 +159,7 @@ impl EcrRepositories {
         for (which, policy) in wanted.policies.iter().filter(|_| is_ours) {
             if calls.policy(*which).await?.as_ref() != Some(policy) {
                 let set = calls.set_policy(*which, policy).await;
-                self.forget(repository);
+                self.forget(repository, wanted);
                 set?;
                 check.set.push(*which);
             }

@@ -122,6 +122,28 @@ async fn once_another_policy_was_set_a_repository_is_not_believed_to_be_as_it_wa
 }
 
 #[tokio::test]
+async fn owners_that_adopt_one_repository_do_not_write_their_policies_in_turn_whenever_they_look() {
+    let aws = aws().await;
+    aws.hold("mirror/argocd", EcrRepository::default());
+    let repositories = repositories(&aws);
+    let of = |owner: &str, policies| {
+        let mut wanted = WantedRepository { adopt: true, ..wanted(policies) };
+        wanted.tags.insert(OWNER_TAG.to_owned(), owner.to_owned());
+        wanted
+    };
+    let one = of("a", &[lifecycle()]);
+    let other = of("b", &[(RepositoryPolicy::Lifecycle, json!({ "rules": [] }))]);
+    for _ in 0..3 {
+        for wanted in [&one, &other] {
+            repositories.ensure(&repository(), wanted, false).await.unwrap();
+        }
+    }
+    let operations = aws.operations();
+    let sets = operations.iter().filter(|operation| *operation == "PutLifecyclePolicy").count();
+    assert_eq!(sets, 2);
+}
+
+#[tokio::test]
 async fn a_policy_that_was_set_before_another_one_was_refused_counts_as_set() {
     let aws = aws().await;
     aws.hold("mirror/argocd", ours(r#"{"rules":[]}"#));
