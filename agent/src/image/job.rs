@@ -162,11 +162,12 @@ pub fn options(spec: &ImageSpec, config: &Config, engine: JobEngine, is_elsewher
         // A second pod of one Job would begin anew; the next Job goes on with what the first one has reported.
         options.backoff_limit = 0;
     }
-    options.program = Some(match engine {
-        JobEngine::Named(Engine::Skopeo) => "Skopeo",
-        JobEngine::Named(Engine::Native) => "Native",
-        JobEngine::Fallback => "Native in the place of Skopeo",
-    });
+    options.program = match engine {
+        // As in the Jobs of earlier versions, which named none: those that wait at an upgrade are not made anew.
+        JobEngine::Named(Engine::Skopeo) => None,
+        JobEngine::Named(Engine::Native) => Some("Native"),
+        JobEngine::Fallback => Some("Native in the place of Skopeo"),
+    };
     options
 }
 

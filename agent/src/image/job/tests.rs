@@ -112,6 +112,15 @@ fn an_image_that_names_no_engine_has_that_of_the_setting_and_the_batches_are_tho
 }
 
 #[test]
+fn the_hash_of_a_job_of_skopeo_is_that_of_its_template_alone_and_those_of_other_programs_are_others() {
+    let (spec, config) = (image(Mode::OneShot).spec, config());
+    let engines = [JobEngine::Named(Engine::Skopeo), JobEngine::Named(Engine::Native), JobEngine::Fallback];
+    let [skopeo, native, fallback] = engines.map(|engine| options(&spec, &config, engine, false).hash());
+    assert_eq!(skopeo, config.job_options(&spec.job_template).hash(), "a Job of an earlier version has it");
+    assert!(native != skopeo && fallback != skopeo && fallback != native, "{native} {fallback}");
+}
+
+#[test]
 fn native_copies_what_skopeo_cannot_where_the_setting_says_so_and_no_spec_names_an_engine() {
     let config = |engine: &str, falls_back: &str| {
         let fixed = ["imgop-agent", "--watch-namespaces=*", "--skopeo-image=s"];

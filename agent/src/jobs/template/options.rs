@@ -64,7 +64,7 @@ pub struct JobOptions {
     pub deadline_seconds: Option<u32>,
     /// How often a pod that failed is replaced.
     pub backoff_limit: u32,
-    /// The program that it runs and why, of a kind whose Jobs run one or another: they are not made alike.
+    /// The program that it runs and why, if that is not the usual one of its kind: they are not made alike.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<&'static str>,
 }
