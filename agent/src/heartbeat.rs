@@ -118,7 +118,12 @@ impl Beats {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+    use imgop_fakes::{ScriptedRegistry, reply};
+    use tokio::time::timeout;
+
     use super::*;
+    use crate::leader_election::Clock;
 
     #[test]
     fn silence_is_first_stale_and_then_stuck() {
@@ -139,5 +144,29 @@ mod tests {
         let client = heartbeat.client(config, &Leadership::unelected()).unwrap();
         assert!(client.apiserver_version().await.is_err());
         assert!(heartbeat.is_stale() && !heartbeat.is_stuck());
+    }
+
+    /// Reads pass the client's own gate at all times: what keeps them is the one of its connections.
+    #[tokio::test]
+    async fn a_connection_that_is_idle_when_the_lead_is_lost_carries_no_other_request() {
+        let server = ScriptedRegistry::start(|_| reply(200, &[], "{}")).await;
+        let now = Arc::new(AtomicU64::new(5));
+        let shown = now.clone();
+        let clock = Clock::new(move || Duration::from_secs(shown.load(Ordering::SeqCst)));
+        let leadership = Leadership::new(clock);
+        leadership.lead_until(Duration::from_secs(10));
+        let config = Config::new(format!("http://{}", server.address).parse().unwrap());
+        let client = Heartbeat::new().client(config, &leadership).unwrap();
+        let read = || {
+            let request = Request::get("/version").body(Vec::new()).unwrap();
+            timeout(Duration::from_mins(1), client.request_text(request))
+        };
+        assert_eq!(read().await.unwrap().unwrap(), "{}");
+        now.store(10, Ordering::SeqCst);
+        assert!(read().await.unwrap().is_err(), "neither over that connection nor over a new one");
+        assert_eq!(server.seen().len(), 1);
+        leadership.lead_until(Duration::from_secs(20));
+        assert_eq!(read().await.unwrap().unwrap(), "{}", "the lease was renewed");
+        assert!(server.connections() > 1, "that connection has ended");
     }
 }
