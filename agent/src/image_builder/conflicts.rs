@@ -16,7 +16,9 @@ use kube::Resource;
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::tag_claims::{BuilderDestination, ImageDestination, dispute_message, is_older, other_creations};
+use crate::tag_claims::{
+    BuilderDestination, ImageDestination, dispute_message, is_building, is_older, name_of, other_creations,
+};
 
 /// A tag of a build that another object keeps, and which one that is.
 type Kept<'r> = (&'r Repository, &'r Tag, String);
@@ -99,11 +101,8 @@ impl Pass<'_> {
             disputed.extend(theirs.map(|(_, tag)| tag.clone()));
         };
         let everywhere = |other: &BuilderDestination| base_names().any(|name| other.may_be(name));
-        for other in builders.having(None, everywhere) {
-            let is_at_rest = other.spec.suspend || other.metadata.deletion_timestamp.is_some();
-            let Some(theirs) = BuildRequest::parse(&other.spec).ok().filter(|_| !is_at_rest) else {
-                continue;
-            };
+        for other in builders.having(None, everywhere).filter(is_building) {
+            let Ok(theirs) = BuildRequest::parse(&other.spec) else { continue };
             dispute(&other.metadata, &|repository, tag| {
                 let theirs = &theirs.destination.tags;
                 theirs.iter().any(|(of, named)| named == tag && policy.is_one_repository(of, repository))
@@ -161,8 +160,4 @@ impl Pass<'_> {
         let is_gone = other.deletion_timestamp.is_some() || own.uid == other.uid;
         !is_gone && is_older(other, own)
     }
-}
-
-fn name_of<K: Resource<DynamicType = ()>>(other: &K) -> String {
-    format!("{} {:?}", K::kind(&()), other.meta().name.as_deref().unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use imgop_core::build::BuildRequest;
 use imgop_core::copy::CopyRequest;
 use imgop_registry::reference::{Repository, Tag};
 
-use super::{BuilderDestination, is_older};
+use super::{BuilderDestination, is_building, is_older, name_of};
 use crate::controller::Objects;
 
 /// The `ImageBuilders` that this process watches.
@@ -64,16 +64,17 @@ impl BuilderClaims {
             return HashMap::new();
         }
         let namespace = image.metadata.namespace.as_deref().unwrap_or_default();
-        let older = self.near(namespace, &request.destination).filter(|one| precedes(one, image));
+        let precedes = |one: &ImageBuilder| is_building(one) && is_older(&one.metadata, &image.metadata);
+        let older = self.near(namespace, &request.destination).filter(precedes);
         let mut conflicts = HashMap::new();
         for builder in older {
             let Ok(theirs) = BuildRequest::parse(&builder.spec) else { continue };
             for (repository, tag) in theirs.destination.tags {
                 if policy.is_one_repository(&repository, &request.destination) && tags.contains(&&tag) {
-                    let name = builder.metadata.name.as_deref().unwrap_or_default();
+                    let older = name_of(&builder);
                     let message = format!(
-                        "{repository}:{tag} belongs to ImageBuilder {name:?}, which is older and builds it; give one of \
-                         them another tag or delete it"
+                        "{repository}:{tag} belongs to {older}, which is older and builds it; give one of them another \
+                         tag or delete it"
                     );
                     conflicts.insert(tag, message);
                 }
@@ -81,12 +82,6 @@ impl BuilderClaims {
         }
         conflicts
     }
-}
-
-fn precedes(builder: &ImageBuilder, image: &Image) -> bool {
-    builder.metadata.deletion_timestamp.is_none()
-        && !builder.spec.suspend
-        && is_older(&builder.metadata, &image.metadata)
 }
 
 #[cfg(test)]

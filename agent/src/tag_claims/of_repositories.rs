@@ -11,7 +11,7 @@ use imgop_registry::reference::Repository;
 use kube::Resource;
 use kube::api::ObjectMeta;
 
-use super::is_older;
+use super::{is_building, is_older, name_of};
 
 /// Returns what other objects of the namespace say of a repository that they create, the oldest first. What is suspended or
 /// being deleted says nothing, nor does an Image of mode `OneShot` that is completed, nor what administrators do not let
@@ -58,13 +58,7 @@ struct Other {
 }
 
 fn of<K: Resource<DynamicType = ()>>(object: &K, creation: Option<Box<Creation>>) -> Option<Other> {
-    let metadata = object.meta().clone();
-    let object = format!("{} {:?}", K::kind(&()), metadata.name.as_deref().unwrap_or_default());
-    Some(Other { metadata, object, creation: *creation? })
-}
-
-fn is_building(builder: &ImageBuilder) -> bool {
-    !builder.spec.suspend && builder.metadata.deletion_timestamp.is_none()
+    Some(Other { metadata: object.meta().clone(), object: name_of(object), creation: *creation? })
 }
 
 fn by_age(one: &ObjectMeta, other: &ObjectMeta) -> Ordering {
