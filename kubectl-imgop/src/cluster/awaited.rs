@@ -2,6 +2,7 @@
 
 use kube::core::DynamicObject;
 
+use super::objects::FoundObject;
 use crate::kinds::progress::{Goal, Progress};
 use crate::kinds::{KindRef, ObjectRef};
 
@@ -23,8 +24,8 @@ struct Wait {
     goal: Goal,
     /// The agent's last message; nothing before it reconciled the object.
     message: Option<String>,
-    /// Whether the agent stopped for want of something that may have been done by now.
-    is_blocked: bool,
+    /// The object as it was seen last, if the agent stopped for want of something that may have been done by now.
+    blocked: Option<DynamicObject>,
     /// Whether the list that the watch began with holds it.
     is_listed: bool,
 }
@@ -73,7 +74,7 @@ impl Awaited {
             is_seen: false,
             goal: goal.clone(),
             message: None,
-            is_blocked: false,
+            blocked: None,
             is_listed: false,
         };
         let mut open: Vec<Wait> = Vec::new();
@@ -115,7 +116,8 @@ impl Awaited {
         let progress = object.kind.progress(now, &wait.goal);
         let may_be_old = wait.may_be_old(&progress);
         wait.is_seen = true;
-        wait.is_blocked = may_be_old || matches!(progress, Ok(Progress::Blocked(_)));
+        let is_blocked = may_be_old || matches!(progress, Ok(Progress::Blocked(_)));
+        wait.blocked = is_blocked.then(|| now.clone());
         let news = match progress {
             Ok(Progress::Unseen) => return None,
             Ok(Progress::Blocked(message)) if self.is_noticed => News::NotReady(message),
@@ -125,11 +127,7 @@ impl Awaited {
                     return None;
                 }
                 wait.message = Some(message.clone());
-                return Some(if wait.is_blocked {
-                    News::CheckedAgain(message)
-                } else {
-                    News::Message(message)
-                });
+                return Some(if is_blocked { News::CheckedAgain(message) } else { News::Message(message) });
             }
             Ok(Progress::Ready(message)) => News::Ready(message),
             Ok(Progress::NotReady(message)) => News::NotReady(message),
@@ -139,12 +137,16 @@ impl Awaited {
         Some(news)
     }
 
-    /// The agent has had the time to notice what would end a block. Returns those that are blocked still, with
-    /// the agent's message; they are not waited for any more.
-    pub fn end_blocks(&mut self) -> Vec<(ObjectRef, String)> {
+    /// The agent has had the time to notice what would end a block. Returns those that are blocked still, as they were
+    /// seen last, with the agent's message; they are not waited for any more.
+    pub fn end_blocks(&mut self) -> Vec<(FoundObject, String)> {
         self.is_noticed = true;
-        let blocked = self.open.extract_if(.., |wait| wait.is_blocked);
-        blocked.map(|wait| (wait.object, wait.message.unwrap_or_default())).collect()
+        let blocked = self.open.extract_if(.., |wait| wait.blocked.is_some());
+        let as_seen = |wait: Wait| {
+            let object = FoundObject { kind: wait.object.kind, object: wait.blocked? };
+            Some((object, wait.message.unwrap_or_default()))
+        };
+        blocked.filter_map(as_seen).collect()
     }
 
     /// Stops waiting for an object. Returns whether it was waited for.
@@ -196,6 +198,10 @@ mod tests {
         ObjectRef::parse(name).unwrap()
     }
 
+    fn ended(awaited: &mut Awaited) -> Vec<(DynamicObject, String)> {
+        awaited.end_blocks().into_iter().map(|(found, message)| (found.object, message)).collect()
+    }
+
     fn awaited() -> Awaited {
         Awaited::new(&["a", "b", "c"].map(|name| (object(name), Goal::Generation(1))))
     }
@@ -225,7 +231,10 @@ mod tests {
         assert_eq!(awaited.seen(&object("a"), &blocked("a!")), Some(News::CheckedAgain("a!".into())));
         assert_eq!(awaited.seen(&object("b"), &blocked("b!")), Some(News::CheckedAgain("b!".into())));
         assert_eq!(awaited.seen(&object("b"), &image("True")), Some(News::Ready("so it is".into())));
-        assert_eq!(awaited.end_blocks(), [(object("a"), "a!".to_owned())]);
+        let mut seen_last = blocked("a!");
+        seen_last.data["spec"]["suspend"] = json!(true);
+        assert_eq!(awaited.seen(&object("a"), &seen_last), None);
+        assert_eq!(ended(&mut awaited), [(seen_last, "a!".to_owned())]);
         assert_eq!(awaited.seen(&object("c"), &blocked("c!")), Some(News::NotReady("c!".into())));
         assert!(awaited.is_over());
     }
@@ -256,7 +265,7 @@ mod tests {
             awaited.seen(&object("c"), &of_secret("absent")),
             Some(News::CheckedAgain("absent".into()))
         );
-        assert_eq!(awaited.end_blocks(), [(object("c"), "absent".to_owned())]);
+        assert_eq!(ended(&mut awaited), [(of_secret("absent"), "absent".to_owned())]);
     }
 
     #[test]

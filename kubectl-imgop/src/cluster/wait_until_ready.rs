@@ -155,7 +155,7 @@ async fn follow(
     let mut outcome = Outcome::Done;
     while !awaited.is_over() {
         progress.draw(&awaited.under_way());
-        let errors = tokio::select! {
+        let ended = tokio::select! {
             change = changes.next() => {
                 progress.clear();
                 changed(waiting, (awaited, faults), change, progress.shows_messages())?
@@ -166,25 +166,25 @@ async fn follow(
                     progress.clear();
                     ui.warning(&why);
                 }
-                Vec::new()
+                Outcome::Done
             }
             () = notice.as_mut() => {
                 progress.clear();
                 let blocked = awaited.end_blocks();
-                blocked.iter().map(|(object, message)| waiting.not_ready_object(object, message)).collect()
+                all(blocked.iter().map(|(object, message)| waiting.end(object, message)))
             }
             copying = looking_up.as_mut() => {
                 progress.found_jobs(copying, &awaited.under_way());
-                Vec::new()
+                Outcome::Done
             }
             _ = ticks.tick() => {
                 if looking_up.is_terminated() && progress.needs_jobs() {
                     looking_up.set(copying(cluster, awaited.under_way()).fuse());
                 }
-                Vec::new()
+                Outcome::Done
             }
         };
-        outcome = outcome.and(print_errors(ui, goals.len(), &errors));
+        outcome = outcome.and(ended);
     }
     progress.clear();
     if goals.len() > 1 && outcome == Outcome::NotReady {
@@ -193,13 +193,18 @@ async fn follow(
     Ok(outcome)
 }
 
-/// Takes note of a change, or of a watch that fails; returns what ended badly.
+/// Returns done if all are.
+fn all(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+    outcomes.fold(Outcome::Done, Outcome::and)
+}
+
+/// Takes note of a change, or of a watch that fails; returns done unless something ended badly, which is printed.
 fn changed(
     waiting: &Waiting<'_>,
     (awaited, faults): (&mut Awaited, &mut WatchFaults),
     change: Option<Change>,
     shows_messages: bool,
-) -> Result<Vec<CliError>, CliError> {
+) -> Result<Outcome, CliError> {
     let Waiting { ui, cluster, goals, .. } = *waiting;
     match change {
         Some((kind, Ok(event))) => {
@@ -209,22 +214,10 @@ fn changed(
         Some((kind, Err(error))) => {
             let object = goals.iter().map(|(object, _)| object).find(|object| object.kind == kind);
             faults.add(ui, cluster, Watched { kind, object, all_namespaces: false }, &error)?;
-            Ok(Vec::new())
+            Ok(Outcome::Done)
         }
         None => Err(CliError::failed("the API server ended the watch")),
     }
-}
-
-/// Prints what ended badly: with its hints where it is the only one that is waited for.
-fn print_errors(ui: Ui, number: usize, errors: &[CliError]) -> Outcome {
-    for error in errors {
-        if number == 1 {
-            ui.error(error);
-        } else {
-            ui.error_of_several(error);
-        }
-    }
-    if errors.is_empty() { Outcome::Done } else { Outcome::NotReady }
 }
 
 /// Returns the changes of the kinds that are waited for; of an only object, its changes alone.
@@ -245,41 +238,37 @@ fn changes(cluster: &Cluster, goals: &[(ObjectRef, Goal)]) -> impl futures::Stre
     }))
 }
 
-/// Prints what is new, unless the messages of the agent are shown anyway; returns what ended badly.
+/// Prints what is new, unless it is a message of the agent that is shown anyway; returns done unless something ended badly.
 fn note(
     waiting: &Waiting<'_>,
     awaited: &mut Awaited,
     kind: KindRef,
     event: Event<DynamicObject>,
     shows_messages: bool,
-) -> Vec<CliError> {
-    let was_deleted = |object: &ObjectRef| CliError::failed(format!("{object} was deleted"));
+) -> Outcome {
+    let was_deleted = |object: &ObjectRef| waiting.print(&CliError::failed(format!("{object} was deleted")));
     match event {
         Event::Init => awaited.begin_list(kind),
-        Event::InitDone => return awaited.end_list(kind).iter().map(was_deleted).collect(),
+        Event::InitDone => return all(awaited.end_list(kind).iter().map(was_deleted)),
         Event::Delete(object) => {
             let object = ObjectRef { kind, name: object.name_any() };
             if awaited.remove(&object) {
-                return vec![was_deleted(&object)];
+                return was_deleted(&object);
             }
         }
         Event::Apply(object) | Event::InitApply(object) => {
             let object = FoundObject { kind, object };
-            return seen(waiting, awaited, &object, shows_messages).into_iter().collect();
+            return seen(waiting, awaited, &object, shows_messages);
         }
     }
-    Vec::new()
+    Outcome::Done
 }
 
-fn seen(
-    waiting: &Waiting<'_>,
-    awaited: &mut Awaited,
-    object: &FoundObject,
-    shows_messages: bool,
-) -> Option<CliError> {
+fn seen(waiting: &Waiting<'_>, awaited: &mut Awaited, object: &FoundObject, shows_messages: bool) -> Outcome {
     let Waiting { ui, cluster, .. } = *waiting;
     let name = object.reference();
-    match awaited.seen(&name, &object.object)? {
+    let Some(news) = awaited.seen(&name, &object.object) else { return Outcome::Done };
+    match news {
         News::Message(_) if shows_messages => {}
         News::Message(message) => {
             let message = quoted_failure(object).map_or(message, |failure| failure.why);
@@ -294,10 +283,10 @@ fn seen(
             }
         }
         News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
-        News::NotReady(message) => return Some(waiting.not_ready(object, &message)),
-        News::Unreadable(why) => return Some(cluster.unreadable(&name, &why)),
+        News::NotReady(message) => return waiting.end(object, &message),
+        News::Unreadable(why) => return waiting.print(&cluster.unreadable(&name, &why)),
     }
-    None
+    Outcome::Done
 }
 
 /// Returns `a`, or `a and 3 others`.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::agent::hint_to_enable;
 use super::connection::Cluster;
 use super::objects::FoundObject;
-use crate::cli_error::CliError;
+use crate::cli_error::{CliError, Outcome};
 use crate::kinds::ObjectRef;
 use crate::kinds::progress::{Goal, QuotedFailure};
 use crate::output::Ui;
@@ -39,6 +39,27 @@ impl<'a> Waiting<'a> {
         (!self.has_named_enable.replace(true)).then_some(hint)
     }
 
+    /// Prints an error that ends the wait for an object: with its hints where it is the only one that is waited for.
+    pub fn print(&self, error: &CliError) -> Outcome {
+        if self.goals.len() == 1 {
+            self.ui.error(error);
+        } else {
+            self.ui.error_of_several(error);
+        }
+        Outcome::NotReady
+    }
+
+    /// Prints that an object is not ready, and will not become so by itself soon. Of several only the message is printed,
+    /// and how the namespace is enabled: nothing else helps before.
+    pub fn end(&self, object: &FoundObject, message: &str) -> Outcome {
+        let outcome = self.print(&self.not_ready(object, message));
+        let hint = if self.goals.len() > 1 { self.hint_to_enable(object) } else { None };
+        if let Some(hint) = hint {
+            self.ui.hint(&hint);
+        }
+        outcome
+    }
+
     /// Returns what to do about an object that is not ready, and will not become so by itself soon.
     pub fn not_ready(&self, object: &FoundObject, message: &str) -> CliError {
         let (name, place) = (object.reference(), self.cluster.place());
@@ -53,13 +74,13 @@ impl<'a> Waiting<'a> {
             }
             None => self.not_ready_object(&name, message),
         };
-        // Of several only the messages are printed.
-        let hint = if self.goals.len() == 1 { self.hint_to_enable(object) } else { None };
+        // The error of the only one has all its hints, also where one was said while it was waited for.
+        let hint = if self.goals.len() == 1 { hint_to_enable(self.cluster, object) } else { None };
         hint.into_iter().fold(error, CliError::hinted)
     }
 
     /// Returns the same by the message alone.
-    pub fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
+    fn not_ready_object(&self, object: &ObjectRef, message: &str) -> CliError {
         let sync = format!("once it is fixed: kubectl imgop sync {object} --retry{}", self.cluster.place());
         let again = if self.again.is_empty() { std::slice::from_ref(&sync) } else { self.again };
         let error = CliError::failed(format!("{object} is not ready: {message}"));
@@ -75,4 +96,66 @@ pub fn quoted_failure(object: &FoundObject) -> Option<QuotedFailure> {
 /// Returns the command that shows more of an object.
 pub fn describe(cluster: &Cluster, object: &ObjectRef) -> String {
     format!("kubectl imgop describe {object}{}", cluster.place())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Client, Config};
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::awaited::Awaited;
+    use crate::kinds::DEFAULT_KIND;
+
+    /// A cluster that is asked for nothing.
+    fn cluster() -> Cluster {
+        // Fails only when a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        Cluster { client, namespace: "ci".to_owned(), server: String::new(), flags: String::new() }
+    }
+
+    /// An Image in a namespace that is not enabled.
+    fn not_enabled(is_suspended: bool) -> FoundObject {
+        let conditions = json!([{ "type": "Ready", "status": "False", "reason": "NamespaceNotEnabled",
+            "message": "not here", "lastTransitionTime": "2026-01-01T00:00:00Z" }]);
+        let object = serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "x", "generation": 1 },
+            "spec": { "mode": "OneShot", "suspend": is_suspended, "source": { "name": "a/b", "version": "1" },
+                "destination": { "name": "c/d" } },
+            "status": { "observedGeneration": 1, "conditions": conditions },
+        }))
+        .unwrap();
+        FoundObject { kind: DEFAULT_KIND, object }
+    }
+
+    #[tokio::test]
+    async fn what_stays_blocked_ends_with_all_that_is_known_of_it() {
+        let (cluster, object) = (cluster(), not_enabled(false));
+        let goals = [(object.reference(), Goal::Generation(1))];
+        let waiting = Waiting::new(Ui::new(false), &cluster, &goals, &[]);
+        let ended = |object: &FoundObject| {
+            let mut awaited = Awaited::new(&goals);
+            awaited.seen(&object.reference(), &object.object);
+            let (object, message) = awaited.end_blocks().pop().unwrap();
+            waiting.not_ready(&object, &message)
+        };
+        assert!(waiting.hint_to_enable(&object).is_some() && waiting.hint_to_enable(&object).is_none());
+        let error = ended(&object);
+        assert_eq!(error.message, "x is not ready: not here");
+        assert!(error.hints.iter().any(|hint| hint.contains("kubectl imgop enable ci; ")), "{error:?}");
+        assert_eq!(ended(&not_enabled(true)).message, "x is suspended");
+    }
+
+    #[tokio::test]
+    async fn the_error_of_one_of_several_leaves_how_the_namespace_is_enabled_to_be_said_once() {
+        let (cluster, object) = (cluster(), not_enabled(false));
+        let goal = (object.reference(), Goal::Generation(1));
+        let goals = [goal.clone(), goal];
+        let waiting = Waiting::new(Ui::new(false), &cluster, &goals, &[]);
+        let error = waiting.not_ready(&object, "not here");
+        assert!(error.hints.iter().all(|hint| !hint.contains("kubectl imgop enable")), "{error:?}");
+        assert_eq!(waiting.end(&object, "not here"), Outcome::NotReady);
+        assert!(waiting.hint_to_enable(&object).is_none(), "it is said");
+    }
 }

@@ -1,5 +1,7 @@
 //! `ImageBuilders` beside Images, against a scripted API server.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, builder, image, list, refused};
@@ -297,6 +299,41 @@ fn the_logs_of_a_build_are_those_of_all_platforms_container_by_container() {
 
     hint: kubectl imgop describe imagebuilder/api -n ci shows what became of it
     ");
+}
+
+#[test]
+fn a_platform_that_gets_no_pod_keeps_the_logs_of_the_others_from_nobody() {
+    let asked = AtomicUsize::new(0);
+    let cluster = FakeCluster::with_builders(move |request| match request {
+        request if request.contains("/log?") => (200, json!(request.split('?').next())),
+        request if request.contains("/jobs") => {
+            let mut refused = job("b", 2, "linux/arm64");
+            if asked.fetch_add(1, Ordering::Relaxed) > 0 {
+                refused["status"] = json!({ "conditions": [{ "type": "Failed", "status": "True" }] });
+            }
+            list("JobList", "batch/v1", &[job("a", 2, "linux/amd64"), refused])
+        }
+        request if request.contains("/pods?") && request.contains("job-name%3Da") => {
+            list("PodList", "v1", &[json!({ "metadata": { "name": "pod-a" } })])
+        }
+        request if request.contains("/pods?") => list("PodList", "v1", &[]),
+        _ => (200, builder("api", "Unknown", "Progressing", "build 2 runs")),
+    });
+    insta::assert_snapshot!(cluster.program.run("logs imgb/api -f"), @r#"
+    exit code: 0
+    ----- stdout -----
+    [linux/amd64] "GET /api/v1/namespaces/ci/pods/pod-a/log"
+    [linux/amd64] "GET /api/v1/namespaces/ci/pods/pod-a/log"
+    [linux/amd64] "GET /api/v1/namespaces/ci/pods/pod-a/log"
+    ----- stderr -----
+    waiting for a pod of Job b
+    warning: linux/arm64: Job b has ended and has no pod
+
+    hint: kubectl imgop describe imagebuilder/api -n ci shows what became of it
+    "#);
+    let printed = cluster.program.run("logs imgb/api");
+    assert!(printed.code == 0 && printed.stdout.contains("==> linux/amd64 (pod pod-a"), "{printed}");
+    assert!(printed.stderr.contains("warning: linux/arm64: the pods of Job b are gone"), "{printed}");
 }
 
 #[test]

@@ -143,6 +143,38 @@ fn a_pod_that_is_to_come_is_waited_for_where_it_is_followed_and_that_is_said() {
 }
 
 #[test]
+fn a_pod_is_waited_for_no_longer_once_its_job_has_ended() {
+    let asked = AtomicUsize::new(0);
+    let ends = move |request: &str| {
+        let is_later = request.contains("/jobs") && asked.fetch_add(1, Ordering::Relaxed) > 0;
+        is_later.then(|| answer(request, true, &[], &|_| waiting()))
+    };
+    insta::assert_snapshot!(cluster_with(false, &[], |_| waiting(), ends).program.run("logs a -f"), @"
+    exit code: 1
+    ----- stderr -----
+    waiting for a pod of Job j
+    error: Job j has ended and has no pod
+
+    hint: kubectl imgop describe a -n ci shows what became of it
+    ");
+}
+
+#[test]
+fn the_pod_of_a_job_that_ended_soon_is_printed() {
+    let (jobs, pods) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let ends = move |request: &str| {
+        if request.contains("/pods?") && pods.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Some(list("PodList", "v1", &[]));
+        }
+        let is_later = request.contains("/jobs") && jobs.fetch_add(1, Ordering::Relaxed) > 0;
+        is_later.then(|| answer(request, true, &[], &|_| waiting()))
+    };
+    let log = |_: &str| (200, json!("Copying blob 1.0"));
+    let run = cluster_with(false, &["ended"], log, ends).program.run("logs a -f --tag 1.0");
+    assert_eq!((run.code, run.stdout.as_str()), (0, "[1.0] \"Copying blob 1.0\"\n"), "{run}");
+}
+
+#[test]
 fn what_never_started_when_its_pod_has_ended_is_said_once() {
     insta::assert_snapshot!(cluster(false, &["ended"], |_| waiting()).program.run("logs a -f --tag 1.0"), @r#"
     exit code: 1

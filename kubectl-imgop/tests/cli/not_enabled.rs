@@ -14,6 +14,9 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 fn not_enabled(name: &str) -> Value {
     let mut refused = image(name, "False", "the agent may not work in namespace ci");
     refused["status"]["conditions"][0]["reason"] = json!("NamespaceNotEnabled");
+    // The agent has handled the last sync that was requested.
+    refused["metadata"]["annotations"] = json!({ "imgop.skopeo.io/requested-at": "later" });
+    refused["status"]["lastHandledRequestedAt"] = json!("later");
     refused
 }
 
@@ -42,6 +45,20 @@ fn how_it_is_enabled_is_said_once_however_many_wait_for_it() {
     {
         let run = cluster.program.run(arguments);
         assert_eq!((run.code, run.stderr.matches(HINT).count()), (code, 1), "{arguments}: {run}");
+    }
+}
+
+#[test]
+fn a_sync_that_is_refused_names_how_it_is_enabled_once_however_many_are_synced() {
+    let cluster = cluster(|| Value::Null);
+    for (arguments, refused) in [("sync --all", 3), ("sync a b", 2), ("sync a", 1)] {
+        let run = cluster.program.run(arguments);
+        let errors = run.stderr.matches("is not ready: the agent may not work in namespace ci").count();
+        assert_eq!(
+            (run.code, errors, run.stderr.matches(HINT).count()),
+            (1, refused, 1),
+            "{arguments}: {run}"
+        );
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::future::try_join_all;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
@@ -16,8 +15,9 @@ use crate::kinds::{JobContainer, KindRef};
 use crate::output::Ui;
 use crate::output::text::count;
 
-/// How long a Job's pod is waited for, and how often it is looked for. A Job that is refused its pod has none for longer.
-const POD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a Job's pod is waited for. A Job that is refused its pod has none for longer.
+pub const POD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked for.
 const POD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A pod, and its containers that are printed.
@@ -42,36 +42,110 @@ pub struct Wanted {
 }
 
 /// Jobs that do the same, the newest first, with their containers.
-type Run = Vec<(Job, Vec<JobContainer>)>;
+pub type Run = Vec<(Job, Vec<JobContainer>)>;
 
-/// Returns the pods whose logs are printed: one for each platform of a build, else one.
-pub async fn attempts(
-    ui: Ui,
-    cluster: &Cluster,
-    found: &FoundObject,
-    wanted: &Wanted,
-) -> Result<Vec<Attempt>, CliError> {
-    let object = found.reference();
-    let jobs = cluster.jobs(&found.object.uid().unwrap_or_default()).await?;
-    let runs = runs(found.kind, &jobs, wanted);
-    let to_see = format!("kubectl imgop describe {object}{} shows what became of it", cluster.place());
-    if runs.is_empty() {
+/// What the search for the pod of a run found.
+pub enum Sought {
+    /// The pod.
+    Found(Attempt),
+    /// None; why.
+    Missing(CliError),
+}
+
+/// The pods of an object's Jobs.
+pub struct Pods<'a> {
+    /// Says what is waited for.
+    pub ui: Ui,
+    /// Where the object is.
+    pub cluster: &'a Cluster,
+    /// The object.
+    pub found: &'a FoundObject,
+    /// Which logs are wanted.
+    pub wanted: &'a Wanted,
+}
+
+impl Pods<'_> {
+    /// Returns the runs whose logs are printed: one for each platform of a build, else one.
+    pub async fn runs(&self) -> Result<Vec<Run>, CliError> {
+        let Self { found, wanted, .. } = *self;
+        let jobs = self.jobs().await?;
+        let runs = runs(found.kind, &jobs, wanted);
+        if !runs.is_empty() {
+            return Ok(runs);
+        }
         let works_on = wanted.works_on.iter().map(|what| format!(" that works on {what}"));
         let of_run = wanted.run.map(|number| format!(" of build {number}"));
         let which: Vec<String> = works_on.chain(of_run).collect();
         let error = if works_on_any(found.kind, &jobs, wanted) { None } else { gone(found, wanted) };
-        let error =
-            error.unwrap_or_else(|| CliError::failed(format!("{object} has no Job{}", which.concat())));
-        return Err(error.hinted(to_see));
+        let error = error.unwrap_or_else(|| {
+            CliError::failed(format!("{} has no Job{}", found.reference(), which.concat()))
+        });
+        Err(error.hinted(self.to_see()))
     }
-    if wanted.waits_for_pod {
-        try_join_all(runs.iter().map(|run| wait_for_pod(ui, cluster, run))).await?;
+
+    /// Returns the pod of the newest Job of a run, or the one before it.
+    pub async fn attempt(&self, run: &Run) -> Result<Sought, CliError> {
+        let Self { cluster, wanted, .. } = *self;
+        let ends_meanwhile = wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
+        let mut later = usize::from(wanted.previous);
+        for (job, containers) in run {
+            let pods = cluster.pods_of(&job.name_any()).await?;
+            if let Some(pod) = pods.into_iter().nth(later) {
+                return Ok(Sought::Found(Attempt { pod, containers: containers.clone() }));
+            }
+            if !wanted.previous {
+                break;
+            }
+            later = 0;
+        }
+        Ok(Sought::Missing(self.why_missing(run, ends_meanwhile)))
     }
-    let mut attempts = Vec::new();
-    for run in runs {
-        attempts.push(attempt(cluster, run, wanted.previous, &object.to_string(), &to_see).await?);
+
+    /// Waits until the newest Job of a run has a pod, and says so: it has none yet where it was created just now. Returns
+    /// whether the Job has ended meanwhile, as one does that is refused its pod for too long.
+    async fn ends_before_its_pod(&self, run: &Run) -> Result<bool, CliError> {
+        let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(false) };
+        let (name, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
+        while waited_since.elapsed() < POD_TIMEOUT && self.cluster.pods_of(&name).await?.is_empty() {
+            if !std::mem::replace(&mut is_said, true) {
+                self.ui.note(&format!("waiting for a pod of Job {name}"));
+            }
+            sleep(POD_INTERVAL).await;
+            // One that was deleted starts no pod either.
+            let jobs = self.jobs().await?;
+            if jobs.iter().find(|job| job.name_any() == name).is_none_or(has_ended) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-    Ok(attempts)
+
+    /// Returns why a run has no pod whose logs could be printed.
+    fn why_missing(&self, run: &Run, ends_meanwhile: bool) -> CliError {
+        let newest = run.first().map(|(job, _)| (job.name_any(), has_ended(job)));
+        let (name, had_ended) = newest.unwrap_or_default();
+        if self.wanted.previous {
+            let message = format!("{} has no earlier pod", self.found.reference());
+            return CliError::failed(message).hinted(self.to_see());
+        }
+        if had_ended {
+            let message = format!("the pods of Job {name} are gone, and their logs with them");
+            return CliError::failed(message).hinted(self.to_see());
+        }
+        if ends_meanwhile {
+            return CliError::failed(format!("Job {name} has ended and has no pod")).hinted(self.to_see());
+        }
+        CliError::failed(format!("Job {name} has no pod yet"))
+    }
+
+    async fn jobs(&self) -> Result<Vec<Job>, CliError> {
+        self.cluster.jobs(&self.found.object.uid().unwrap_or_default()).await
+    }
+
+    fn to_see(&self) -> String {
+        let (object, place) = (self.found.reference(), self.cluster.place());
+        format!("kubectl imgop describe {object}{place} shows what became of it")
+    }
 }
 
 /// Whether there are Jobs of the run that is wanted, whatever they work on.
@@ -100,48 +174,6 @@ fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
         "the Jobs of build {number} of {object} are gone, and their logs with them: spec.{field} says how many builds \
          keep theirs"
     )))
-}
-
-/// Waits until the newest Job has a pod, and says so: it has none yet where it was created just now.
-async fn wait_for_pod(ui: Ui, cluster: &Cluster, run: &Run) -> Result<(), CliError> {
-    let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(()) };
-    let (job, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
-    while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&job).await?.is_empty() {
-        if !std::mem::replace(&mut is_said, true) {
-            ui.note(&format!("waiting for a pod of Job {job}"));
-        }
-        sleep(POD_INTERVAL).await;
-    }
-    Ok(())
-}
-
-/// Returns the pod of the newest Job, or the one before it.
-async fn attempt(
-    cluster: &Cluster,
-    run: Run,
-    previous: bool,
-    object: &str,
-    to_see: &str,
-) -> Result<Attempt, CliError> {
-    let newest = run.first().map(|(job, _)| (job.name_any(), has_ended(job))).unwrap_or_default();
-    let mut later = usize::from(previous);
-    for (job, containers) in run {
-        let pods = cluster.pods_of(&job.name_any()).await?;
-        if let Some(pod) = pods.into_iter().nth(later) {
-            return Ok(Attempt { pod, containers });
-        }
-        if !previous {
-            break;
-        }
-        later = 0;
-    }
-    let (name, has_ended) = newest;
-    Err(match has_ended {
-        _ if previous => CliError::failed(format!("{object} has no earlier pod")).hinted(to_see),
-        true => CliError::failed(format!("the pods of Job {name} are gone, and their logs with them"))
-            .hinted(to_see),
-        false => CliError::failed(format!("Job {name} has no pod yet")),
-    })
 }
 
 /// Returns the Jobs whose logs are wanted. Where Jobs are parts of one build, those of each part are one run.

@@ -15,7 +15,7 @@ use crate::cluster::pod_logs::Streamed;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::JobContainer;
 use crate::output::Ui;
-use attempts::{Attempt, Wanted, attempts};
+use attempts::{Attempt, POD_TIMEOUT, Pods, Run, Sought, Wanted};
 
 /// How often it is asked whether the next container has started.
 const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,9 +45,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "PLATFORM", conflicts_with = "tag")]
     platform: Option<String>,
 
-    /// Print what is logged from now on too, until copies or builds end; each line begins with its tag or platform. What
-    /// has not started is waited for
-    #[arg(short, long)]
+    #[arg(short, long, help = follow_help())]
     follow: bool,
 
     /// Print the logs of the pod before the newest one: of an earlier try, or of the Job before
@@ -63,6 +61,16 @@ pub struct LogsArgs {
     since: Option<TimeLimit>,
 }
 
+/// Returns the help of `--follow`.
+fn follow_help() -> String {
+    format!(
+        "Print what is logged from now on too, until copies or builds end; each line begins with its tag or platform. \
+         A Job's pod is waited for until the Job ends, {}s at most, and a container until its pod \
+         ends; without a Job nothing is waited for",
+        POD_TIMEOUT.as_secs()
+    )
+}
+
 /// Prints logs.
 pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let (cluster, found) = args.one.find(ui, connection).await?;
@@ -72,19 +80,16 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
         previous: args.previous,
         waits_for_pod: args.follow,
     };
-    let attempts = attempts(ui, &cluster, &found, &wanted).await?;
-    let in_sequence = found.kind.job_words().in_sequence;
-    let logs = Logs { ui, args, cluster: &cluster };
-    let printed = match (args.follow, in_sequence) {
-        (true, true) => try_join_all(attempts.iter().map(|attempt| logs.follow_in_sequence(attempt))).await?,
-        (true, false) => try_join_all(attempts.iter().map(|attempt| logs.follow(attempt))).await?,
-        (false, _) => {
-            let mut printed = Vec::new();
-            for attempt in &attempts {
-                printed.push(logs.print(attempt).await?);
-            }
-            printed
+    let pods = Pods { ui, cluster: &cluster, found: &found, wanted: &wanted };
+    let (runs, logs) = (pods.runs().await?, Logs { ui, args, cluster: &cluster });
+    let printed = if args.follow {
+        try_join_all(runs.iter().map(|run| logs.of_run(&pods, run, runs.len()))).await?
+    } else {
+        let mut printed = Vec::new();
+        for run in &runs {
+            printed.push(logs.of_run(&pods, run, runs.len()).await?);
         }
+        printed
     };
     // Scripts must not mistake a container that has not started for one that had nothing to say.
     Ok(if printed.contains(&true) { Outcome::Done } else { Outcome::NotReady })
@@ -106,6 +111,25 @@ struct Logs<'a> {
 }
 
 impl Logs<'_> {
+    /// Prints the logs of one of so many runs. Returns whether there are any. One of several that has no pod keeps the logs
+    /// of the others from nobody.
+    async fn of_run(&self, pods: &Pods<'_>, run: &Run, number: usize) -> Result<bool, CliError> {
+        match pods.attempt(run).await? {
+            Sought::Found(attempt) if !self.args.follow => self.print(&attempt).await,
+            Sought::Found(attempt) if pods.found.kind.job_words().in_sequence => {
+                self.follow_in_sequence(&attempt).await
+            }
+            Sought::Found(attempt) => self.follow(&attempt).await,
+            Sought::Missing(error) if number == 1 => Err(error),
+            Sought::Missing(error) => {
+                let container = run.first().and_then(|(_, containers)| containers.first());
+                let works_on = container.map_or("", |container| container.works_on.as_str());
+                self.ui.warned(&error.of(works_on, number));
+                Ok(false)
+            }
+        }
+    }
+
     /// Prints one container after the other, each under a heading. Returns whether any has a log.
     async fn print(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let mut is_printed = false;
