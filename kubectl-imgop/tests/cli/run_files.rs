@@ -139,7 +139,7 @@ fn a_tag_that_two_images_give_other_content_is_the_first_ones_and_fails_for_the_
 }
 
 #[test]
-fn the_last_line_counts_the_images_that_could_not_be_looked_at() {
+fn the_last_line_counts_what_could_not_be_looked_at() {
     let case = Case::new();
     let broken = case.image("two", "").replace("/two\", version: \"1.0\"", "/two\", version: \"9\"");
     let both = [case.image("one", ""), broken.clone()].concat();
@@ -151,11 +151,11 @@ fn the_last_line_counts_the_images_that_could_not_be_looked_at() {
     assert_eq!(last(&both, "--dry-run"), "1 tag would be copied; 1 object could not be looked at");
     let copied = last(&both, "");
     assert!(
-        copied.starts_with("1 tag copied: ") && copied.ends_with("; 1 Image could not be looked at"),
+        copied.starts_with("1 tag copied: ") && copied.ends_with("; 1 object could not be looked at"),
         "{copied}"
     );
     let none = [case.image("absent", ""), broken.clone()].concat();
-    assert_eq!(last(&none, ""), "2 Images could not be looked at");
+    assert_eq!(last(&none, ""), "2 objects could not be looked at");
     let alone = last(&broken, "");
     assert!(!alone.contains("could not be looked at"), "its error says so: {alone}");
 }

@@ -126,7 +126,7 @@ async fn owners_that_adopt_one_repository_do_not_write_their_policies_in_turn_wh
     let aws = aws().await;
     aws.hold("mirror/argocd", EcrRepository::default());
     let repositories = repositories(&aws);
-    let of = |owner: &str, policies| {
+    let of = |owner: &str, policies: &[(RepositoryPolicy, Value)]| {
         let mut wanted = WantedRepository { adopt: true, ..wanted(policies) };
         wanted.tags.insert(OWNER_TAG.to_owned(), owner.to_owned());
         wanted
