@@ -115,12 +115,23 @@ pub(super) fn label(deployment: &mut Manifest) {
     }
 }
 
-/// Settings that roles and bindings of the manifests have to agree with.
-const OF_ROLES: [&str; 4] = ["LEASE_NAME", "LEASE_NAMESPACE", "JOB_NAMESPACE", "SERVICE_ACCOUNT"];
+/// Settings that roles and bindings of the manifests have to agree with, and the values of the Helm chart that change both.
+const OF_ROLES: [(&str, &str); 4] = [
+    ("LEASE_NAME", "settings.leaseName"),
+    ("LEASE_NAMESPACE", "settings.leaseNamespace"),
+    ("JOB_NAMESPACE", "settings.jobNamespace"),
+    ("SERVICE_ACCOUNT", "serviceAccount.name"),
+];
+
+/// Returns the value of the Helm chart that sets what `--set` refuses, since roles have to agree with it; none for a setting
+/// that `--set` takes.
+pub fn chart_value(name: &str) -> Option<&'static str> {
+    OF_ROLES.iter().find(|(setting, _)| *setting == name).map(|(_, value)| *value)
+}
 
 impl Setting {
     fn put_into(&self, container: &mut Value) -> Result<(), CliError> {
-        if OF_ROLES.contains(&self.name.as_str()) {
+        if chart_value(&self.name).is_some() {
             let message =
                 format!("--set {}: the agent's roles would not fit; the Helm chart changes both", self.name);
             return Err(CliError::usage(message));
@@ -219,5 +230,16 @@ mod tests {
         let given = Choices { settings: vec!["POD_NAME=a".parse().unwrap()], ..Choices::default() };
         let error = given.applied(shipped().unwrap()).unwrap_err();
         insta::assert_snapshot!(error, @"--set POD_NAME: Kubernetes gives each pod its own; it cannot be set");
+    }
+
+    #[test]
+    fn a_setting_that_roles_have_to_agree_with_is_refused_and_has_a_value_in_the_chart() {
+        for (name, _) in OF_ROLES {
+            let settings = vec![format!("{name}=a").parse().unwrap()];
+            let error = Choices { settings, ..Choices::default() }.applied(shipped().unwrap()).unwrap_err();
+            assert!(error.message.ends_with("the Helm chart changes both"), "{error}");
+        }
+        assert_eq!(chart_value("JOB_NAMESPACE"), Some("settings.jobNamespace"));
+        assert_eq!(chart_value("MAX_JOBS"), None);
     }
 }

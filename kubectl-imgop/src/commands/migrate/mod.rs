@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
+use crate::manifests::choices::chart_value;
 use crate::output::Ui;
 use crate::output::text::shell_word;
 use environment::Unread;
@@ -87,13 +88,30 @@ fn hint(ui: Ui, commands: &[String], agent: &BTreeMap<String, String>) {
     for command in commands {
         ui.hint(&format!("to give the login, type:\n  {command}"));
     }
-    if !agent.is_empty() {
-        ui.hint(&format!("settings of the agent:\n  {}", upgrade_command(agent)));
+    for hint in agent_hints(agent) {
+        ui.hint(&hint);
     }
 }
 
+/// Returns how the agent gets these settings: by a command, and by the Helm chart those that `--set` refuses.
+fn agent_hints(agent: &BTreeMap<String, String>) -> Vec<String> {
+    let is_of_chart = |(name, _): &(&String, &String)| chart_value(name).is_some();
+    let (of_chart, others): (Vec<_>, Vec<_>) = agent.iter().partition(is_of_chart);
+    let mut hints = Vec::new();
+    if !others.is_empty() {
+        hints.push(format!("settings of the agent:\n  {}", upgrade_command(&others)));
+    }
+    for (name, value) in of_chart {
+        let key = chart_value(name).unwrap_or_default();
+        hints.push(format!(
+            "the agent's setting {name}={value} is in no command, since its roles have to fit: the Helm chart sets both by its value {key}"
+        ));
+    }
+    hints
+}
+
 /// Returns the command that sets these. Their values are what others wrote.
-fn upgrade_command(agent: &BTreeMap<String, String>) -> String {
+fn upgrade_command(agent: &[(&String, &String)]) -> String {
     let set = agent.iter().map(|(name, value)| format!(" --set {}", shell_word(&format!("{name}={value}"))));
     set.fold("kubectl imgop upgrade".to_owned(), |command, set| command + &set)
 }
@@ -106,9 +124,24 @@ mod tests {
     fn a_value_of_a_setting_stays_one_word_of_the_command() {
         let agent = [("A", "registry.corp"), ("B", "r; touch /tmp/x"), ("C", "it's")];
         let agent = agent.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        assert_eq!(
-            upgrade_command(&agent),
-            r"kubectl imgop upgrade --set A=registry.corp --set 'B=r; touch /tmp/x' --set 'C=it'\''s'"
-        );
+        insta::assert_snapshot!(agent_hints(&agent).join("\n"), @r"
+        settings of the agent:
+          kubectl imgop upgrade --set A=registry.corp --set 'B=r; touch /tmp/x' --set 'C=it'\''s'
+        ");
+    }
+
+    #[test]
+    fn a_setting_that_the_command_would_refuse_is_left_out_of_it_and_named_with_the_value_of_the_chart() {
+        let of = |agent: &[(&str, &str)]| {
+            let agent = agent.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            agent_hints(&agent).join("\n")
+        };
+        insta::assert_snapshot!(of(&[("JOB_NAMESPACE", "copies"), ("MAX_JOBS", "7")]), @"
+        settings of the agent:
+          kubectl imgop upgrade --set MAX_JOBS=7
+        the agent's setting JOB_NAMESPACE=copies is in no command, since its roles have to fit: the Helm chart sets both by its value settings.jobNamespace
+        ");
+        assert!(!of(&[("JOB_NAMESPACE", "copies")]).contains("upgrade"));
+        assert_eq!(of(&[]), "");
     }
 }
