@@ -70,6 +70,8 @@ const OF_GRAPHQL: &str = "there is no GraphQL API and no UI: kubectl imgop list,
 const OF_LISTENING: &str =
     "metrics and health are answered at one address, which is the agent's setting LISTEN";
 const OF_LOGS: &str = "it is the agent's setting RUST_LOG";
+/// The action of what is lent to destinations.
+const PUSH: &str = "Push";
 /// What settings of one beginning have in common that are answered by `migrate_on_the_fly`.
 const ON_THE_FLY: &str = "FEATURE_COPY_ON_THE_FLY";
 
@@ -161,7 +163,7 @@ impl Settings<'_> {
             (false, true) => Lent::Secret(secret),
             (false, false) => Lent::Nothing,
         };
-        let to = Side { name: secret, action: "Push", lent, skips };
+        let to = Side { name: secret, action: PUSH, lent, skips };
         self.lend(place, to, [DESTINATION_LOGIN[0], IRSA, NO_TLS], made);
     }
 
@@ -217,6 +219,9 @@ impl Settings<'_> {
                 format!("it is tls.mode of RegistryAccess {name}, for that registry alone; it was for all");
             made.say(tls, Outcome::Changed, reason);
         }
+        if action == PUSH {
+            made.say(&format!("RegistryAccess {name}"), Outcome::Changed, closing(place));
+        }
     }
 
     /// What there is nothing to set for, and what image-operator never had.
@@ -246,6 +251,14 @@ impl Settings<'_> {
             }
         }
     }
+}
+
+/// Returns what an object that lets some namespaces write does to all others.
+fn closing(place: &str) -> String {
+    format!(
+        "once it is applied, no other namespace may write below {}/, even with a Secret of its own, as it could before: have namespaceSelector select every namespace that writes there (docs/migrate/image-operator.md)",
+        place.trim_end_matches('/')
+    )
 }
 
 /// What is lent to one side.

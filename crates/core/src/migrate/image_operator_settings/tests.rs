@@ -96,6 +96,28 @@ fn the_logins_become_what_is_lent_and_the_commands_that_create_their_secrets() {
 }
 
 #[test]
+fn that_a_registry_is_closed_to_all_other_namespaces_is_said_of_what_is_lent_to_destinations_alone() {
+    let closed = |settings: &[(&str, &str)]| {
+        let changes = migrated(settings).changes.into_iter();
+        let of_objects = changes.filter(|change| change.field.starts_with("RegistryAccess "));
+        of_objects.map(|change| change.reason).collect::<Vec<_>>()
+    };
+    let destination = ("DESTINATION_DEFAULT_REGISTRY", "registry.corp");
+    for setting in [
+        ("CREDS_DESTINATION_PASSWORD", ""),
+        ("DESTINATION_DEFAULT_AWS_IRSA_USAGE", "true"),
+        ("DISABLE_DEST_TLS_VERIFICATION", "true"),
+    ] {
+        let said = closed(&[destination, setting]);
+        assert_eq!(said.len(), 1, "{setting:?}: {said:?}");
+        let words = "once it is applied, no other namespace may write below registry.corp/, even with a Secret of its own";
+        assert!(said[0].starts_with(words), "{said:?}");
+    }
+    let source = [("CREDS_SOURCE_PASSWORD", ""), ("CREDS_SOURCE_REGISTRY", "quay.io")];
+    assert_eq!(closed(&[&[destination][..], &source].concat()), [""; 0]);
+}
+
+#[test]
 fn the_identity_of_aws_is_lent_for_the_default_registry() {
     let made = migrated(&[
         ("DESTINATION_DEFAULT_REGISTRY", "1.dkr.ecr.eu-west-3.amazonaws.com"),
