@@ -13,15 +13,17 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Where passwords are typed.
 const TYPED: &str = "--docker-username=USER --docker-password=PASSWORD";
 
-/// Returns the command that creates the Secret for a registry. No value is read to write it.
-pub(super) fn secret_command(name: &str, registry: &str) -> String {
+/// Returns the command that creates the Secret for a registry where the resource is. No value is read to write it.
+pub(super) fn secret_command(name: &str, registry: &str, settings: &Settings<'_>) -> String {
     let server = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
     let server = shell_word(&format!("--docker-server={server}"));
-    format!("kubectl create secret docker-registry {name} {server} {TYPED}")
+    let namespace = settings.namespace.map(|namespace| format!(" -n {}", shell_word(namespace)));
+    let namespace = namespace.unwrap_or_default();
+    format!("kubectl create secret docker-registry {name}{namespace} {server} {TYPED}")
 }
 
 /// Makes the sources.
-pub(super) fn sources(settings: &Settings<'_>, namespace: Option<&str>, made: &mut Made) {
+pub(super) fn sources(settings: &Settings<'_>, made: &mut Made) {
     let mut all: Vec<Value> = Vec::new();
     let entries: Vec<&Value> = settings.elements("registryCredentials").collect();
     for (number, entry) in entries.into_iter().enumerate() {
@@ -40,10 +42,10 @@ pub(super) fn sources(settings: &Settings<'_>, namespace: Option<&str>, made: &m
         if ["token", "tokenEnv"].map(text).iter().any(|token| !token.is_empty()) {
             made.changed(&field, "its token was sent as it is, without being exchanged; here it is a password, with the user that the registry wants for tokens");
         }
-        lend(&field, &wild, namespace.unwrap_or(DEFAULT_NAMESPACE), made);
+        lend(&field, &wild, settings.namespace.unwrap_or(DEFAULT_NAMESPACE), made);
         let Some(first) = hosts.first() else { continue };
         let name = secret_name(first);
-        made.commands.push(secret_command(&name, first));
+        made.commands.push(secret_command(&name, first, settings));
         all.extend(
             hosts.iter().map(|host| json!({ "registry": host, "credentials": { "secretName": name } })),
         );

@@ -106,7 +106,7 @@ fn docker(settings: &Settings<'_>, made: &mut Made, destination: &mut Map<String
     }
     let registry = destination.get("repository").and_then(Value::as_str).unwrap_or_default();
     if TARGET_CREDENTIALS.map(|name| settings.is_set(name)).contains(&true) {
-        made.commands.push(secret_command(TARGET_SECRET, registry));
+        made.commands.push(secret_command(TARGET_SECRET, registry, settings));
         destination.insert("credentials".to_owned(), json!({ "secretName": TARGET_SECRET }));
         made.kept("TARGET_USERNAME", "user and password go into the Secret of destination.credentials");
     }

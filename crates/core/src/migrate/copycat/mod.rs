@@ -65,7 +65,7 @@ pub fn migrate_copycat(input: &CopycatInput) -> MigratedCopycat {
     workloads::workloads(&settings, &mut made);
     workloads::contents(&settings, &mut made);
     workloads::mode(&settings, &mut made);
-    credentials::sources(&settings, input.namespace.as_deref(), &mut made);
+    credentials::sources(&settings, &mut made);
     agent(&settings, &mut made);
     settings.report_unknown(&mut made.changes);
     check(input, &mut made);

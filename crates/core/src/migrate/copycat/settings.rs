@@ -63,6 +63,8 @@ pub fn is_variable(name: &str) -> bool {
 /// copycat's settings.
 pub(super) struct Settings<'a> {
     env: &'a BTreeMap<String, String>,
+    /// The namespace of the resource, if it has one.
+    pub(super) namespace: Option<&'a str>,
     /// Values of the file, by their whole keys.
     file: BTreeMap<String, &'a Value>,
     /// Variables that were asked for.
@@ -87,7 +89,8 @@ impl<'a> Settings<'a> {
                 changes.push(Change { field: key, outcome: Outcome::NotCarried, reason });
             }
         }
-        Self { env: &input.env, file, known: RefCell::default() }
+        let namespace = input.namespace.as_deref();
+        Self { env: &input.env, namespace, file, known: RefCell::default() }
     }
 
     /// Returns a setting as text: of its variable, or else of the file. Lists of the file are joined with commas.

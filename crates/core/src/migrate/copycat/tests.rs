@@ -38,7 +38,7 @@ fn every_setting_of_the_file_is_carried_or_it_is_said_why_not() {
     insta::assert_json_snapshot!(migrated.object["spec"]);
     insta::assert_snapshot!("copycat_changes", said(&migrated));
     insta::assert_snapshot!(migrated.commands.join("\n"), @"
-    kubectl create secret docker-registry copycat-ghcr-io --docker-server=ghcr.io --docker-username=USER --docker-password=PASSWORD
+    kubectl create secret docker-registry copycat-ghcr-io -n mirror --docker-server=ghcr.io --docker-username=USER --docker-password=PASSWORD
     kubectl create secret generic copycat-corp-example -n imgop-system --type=kubernetes.io/basic-auth --from-file=username=FILE --from-file=password=FILE
     ");
     let access = &migrated.lent[0]["spec"];
@@ -46,6 +46,20 @@ fn every_setting_of_the_file_is_carried_or_it_is_said_why_not() {
     serde_json::from_value::<crate::api::RegistryAccessSpec>(access.clone()).unwrap();
     assert_eq!(migrated.agent["FAILURE_COOLDOWN_MINUTES"], "30");
     assert!(!format!("{migrated:?}").contains("hunter2"), "no credential is repeated");
+}
+
+#[test]
+fn secrets_are_created_where_the_mirror_is_and_without_a_namespace_where_it_has_none() {
+    let env = [("TARGET_KIND", "docker"), ("TARGET_REGISTRY", "r.io"), ("TARGET_USERNAME", "")];
+    let env: BTreeMap<String, String> =
+        env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let commands = |namespace: Option<&str>| {
+        let namespace = namespace.map(str::to_owned);
+        let input = CopycatInput { file: None, env: env.clone(), name: "copycat".into(), namespace };
+        migrate_copycat(&input).commands.join("\n")
+    };
+    insta::assert_snapshot!(commands(Some("mirror")), @"kubectl create secret docker-registry copycat-target -n mirror --docker-server=r.io --docker-username=USER --docker-password=PASSWORD");
+    insta::assert_snapshot!(commands(None), @"kubectl create secret docker-registry copycat-target --docker-server=r.io --docker-username=USER --docker-password=PASSWORD");
 }
 
 #[test]
