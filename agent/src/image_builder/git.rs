@@ -78,7 +78,7 @@ impl Pass<'_> {
         let content = self.secret("context.git.credentials", secret, freshness).await?;
         let text = |key: &str| {
             let value = content.value(key).and_then(|value| std::str::from_utf8(value).ok());
-            value.map(|value| value.trim_end_matches('\n').to_owned())
+            value.map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
         };
         let [username, password] = BASIC_AUTH_KEYS.map(text);
         let credential = username

@@ -72,8 +72,7 @@ impl Lent {
         let text = |key: &str| content.value(key).and_then(|value| std::str::from_utf8(value).ok());
         let [username, password] = BASIC_AUTH_KEYS.map(text);
         if let (Some(username), Some(password)) = (username, password) {
-            let (username, password) = (username.to_owned(), password.into());
-            return Ok(Self::Basic(Credential::Basic { username, password }));
+            return Ok(Self::Basic(Credential::of_basic_auth(username, password)));
         }
         let document = content.value(DOCKER_CONFIG_KEY).ok_or_else(|| {
             format!("its Secret has neither the key {DOCKER_CONFIG_KEY} nor username and password")

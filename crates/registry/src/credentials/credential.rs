@@ -35,6 +35,15 @@ impl Credential {
         }
     }
 
+    /// Returns the credential of a Secret of type `kubernetes.io/basic-auth`. The one line end that a file leaves in each of its
+    /// values is no part of it.
+    pub fn of_basic_auth(username: &str, password: &str) -> Self {
+        Self::Basic {
+            username: without_line_end(username).to_owned(),
+            password: without_line_end(password).into(),
+        }
+    }
+
     /// Returns the texts to hide, should a server send them back.
     pub(crate) fn secrets(&self) -> Vec<String> {
         match self {
@@ -69,4 +78,27 @@ impl fmt::Debug for Credential {
 /// Returns the value of a Basic authorization (RFC 7617).
 pub(crate) fn basic(username: &str, password: &SecretString) -> String {
     STANDARD.encode(format!("{username}:{}", password.expose_secret()))
+}
+
+fn without_line_end(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_end_of_a_file_is_no_part_of_a_user_name_or_a_password_and_only_one_is_taken_off() {
+        let of = |username: &str, password: &str| match Credential::of_basic_auth(username, password) {
+            Credential::Basic { username, password } => (username, password.expose_secret().to_owned()),
+            other => panic!("{other:?}"),
+        };
+        let pair = |username: &str, password: &str| (username.to_owned(), password.to_owned());
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(of(&format!("robot{end}"), &format!("p w{end}")), pair("robot", "p w"), "{end:?}");
+        }
+        assert_eq!(of("\n", "p\n\n"), pair("", "p\n"));
+        assert_eq!(of("a\r", " p "), pair("a\r", " p "));
+    }
 }
