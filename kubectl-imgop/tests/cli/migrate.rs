@@ -178,7 +178,16 @@ fn from_a_deployment_its_config_maps_are_read_and_no_secret() {
     }
     assert!(!cluster.requests().iter().any(|line| line.contains("secrets")), "{:?}", cluster.requests());
     let run = cluster.program.run("migrate image-operator --from x/operator");
-    assert!(run.code != 0 && run.stderr.contains("not found"), "{run}");
+    assert!(run.code == 1 && run.stderr.contains("\"operator\" not found in namespace x"), "{run}");
+}
+
+#[test]
+fn without_anything_to_read_all_that_can_be_read_is_named() {
+    for tool in ["copycat", "image-operator"] {
+        let run = Program::new().run(&format!("migrate {tool}"));
+        let named = "<FILE|--env <FILE>|--from <NAMESPACE/DEPLOYMENT>>";
+        assert!(run.code == 2 && run.stderr.contains(named), "{run}");
+    }
 }
 
 #[test]

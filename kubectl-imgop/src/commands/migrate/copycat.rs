@@ -21,12 +21,13 @@ use crate::preview::files::documents;
 /// that of the containers of a Deployment. The environment goes before the file, as there. No credential is read: stderr has
 /// the commands that create the Secrets. What each setting becomes: docs/migrate/copycat.md.
 #[derive(Debug, Args)]
+#[command(group = super::what_is_read())]
 #[command(after_help = "Examples:\n  \
     kubectl imgop migrate copycat config.yaml --env copycat.env > mirror.yaml\n  \
     kubectl imgop migrate copycat --from k8s-copycat/k8s-copycat > mirror.yaml")]
 pub struct CopycatArgs {
     /// Files to read; - reads stdin
-    #[arg(value_name = "FILE", required_unless_present_any = ["env", "from"])]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     /// Deployment of copycat in the cluster, whose ConfigMap and environment are read

@@ -38,10 +38,22 @@ impl FromStr for DeploymentName {
     }
 }
 
+impl DeploymentName {
+    /// Returns that there is none in a namespace, and how one of another is named, where the namespace was not said.
+    fn missing(&self, namespace: &str) -> CliError {
+        let error = missing("deployments.apps", &self.name, namespace);
+        match self.namespace {
+            Some(_) => error,
+            None => error.hinted(format!("--from NAMESPACE/{} names one of another namespace", self.name)),
+        }
+    }
+}
+
 /// Reads a Deployment, and before it the ConfigMaps of its volumes. Variables that come from ConfigMaps get their values.
 pub async fn deployed(from: &DeploymentName, connection: &ConnectionArgs) -> Result<Vec<Value>, CliError> {
     let cluster = connection.connect().await?.in_namespace(from.namespace.as_deref());
-    let mut deployment = read::<Deployment>(&cluster, "deployments.apps", &from.name).await?;
+    let found = find::<Deployment>(&cluster, "deployments.apps", &from.name).await?;
+    let mut deployment = found.ok_or_else(|| from.missing(&cluster.namespace))?;
     deployment["kind"] = "Deployment".into();
     let mut documents = Vec::new();
     for (name, need) in mounted(&deployment) {
@@ -69,24 +81,27 @@ enum Need {
 
 /// Reads a ConfigMap; none where there is none and none is needed.
 async fn config_map(cluster: &Cluster, name: &str, need: Need) -> Result<Option<Value>, CliError> {
-    if need == Need::Required {
-        return read::<ConfigMap>(cluster, "configmaps", name).await.map(Some);
+    let found = find::<ConfigMap>(cluster, "configmaps", name).await?;
+    if found.is_none() && need == Need::Required {
+        return Err(missing("configmaps", name, &cluster.namespace));
     }
-    let api = Api::<ConfigMap>::namespaced(cluster.client.clone(), &cluster.namespace);
-    let found = api.get_opt(name).await;
-    let found = found.map_err(|error| cluster.explain_in_namespace("get", "configmaps", &error))?;
-    found.map(|found| as_value("configmaps", name, &found)).transpose()
+    Ok(found)
 }
 
-async fn read<K>(cluster: &Cluster, resource: &str, name: &str) -> Result<Value, CliError>
+/// Reads an object; none where there is none.
+async fn find<K>(cluster: &Cluster, resource: &str, name: &str) -> Result<Option<Value>, CliError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {
     let api = Api::<K>::namespaced(cluster.client.clone(), &cluster.namespace);
-    let found = api.get(name).await;
+    let found = api.get_opt(name).await;
     let found = found.map_err(|error| cluster.explain_in_namespace("get", resource, &error))?;
-    as_value(resource, name, &found)
+    found.map(|found| as_value(resource, name, &found)).transpose()
+}
+
+fn missing(resource: &str, name: &str, namespace: &str) -> CliError {
+    CliError::failed(format!("{resource} {name:?} not found in namespace {namespace}"))
 }
 
 fn as_value(resource: &str, name: &str, found: &impl Serialize) -> Result<Value, CliError> {
@@ -176,6 +191,15 @@ mod tests {
         assert_eq!(name("k8s-copycat/copycat"), Ok(named(Some("k8s-copycat"), "copycat")));
         assert_eq!(name("copycat"), Ok(named(None, "copycat")));
         assert!(["", "/x", "x/", "a/b/c"].iter().all(|text| name(text).is_err()));
+    }
+
+    #[test]
+    fn one_that_is_missing_comes_with_the_namespace_where_it_was_looked_for() {
+        let error = |text: &str, namespace: &str| text.parse::<DeploymentName>().unwrap().missing(namespace);
+        let missing = error("k8s-copycat", "ci");
+        assert_eq!(missing.message, "deployments.apps \"k8s-copycat\" not found in namespace ci");
+        assert_eq!(missing.hints, ["--from NAMESPACE/k8s-copycat names one of another namespace"]);
+        assert_eq!(error("a/k8s-copycat", "a").hints, [""; 0]);
     }
 
     #[test]

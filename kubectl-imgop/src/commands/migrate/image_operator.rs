@@ -26,13 +26,14 @@ use crate::preview::files::{documents, shown, text};
 /// commands that create the Secrets. No credential is read. Other objects of the files are left out and counted:
 /// docs/migrate/image-operator.md.
 #[derive(Debug, Args)]
+#[command(group = super::what_is_read())]
 #[command(after_help = "Examples:\n  \
     kubectl get images.skopeo.io,imagebuilders.buildah.io -A -o yaml > before.yaml\n  \
     kubectl imgop migrate image-operator before.yaml > after.yaml\n  \
     kubectl imgop migrate image-operator --from image-operator/image-operator > lent.yaml")]
 pub struct ImageOperatorArgs {
     /// Files with manifests, or with values of the chart; - reads stdin
-    #[arg(value_name = "FILE", required_unless_present_any = ["env", "from"])]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     /// File with the operator's environment, a line NAME=VALUE each

@@ -8,7 +8,7 @@ mod inventory;
 
 use std::collections::BTreeMap;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use imgop_core::formats::Format;
 use serde_json::Value;
 
@@ -72,6 +72,11 @@ pub fn run(ui: Ui, args: &MigrateArgs, deployed: &[Value]) -> Result<Outcome, Cl
         Tool::Copycat(args) => copycat::run(ui, args, deployed),
         Tool::ImageOperator(args) => image_operator::run(ui, args, deployed),
     }
+}
+
+/// Files, an environment and a Deployment, of which one is enough.
+fn what_is_read() -> ArgGroup {
+    ArgGroup::new("read").args(["files", "env", "from"]).required(true).multiple(true)
 }
 
 /// Says what could not be read of an environment; `has_env` is whether a file gives the rest of it. Returns whether anything

@@ -51,6 +51,8 @@ const SETTINGS: [(&str, &str); 36] = [
 const LISTS: [&str; 2] = ["registryCredentials", "pathMap"];
 /// Variables that hold credentials, or say where the file is.
 pub(super) const TARGET_CREDENTIALS: [&str; 2] = ["TARGET_USERNAME", "TARGET_PASSWORD"];
+/// What is said of them where the target is of another kind.
+const OF_DOCKER: &str = "it is the login of targetKind docker (variable TARGET_KIND), and the target is of another kind; where nothing says which, it is ecr";
 const CONFIG_PATH: &str = "CONFIG_PATH";
 /// Keys of the file that copycat never read, by a mistake in how it names its fields.
 const NEVER_READ: [&str; 2] = ["requestTimeout", "registryRetryBackoff"];
@@ -177,8 +179,10 @@ impl<'a> Settings<'a> {
                 || SETTINGS.iter().any(|(_, variable)| *variable == name)
         };
         for name in self.env.keys().filter(|name| !is_known(name)) {
-            let reason = "copycat has no such variable".to_owned();
-            changes.push(Change { field: name.clone(), outcome: Outcome::NotCarried, reason });
+            let is_login = TARGET_CREDENTIALS.contains(&name.as_str());
+            let reason = if is_login { OF_DOCKER } else { "copycat has no such variable" };
+            let (field, outcome) = (name.clone(), Outcome::NotCarried);
+            changes.push(Change { field, outcome, reason: reason.to_owned() });
         }
     }
 }

@@ -129,6 +129,14 @@ fn every_variable_is_read_and_goes_before_the_file() {
 }
 
 #[test]
+fn a_login_of_the_other_kind_of_target_is_not_said_to_be_unknown() {
+    let env = [("TARGET_USERNAME", "robot"), ("ECR_ACCOUNT_ID", "1"), ("AWS_REGION", "r")];
+    let changes = migrate(None, &env).changes;
+    let change = changes.iter().find(|change| change.field == "TARGET_USERNAME").unwrap();
+    insta::assert_snapshot!(change, @"TARGET_USERNAME not carried: it is the login of targetKind docker (variable TARGET_KIND), and the target is of another kind; where nothing says which, it is ecr");
+}
+
+#[test]
 fn c1_what_copycat_never_read_from_its_file_is_not_carried_and_typing_errors_are_named() {
     let file = json!({ "requestTimeout": "2m", "registryRetryBackoff": "5s", "digestPul": true,
         "ecr": { "accountID": "123456789012", "region": "eu-west-1" } });
