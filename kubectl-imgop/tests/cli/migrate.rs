@@ -85,6 +85,20 @@ fn a_file_of_regsync_becomes_an_image_mirror() {
 }
 
 #[test]
+fn a_step_of_regsync_that_is_not_carried_fails_the_command_and_all_else_is_printed() {
+    let program = Program::new();
+    let file = format!(
+        "{DAILY}- source: neuvector/updater\n  target: docker.io/acme/updater\n  type: repository\n  tags: {{allow: ['v2.13.*']}}\n"
+    );
+    program.file("regsync.yaml", &file);
+    for verb in ["migrate regsync", "mirror import"] {
+        let run = program.run(&format!("{verb} regsync.yaml"));
+        assert!(run.code == 1 && run.stdout.contains("source: neuvector/scanner\n"), "{run}");
+        assert!(run.stderr.contains("regsync.yaml:6: sync[1]: not carried: tags.allow"), "{run}");
+    }
+}
+
+#[test]
 fn objects_of_image_operator_are_printed_as_they_are_applied_here() {
     let program = Program::new();
     program.file("before.yaml", IMAGES);

@@ -127,7 +127,7 @@ impl Reader {
         let platform = platform(&mut fields)?;
         if from.starts_with("regex:") || to.starts_with("regex:") {
             let problem = "repositories by a regular expression; list them as entries";
-            self.notes.push(fields.error(line, "from", Problem::NotCarried(problem.to_owned())));
+            self.notes.push(fields.error(line, "from", Problem::LeftOut(problem.to_owned())));
             return fields.finish();
         }
         let [source, destination] = [(source, &from), (target, &to)]
@@ -192,15 +192,15 @@ fn selected(item: &str) -> Result<String, Problem> {
         let range = range.trim().to_owned();
         return match range.parse::<Version>() {
             Ok(Version::Range(_)) => Ok(range),
-            _ => Err(Problem::NotCarried(format!(
-                "{range:?}, which is no range of comparisons such as >=1.2 <2"
-            ))),
+            _ => {
+                Err(Problem::LeftOut(format!("{range:?}, which is no range of comparisons such as >=1.2 <2")))
+            }
         };
     }
     if item.starts_with("regex:") || item.starts_with("keep:") {
         let problem =
             "tags by a regular expression or by their number; list the tags, or write a pattern or a range";
-        return Err(Problem::NotCarried(problem.to_owned()));
+        return Err(Problem::LeftOut(problem.to_owned()));
     }
     match item.parse::<Tag>() {
         Ok(_) => Ok(item.to_owned()),

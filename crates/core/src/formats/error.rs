@@ -95,6 +95,9 @@ pub enum Problem {
     /// What a file says and an `ImageMirror` cannot say.
     #[error("not carried: {0}")]
     NotCarried(String),
+    /// An entry of a file, or a tag of one, that an `ImageMirror` does not copy.
+    #[error("not carried: {0}")]
+    LeftOut(String),
     /// What an `ImageMirror` says otherwise than the file.
     #[error("changed: {0}")]
     Changed(String),
@@ -104,4 +107,15 @@ pub enum Problem {
     /// A value that cannot be used.
     #[error("{0}")]
     Value(String),
+}
+
+impl Problem {
+    /// Whether something is not copied because of it.
+    pub fn is_left_out(&self) -> bool {
+        match self {
+            Self::LeftOut(_) => true,
+            Self::AndMore(problem, _) => problem.is_left_out(),
+            _ => false,
+        }
+    }
 }

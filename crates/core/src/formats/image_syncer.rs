@@ -44,11 +44,7 @@ pub(super) fn read(text: &str) -> Result<Content, FormatError> {
         let source = Rule::read(&source, node.line, &field)?;
         let Some(source) = source else {
             let problem = "tags by a regular expression; list the tags, or write a pattern or a range into entries[].tags";
-            notes.push(FormatError {
-                line: node.line,
-                field,
-                problem: Problem::NotCarried(problem.to_owned()),
-            });
+            notes.push(FormatError { line: node.line, field, problem: Problem::LeftOut(problem.to_owned()) });
             continue;
         };
         for (line, destination) in destinations(node, &field)? {
@@ -135,7 +131,7 @@ fn pair(
         ("", Some(default)) => format!("{default}/{name}"),
         ("", None) => {
             let problem = "an empty destination; image-syncer takes it from arguments";
-            return Ok(Err(Problem::NotCarried(problem.to_owned())));
+            return Ok(Err(Problem::LeftOut(problem.to_owned())));
         }
         (text, _) => text.to_owned(),
     };
@@ -147,7 +143,7 @@ fn pair(
         if !source.tags.contains(version) {
             let problem =
                 format!("another tag at the destination, {version}; an ImageMirror keeps tags as they are");
-            return Ok(Err(Problem::NotCarried(problem)));
+            return Ok(Err(Problem::LeftOut(problem)));
         }
         repository.truncate(destination.len() - version.len() - 1);
     }

@@ -50,7 +50,7 @@ pub fn follow_daily(spec: &mut ImageMirrorSpec, daily: Content) -> Daily {
             missing.iter().map(|tag| format!("{}:{tag}", entry.source)).collect::<Vec<_>>().join(", ");
         let problem = match known.add(spec, &defaults, &entry, missing) {
             Ok(()) => Problem::Changed(format!("{references}: no entry has it, so it is added")),
-            Err(why) => Problem::NotCarried(format!("{references}: {why}")),
+            Err(why) => Problem::LeftOut(format!("{references}: {why}")),
         };
         notes.push(FormatError { line, field: String::new(), problem });
     }

@@ -11,13 +11,16 @@ use imgop_core::sources::autoupdate;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::commands::mirror::file::InputFile;
-use crate::commands::mirror::import::{ImportOptions, document};
+use crate::commands::mirror::import::{ImportOptions, document, outcome_of};
 use crate::output::Ui;
 use crate::output::documents::DocumentFormat;
 use crate::output::text::shell_word;
 
 /// As often as rancher's workflows run by themselves; a change of the inventory is mirrored at once.
 const DAILY: &str = "1d";
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 every entry is carried, 1 failed, or an entry or a tag is not carried.";
 
 /// A file, and what becomes of it.
 #[derive(Debug, Args)]
@@ -37,7 +40,8 @@ pub struct FileArgs {
 /// From rancher's artifact-mirror or image-mirror
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    kubectl imgop migrate rancher config.yaml --daily regsync-daily.yaml --autoupdate autoupdate.yaml > mirror.yaml")]
+    kubectl imgop migrate rancher config.yaml --daily regsync-daily.yaml --autoupdate autoupdate.yaml > mirror.yaml\n\n\
+    Exit codes: 0 every entry is carried, 1 failed, or an entry or a tag is not carried.")]
 pub struct RancherArgs {
     #[command(flatten)]
     of: FileArgs,
@@ -53,6 +57,7 @@ pub struct RancherArgs {
 
 /// From regsync
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct RegsyncArgs {
     #[command(flatten)]
     pub of: FileArgs,
@@ -60,6 +65,7 @@ pub struct RegsyncArgs {
 
 /// From a file of skopeo sync
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct SkopeoSyncArgs {
     #[command(flatten)]
     pub of: FileArgs,
@@ -67,6 +73,7 @@ pub struct SkopeoSyncArgs {
 
 /// From dregsy
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct DregsyArgs {
     #[command(flatten)]
     pub of: FileArgs,
@@ -74,13 +81,14 @@ pub struct DregsyArgs {
 
 /// Prints the ImageMirror of a file.
 pub fn run(ui: Ui, args: &FileArgs, format: Format) -> Result<Outcome, CliError> {
-    let mirror = args.options.import(ui, &args.file, Some(format))?;
-    print(ui, args, mirror)
+    let (mirror, outcome) = args.options.import(ui, &args.file, Some(format))?;
+    print(ui, args, mirror)?;
+    Ok(outcome)
 }
 
 /// Prints the ImageMirror of rancher's files.
 pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
-    let mut mirror = args.of.options.import(ui, &args.of.file, Some(Format::Rancher))?;
+    let (mut mirror, mut outcome) = args.of.options.import(ui, &args.of.file, Some(Format::Rancher))?;
     if mirror.spec.frequency == Frequency::DEFAULT_TEXT {
         DAILY.clone_into(&mut mirror.spec.frequency);
     }
@@ -89,6 +97,7 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
         let content = read(&file.text, Format::Regsync).map_err(|error| file.error(&error))?;
         let daily = follow_daily(&mut mirror.spec, content);
         file.warn(ui, &daily.notes);
+        outcome = outcome.and(outcome_of(&daily.notes));
         for reference in daily.also_followed {
             ui.warning(&format!(
                 "{reference}: changed: follow names tags of all entries, so it follows its source too"
@@ -104,6 +113,7 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
                 Err(why) => {
                     let (name, line) = (&entry.update.name, entry.line);
                     ui.warning(&format!("{}:{line}: {name}: not carried: {why}", file.name()));
+                    outcome = Outcome::NotReady;
                 }
             }
         }
@@ -114,11 +124,12 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
             ));
         }
     }
-    print(ui, &args.of, mirror)
+    print(ui, &args.of, mirror)?;
+    Ok(outcome)
 }
 
 /// Names a Secret for each registry that is written to, prints the mirror, and says how the Secrets are made.
-fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<Outcome, CliError> {
+fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<(), CliError> {
     let mut registries = BTreeSet::new();
     for target in &mut mirror.spec.targets {
         let registry = target.repository.split('/').next().unwrap_or_default();
@@ -137,7 +148,7 @@ fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<Outcome, Cl
              rm -r \"$DOCKER_CONFIG\"; unset DOCKER_CONFIG"
         ));
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 fn secret_name(registry: &str) -> String {

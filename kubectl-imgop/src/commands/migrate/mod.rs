@@ -30,7 +30,9 @@ use environment::Unread;
     after_help = "Examples:\n  \
     kubectl imgop migrate rancher config.yaml --autoupdate autoupdate.yaml > mirror.yaml\n  \
     kubectl imgop migrate regsync regsync.yaml | kubectl apply -f -\n  \
-    kubectl imgop migrate image-operator before.yaml > after.yaml"
+    kubectl imgop migrate image-operator before.yaml > after.yaml\n\n\
+    Exit codes: 0 done, 1 failed, or something that was mirrored is not carried or a setting cannot be used as it is; all \
+    else is printed then, too."
 )]
 pub struct MigrateArgs {
     #[command(subcommand)]

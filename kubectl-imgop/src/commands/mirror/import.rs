@@ -22,13 +22,15 @@ use crate::output::documents::DocumentFormat;
 ///
 /// It is printed, and applied by kubectl. With --images it is the Images that such an ImageMirror would become, of the same
 /// names: for those who want to change single ones. Nothing removes them when the file changes. Each thing that the file says and an ImageMirror does not is named on stderr with
-/// its line and field. Credentials are never carried: they belong into Secrets.
+/// its line and field. Credentials are never carried: they belong into Secrets. Where an entry or a tag is not carried, all
+/// else is printed, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     kubectl imgop mirror import config.yaml --name rancher > mirror.yaml\n  \
     kubectl imgop mirror import regsync.yaml | kubectl apply -f -\n  \
     kubectl imgop mirror import images-list --images > images.yaml\n  \
-    kubectl imgop mirror import sync.yml --target registry.example.com/mirror --keep-paths")]
+    kubectl imgop mirror import sync.yml --target registry.example.com/mirror --keep-paths\n\n\
+    Exit codes: 0 every entry is carried, 1 failed, or an entry or a tag is not carried.")]
 pub struct ImportArgs {
     /// File to read; - reads stdin
     #[arg(value_name = "FILE")]
@@ -69,10 +71,10 @@ pub struct ImportOptions {
 
 /// Prints an ImageMirror.
 pub fn run(ui: Ui, args: &ImportArgs) -> Result<Outcome, CliError> {
-    let mirror = args.options.import(ui, &args.file, args.format)?;
+    let (mirror, outcome) = args.options.import(ui, &args.file, args.format)?;
     let printed = if args.images { images(ui, &mirror)? } else { document(&mirror)? };
     args.output.print(ui, &printed)?;
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// Returns a list of the Images that a mirror becomes. Tags that two sources would become are named, and left out.
@@ -91,18 +93,24 @@ fn images(ui: Ui, mirror: &ImageMirror) -> Result<Value, CliError> {
 }
 
 impl ImportOptions {
-    /// Returns the ImageMirror that a file becomes, and says what of the file it is not.
-    pub fn import(&self, ui: Ui, file: &Path, format: Option<Format>) -> Result<ImageMirror, CliError> {
+    /// Returns the ImageMirror that a file becomes and whether it copies all of it, and says what of the file it is not.
+    pub fn import(
+        &self,
+        ui: Ui,
+        file: &Path,
+        format: Option<Format>,
+    ) -> Result<(ImageMirror, Outcome), CliError> {
         let subject = Subject::read(file, format)?;
-        let (mirror, mut notes) = match &subject.source {
+        // First of all, as it may be why the rest cannot be used.
+        subject.warn(ui);
+        let (mirror, notes) = match &subject.source {
             Source::Mirror(..) => {
                 return Err(CliError::failed(format!("{} is an ImageMirror already", subject.file.name())));
             }
             Source::File(format, content) => self.mirror(&subject, *format, content)?,
         };
-        notes.splice(0..0, subject.notes().iter().cloned());
         subject.file.warn(ui, &notes);
-        Ok(mirror)
+        Ok((mirror, outcome_of(subject.notes())))
     }
 
     fn mirror(
@@ -150,6 +158,12 @@ impl ImportOptions {
         }
         Ok((mirror, notes))
     }
+}
+
+/// Returns how a verb ends that had to say this: what is not copied is a failure.
+pub fn outcome_of(notes: &[FormatError]) -> Outcome {
+    let is_left_out = notes.iter().any(|note| note.problem.is_left_out());
+    if is_left_out { Outcome::NotReady } else { Outcome::Done }
 }
 
 /// Returns an object as it is printed.

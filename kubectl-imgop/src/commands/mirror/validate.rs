@@ -96,6 +96,9 @@ pub struct Validation {
     not_checked: Vec<Finding>,
     /// What is worth a look.
     warnings: Vec<Finding>,
+    /// Whether one of them is that an entry or a tag is not carried.
+    #[serde(skip)]
+    is_left_out: bool,
 }
 
 /// The version of the document.
@@ -148,9 +151,10 @@ async fn validated(ui: Ui, args: &ValidateArgs) -> Result<Validation, CliError> 
 }
 
 impl Validation {
-    fn warn(&mut self, notes: &[FormatError]) {
-        let notes = notes.iter().map(|note| Finding::of_format(&self.file, note));
+    fn warn(&mut self, errors: &[FormatError]) {
+        let notes = errors.iter().map(|note| Finding::of_format(&self.file, note));
         self.warnings.extend(notes);
+        self.is_left_out |= errors.iter().any(|note| note.problem.is_left_out());
     }
 
     /// Prints problems, a line each, or the document.
@@ -168,7 +172,12 @@ impl Validation {
         if !self.problems.is_empty() {
             ui.note(&format!("{} found", count(self.problems.len(), "problem")));
         } else if self.not_checked.is_empty() && format.is_none() {
-            ui.note(&format!("{}: no problem found", self.file));
+            let but = if self.is_left_out {
+                ", but not all of it would be copied; the warnings say what"
+            } else {
+                ""
+            };
+            ui.note(&format!("{}: no problem found{but}", self.file));
         }
         Ok(())
     }

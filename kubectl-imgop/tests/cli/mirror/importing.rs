@@ -87,7 +87,7 @@ fn what_a_file_says_and_an_image_mirror_does_not_is_named_and_no_password_is_car
     ");
     let regsync = "creds: [{registry: r.io, user: u, pass: p}]\nsync:\n- {source: q.io/a/b, target: r.io/m/b, type: repository}\n- {source: q.io/a/c:1, target: r.io/m/c:2, type: image}\n";
     insta::assert_snapshot!(Program::new().stdin(regsync).run("mirror import -"), @r#"
-    exit code: 0
+    exit code: 1
     ----- stdout -----
     apiVersion: skopeo.io/v1alpha1
     kind: ImageMirror

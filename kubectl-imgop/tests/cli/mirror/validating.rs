@@ -38,6 +38,21 @@ fn contradictions_in_a_file_are_problems_with_their_lines() {
 }
 
 #[test]
+fn what_would_not_be_copied_is_said_where_nothing_else_is_wrong() {
+    let whole = "sync:\n- {source: q.io/a/b, target: r.io/m/b, type: repository}\n";
+    let other = "- {source: q.io/a/c, target: r.io/m/c, type: repository, tags: {allow: ['v2.13.*']}}\n";
+    let validated = |text: &str| Program::new().stdin(text).run("mirror validate -");
+    insta::assert_snapshot!(validated(&format!("{whole}{other}")), @"
+    exit code: 0
+    ----- stderr -----
+    warning: stdin:3: sync[1]: not carried: tags.allow with an expression; list the tags, or make an Image of it, whose source.select.include has expressions
+    stdin: no problem found, but not all of it would be copied; the warnings say what
+    ");
+    let run = validated(whole);
+    assert!(run.stderr.ends_with("stdin: no problem found\n"), "{run}");
+}
+
+#[test]
 fn a_regsync_yaml_that_is_not_current_is_a_problem() {
     let program = Program::new();
     program.file("config.yaml", CONFIG);

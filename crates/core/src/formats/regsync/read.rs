@@ -139,7 +139,7 @@ impl Reader {
         // Of a whole registry only, which is not carried anyway.
         fields.take("repos")?;
         let mut not_carried = |line, field: &str, problem: &str| {
-            self.notes.push(fields.error(line, field, Problem::NotCarried(problem.to_owned())));
+            self.notes.push(fields.error(line, field, Problem::LeftOut(problem.to_owned())));
         };
         if source.contains("{{") || target.contains("{{") {
             not_carried(source_line, "source", "a template is not evaluated; write the reference");

@@ -45,7 +45,7 @@ pub(in crate::formats) fn read(text: &str) -> Result<Content, FormatError> {
         for (repository, node) in pairs(&mut fields, "images-by-tag-regex")? {
             let problem = "tags by a regular expression; list the tags, or write a pattern or a range into entries[].tags";
             let field = format!("images-by-tag-regex.{repository}");
-            content.notes.push(fields.error(node.line, &field, Problem::NotCarried(problem.to_owned())));
+            content.notes.push(fields.error(node.line, &field, Problem::LeftOut(problem.to_owned())));
         }
         if fields.bool("tls-verify")? == Some(false) {
             content.secure(&registry, Tls { mode: TlsMode::SkipVerify, ..Tls::default() });
@@ -71,7 +71,7 @@ fn text_of(node: &Node, fields: &Fields, field: &str) -> Result<String, FormatEr
 }
 
 fn not_a_range(text: &str) -> Problem {
-    Problem::NotCarried(format!("{text:?}, which is no range of comparisons such as >=1.2 <2"))
+    Problem::LeftOut(format!("{text:?}, which is no range of comparisons such as >=1.2 <2"))
 }
 
 /// Returns the tags and digests of a repository; none stands for all.

@@ -52,6 +52,23 @@ fn regsync_yaml_that_is_written_here_is_read_here_content_and_tag_included() {
 }
 
 #[test]
+fn that_an_entry_is_left_out_is_told_from_a_field_that_has_no_place() {
+    let is_left_out = |text: &str, format| {
+        content(text, format).notes.iter().map(|note| note.problem.is_left_out()).collect::<Vec<_>>()
+    };
+    let step = "{source: quay.io/a/b, target: r.io/a/b, type: repository, tags: {allow: ['v2.13.*']}}";
+    let regsync = format!("defaults: {{parallel: 2}}\nsync:\n- {step}\n- {step}\n");
+    assert_eq!(is_left_out(&regsync, Format::Regsync), [false, true]);
+    let dregsy = "relay: skopeo\ntasks:\n- name: one\n  source: {registry: quay.io}\n  target: {registry: r.io}\n  \
+        mappings: [{from: a/b, tags: ['1', 'regex: 2.*']}, {from: 'regex:a/.*'}]\n";
+    assert_eq!(is_left_out(dregsy, Format::Dregsy), [false, true, true]);
+    let sync = "quay.io:\n  images-by-tag-regex: {a/b: '1.*'}\n  images-by-semver: {a/c: '~3 || ^5'}\n  cert-dir: /certs\n";
+    assert_eq!(is_left_out(sync, Format::SkopeoSync), [true, true, false]);
+    let rules = "quay.io/a/b:/v.*/: r.io/a/b\nquay.io/a/c:1: r.io/a/c:2\n";
+    assert_eq!(is_left_out(rules, Format::ImageSyncer), [true, true]);
+}
+
+#[test]
 fn comments_that_an_images_list_loses_are_named_with_their_lines() {
     let list = "# header\na/b acme/b 1\n# below\n\na/c acme/c 1\n// last\n";
     let read = images_list::read(list).unwrap();
