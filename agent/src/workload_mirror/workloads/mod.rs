@@ -57,7 +57,7 @@ impl Workloads {
         are_known.then(|| Seen { members: store.members(), is_complete })
     }
 
-    /// Returns a right that the agent lacks to see these kinds, with its namespace; that is empty for all.
+    /// Returns the first right that the agent lacks to see these kinds, with its namespace; that is empty for all.
     pub(crate) fn lacking(
         &self,
         kinds: &HashSet<WorkloadKind>,

@@ -315,6 +315,18 @@ async fn a_watch_whose_right_is_withdrawn_says_which_and_what_it_has_shown_is_no
 }
 
 #[test]
+fn of_all_rights_that_are_lacking_the_same_one_is_named_at_each_look() {
+    let workloads = Workloads::default();
+    for kind in WorkloadKind::ALL {
+        workloads.lacks(&scope(kind), Some(rights(kind)[0]));
+    }
+    // Each set has an order of its own.
+    let kinds = || HashSet::from(WorkloadKind::ALL);
+    let named = || workloads.lacking(&kinds(), &Namespaces::All).unwrap().0.resource;
+    assert_eq!([named(), named(), named(), named()], ["deployments"; 4]);
+}
+
+#[test]
 fn pods_are_watched_with_every_kind_and_nothing_without_one() {
     let kinds = |kinds: &[WorkloadKind], namespaces: &Namespaces| {
         scopes(&kinds.iter().copied().collect(), namespaces)

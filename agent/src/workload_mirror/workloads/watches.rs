@@ -1,7 +1,7 @@
 //! Watches pods and workloads, of the kinds that a WorkloadMirror asks for, where the agent has the right, and for as long
 //! as there is one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,7 @@ impl Told {
     }
 }
 
-/// Returns what is to be watched so that these kinds are seen.
+/// Returns what is to be watched so that these kinds are seen, always in the same order: messages name the first that lacks.
 pub(super) fn scopes(kinds: &HashSet<WorkloadKind>, namespaces: &Namespaces) -> Vec<Scope> {
     let namespaces: Vec<Option<String>> = match namespaces {
         Namespaces::All => vec![None],
@@ -130,7 +130,7 @@ pub(super) fn scopes(kinds: &HashSet<WorkloadKind>, namespaces: &Namespaces) -> 
     };
     // Pods say what really runs of every kind.
     let pods = (!kinds.is_empty()).then_some(WorkloadKind::Pod);
-    let kinds: HashSet<WorkloadKind> = kinds.iter().copied().chain(pods).collect();
+    let kinds: BTreeSet<WorkloadKind> = kinds.iter().copied().chain(pods).collect();
     let scope = |kind| namespaces.iter().map(move |namespace| Scope { kind, namespace: namespace.clone() });
     kinds.into_iter().flat_map(scope).collect()
 }
