@@ -114,14 +114,8 @@ impl Pass<'_> {
         let is_known_soon = gathered.is_to_be_complete() || is_placing;
         let mut readiness = readiness(&standing, plan, open, is_known_soon);
         add_notes(&mut readiness, gathered, plan);
-        if pulls.limited > 0 {
-            let note = format!(
-                "; {} images that pods cannot pull wait, as no more are copied for a namespace in an hour \
-                 (spec.limits.perNamespacePerHour)",
-                pulls.limited
-            );
-            readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&note));
-        }
+        let of_pulls = pulls.notes();
+        readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&of_pulls));
         readiness.conditions.push(standing.condition());
         readiness.progress = Some(format!("{}/{}", tags.synced, plan.counts.tags));
         let mut observed = Observed { failing, ..observed(plan, gathered) };

@@ -19,6 +19,7 @@ mod owners;
 mod registries;
 mod status;
 mod targets;
+mod unasked;
 pub mod workloads;
 
 use std::collections::HashSet;

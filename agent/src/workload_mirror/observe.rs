@@ -11,8 +11,7 @@ use imgop_registry::reference::{ManifestRef, Repository, Tag};
 use imgop_registry::{Descriptor, RegistryError};
 
 use super::halt::Halt;
-use super::{Memory, Pass};
-use crate::registry_access::AccessError;
+use super::{Memory, Pass, unasked};
 
 /// Tags that are asked for in one pass, which holds one of few turns, and at once.
 const MAX_TAGS: usize = 200;
@@ -112,8 +111,8 @@ impl Pass<'_> {
 /// A registry did not say, or may not be asked.
 struct NotKnown;
 
-impl From<AccessError> for NotKnown {
-    fn from(_: AccessError) -> Self {
+impl From<unasked::NotKnown> for NotKnown {
+    fn from(_: unasked::NotKnown) -> Self {
         Self
     }
 }

@@ -3,25 +3,31 @@
 //! The destination is asked first: what it has is not missing, whatever keeps the pod from pulling it. Then the origins are,
 //! one after the other. No pod is touched: the node tries again by itself.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use imgop_core::api::conditions::reasons;
 use imgop_core::api::{Image, REQUESTED_AT_ANNOTATION, WorkloadTrigger};
 use imgop_core::build::ImageReference;
 use imgop_core::selection::SourceRef;
 use imgop_core::time::{remaining, saturating_add};
-use imgop_core::workloads::{FoundOrigin, HourlyLimit, Route, WorkloadRequest, next_try, origins, wants};
+use imgop_core::workloads::{
+    FoundOrigin, HourlyLimit, Origin, Route, WorkloadRequest, next_try, origins, wants,
+};
+use imgop_registry::Reason;
 use imgop_registry::reference::Repository;
-use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Pass;
 use super::gather::Gathered;
 use super::halt::Halt;
+use super::unasked::{NotKnown, Unasked};
 use crate::children::{Mirrored, State, WRITE_INTERVAL};
-use crate::registry_access::AccessError;
+use crate::cluster::api_error::ApiError;
+use answers::Answer;
+pub(super) use answers::Pulls;
 
 /// Images that are looked for in one pass, which holds one of few turns.
 const MAX_LOOKS: usize = 20;
@@ -49,34 +55,12 @@ struct Look {
     next: Timestamp,
 }
 
-/// What became of a look for an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    /// The destination has it.
-    There,
-    /// An Image that is there was asked to look at once.
-    Asked,
-    /// An origin has it.
-    Found,
-    /// No origin has it.
-    Nowhere,
-    /// A registry did not say.
-    Unknown,
-    /// The limits of its namespaces left no room.
-    Limited,
-}
-
-/// What is known of what pods cannot pull.
-#[derive(Debug, Default)]
-pub(super) struct Pulls {
-    /// What origins have.
-    pub found: Vec<FoundOrigin>,
-    /// Images that no origin has.
-    pub not_found: usize,
-    /// Images for which the limits of their namespaces left no room.
-    pub limited: usize,
-    /// When the next look is.
-    pub wait: Option<Duration>,
+/// What an origin says of an image.
+enum Said {
+    Has,
+    HasNot,
+    /// That it wants a login. To whoever has none, registries say that also of what they do not have.
+    WantsLogin(Unasked),
 }
 
 impl Pass<'_> {
@@ -111,13 +95,7 @@ impl Pass<'_> {
         let awaited = memory.looks.iter().filter(|(reference, _)| wanted.contains_key(*reference));
         let next = awaited.map(|(_, look)| remaining(look.next, self.now)).min();
         let soon = (open.len() > MAX_LOOKS).then_some(WRITE_INTERVAL);
-        let count = |answer: &Answer| memory.looks.values().filter(|look| look.answer == *answer).count();
-        Ok(Pulls {
-            found: memory.looks.values().filter_map(|look| look.found.clone()).collect(),
-            not_found: count(&Answer::Nowhere),
-            limited: count(&Answer::Limited),
-            wait: next.into_iter().chain(soon).min(),
-        })
+        Ok(memory.pulls(next.into_iter().chain(soon).min()))
     }
 
     /// Returns the images that are looked for, each with the namespaces whose pods wait for it.
@@ -176,18 +154,14 @@ impl Pass<'_> {
         namespaces: &BTreeSet<String>,
         memory: &mut OnTheFly,
     ) -> Result<(), Halt> {
-        let before = memory.looks.remove(reference);
-        let (mut found, times) = before.as_ref().map_or((None, 0), |look| (look.found.clone(), look.times));
-        let answer = match self.is_at_destination(request, reference).await? {
-            Some(true) => Answer::There,
-            None => Answer::Unknown,
-            Some(false) => {
-                let state = (&mut *memory, &mut found);
-                self.look_elsewhere(request, reference, namespaces, state).await?
-            }
+        let before = memory.looks.get(reference);
+        let (mut found, times) = before.map_or((None, 0), |look| (look.found.clone(), look.times));
+        let state = (&mut *memory, &mut found);
+        let answer = match self.seek(request, reference, namespaces, state).await {
+            Ok(answer) => answer,
+            Err(error) => Answer::Unasked(error.unasked()?),
         };
-        let is_new = before.is_none_or(|before| before.answer != answer);
-        if is_new {
+        if memory.looks.get(reference).is_none_or(|before| !answer.is_as(&before.answer)) {
             self.tell(reference, &answer).await;
         }
         let times = times.saturating_add(1);
@@ -197,30 +171,17 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Returns whether the destination has an image; none where it does not say.
-    async fn is_at_destination(
-        &self,
-        request: &WorkloadRequest,
-        reference: &ImageReference,
-    ) -> Result<Option<bool>, Halt> {
-        let Some(what) = reference.manifest_ref() else { return Ok(None) };
-        let client = self.destination_client(request, &reference.repository).await;
-        let Some(client) = usable(client)? else { return Ok(None) };
-        Ok(match client.head(&what).await {
-            Ok(found) => Some(found.is_some()),
-            Err(error) if *error.reason() == Reason::RepositoryNotFound => Some(false),
-            Err(_) => None,
-        })
-    }
-
-    /// Looks for an image that the destination does not have.
-    async fn look_elsewhere(
+    /// Looks for an image at the destination, and elsewhere if that does not have it.
+    async fn seek(
         &self,
         request: &WorkloadRequest,
         reference: &ImageReference,
         namespaces: &BTreeSet<String>,
         (memory, found): (&mut OnTheFly, &mut Option<FoundOrigin>),
-    ) -> Result<Answer, Halt> {
+    ) -> Result<Answer, NotKnown> {
+        if self.is_at_destination(request, reference).await? {
+            return Ok(Answer::There);
+        }
         // What was found is what an Image of this mirror copies; another one is looked for only where there is none.
         if let Some(image) = self.copying(request, reference) {
             if is_to_be_asked(&image) {
@@ -234,22 +195,13 @@ impl Pass<'_> {
         let images = self.images_to(request, &reference.repository);
         let routes: Vec<Route> =
             images.iter().filter_map(|image| route(image, &reference.repository)).collect();
-        let mut is_known = true;
+        let mut wants_login = None;
         for origin in origins(request, &routes, reference) {
-            let client = self.source(request, &origin.repository).await;
-            let Some((client, has_login)) = usable(client)? else {
-                is_known = false;
-                break;
-            };
-            match client.head(&origin.what.asked_for()).await {
-                Ok(None) => {}
-                Err(error) if has_not(&error, has_login) => {}
-                // What comes after it is not taken in its place.
-                Err(_) => {
-                    is_known = false;
-                    break;
-                }
-                Ok(Some(_)) => {
+            // What comes after one that cannot be asked is not taken in its place.
+            match self.ask_origin(request, &origin).await? {
+                Said::HasNot => {}
+                Said::WantsLogin(unasked) => wants_login = wants_login.or(Some(unasked)),
+                Said::Has => {
                     let limit = self.mirror.spec.limits.per_namespace_per_hour;
                     let mut limits = namespaces.iter();
                     if !limits.any(|namespace| memory.limit.allows(namespace, limit, self.now)) {
@@ -261,7 +213,41 @@ impl Pass<'_> {
                 }
             }
         }
-        Ok(if is_known { Answer::Nowhere } else { Answer::Unknown })
+        Ok(wants_login.map_or(Answer::Nowhere, Answer::Unasked))
+    }
+
+    /// Returns whether the destination has an image.
+    async fn is_at_destination(
+        &self,
+        request: &WorkloadRequest,
+        reference: &ImageReference,
+    ) -> Result<bool, NotKnown> {
+        let repository = &reference.repository;
+        // A reference has a tag or a digest.
+        let Some(what) = reference.manifest_ref() else { return Ok(false) };
+        let client = self.destination_client(request, repository).await?;
+        match client.head(&what).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(false),
+            Err(error) => Err(self.destination_unasked(request, repository, &error).into()),
+        }
+    }
+
+    /// Asks an origin for an image. A login that is refused says nothing of what is there: the next origin may have a stranger's
+    /// image of the same name.
+    async fn ask_origin(&self, request: &WorkloadRequest, origin: &Origin) -> Result<Said, NotKnown> {
+        let (client, has_login) = self.source(request, &origin.repository).await?;
+        let error = match client.head(&origin.what.asked_for()).await {
+            Ok(Some(_)) => return Ok(Said::Has),
+            Ok(None) => return Ok(Said::HasNot),
+            Err(error) => error,
+        };
+        let unasked = Unasked::source(request, &origin.repository, &error);
+        match error.reason() {
+            Reason::RepositoryNotFound => Ok(Said::HasNot),
+            Reason::Unauthorized | Reason::Forbidden if !has_login => Ok(Said::WantsLogin(unasked)),
+            _ => Err(unasked.into()),
+        }
     }
 
     /// Returns an Image of the mirror's namespace that copies an image.
@@ -282,35 +268,9 @@ impl Pass<'_> {
     }
 
     /// Has an Image look at once: its destination was known to have what a pod cannot pull.
-    async fn ask(&self, image: &Image) -> Result<(), Halt> {
+    async fn ask(&self, image: &Image) -> Result<(), ApiError> {
         let token = format!("pull-failure-{}", self.now.as_second());
-        self.children().annotate(image, REQUESTED_AT_ANNOTATION, &token).await.map_err(Halt::from)
-    }
-
-    /// Says in an event what a look came to.
-    async fn tell(&self, reference: &ImageReference, answer: &Answer) {
-        let (reason, note) = match answer {
-            Answer::There => (
-                reasons::IMAGE_IS_THERE,
-                format!("a pod cannot pull {reference}, and the destination has it: see the pod's events"),
-            ),
-            Answer::Nowhere => (
-                reasons::ORIGIN_NOT_FOUND,
-                format!(
-                    "a pod cannot pull {reference}, and no origin has it; it is looked for again and again"
-                ),
-            ),
-            Answer::Limited => (
-                reasons::ORIGIN_LIMIT_REACHED,
-                format!(
-                    "a pod cannot pull {reference}: more than limits.perNamespacePerHour ({}) were copied for its \
-                     namespace",
-                    self.mirror.spec.limits.per_namespace_per_hour
-                ),
-            ),
-            Answer::Asked | Answer::Found | Answer::Unknown => return,
-        };
-        self.agent().events.warn(&self.owner, reason, "LookForOrigin", note).await;
+        self.children().annotate(image, REQUESTED_AT_ANNOTATION, &token).await
     }
 }
 
@@ -355,24 +315,4 @@ fn copies(image: &Image, reference: &ImageReference) -> bool {
     };
     let is_version = reference.tag.as_ref().is_some_and(|tag| *tag.as_str() == *source.version);
     is_version || listed.any(is_listed)
-}
-
-/// Returns whether an origin says that it has no such image. Registries also say to whoever does not log in that what is not
-/// there may not be read. A login that is refused says nothing of what is there: the next origin may have a stranger's image
-/// of the same name.
-fn has_not(error: &RegistryError, has_login: bool) -> bool {
-    match error.reason() {
-        Reason::RepositoryNotFound => true,
-        Reason::Unauthorized | Reason::Forbidden => !has_login,
-        _ => false,
-    }
-}
-
-/// Returns what reaches a registry; none where that is not known or not allowed now.
-fn usable<T>(client: Result<T, AccessError>) -> Result<Option<T>, Halt> {
-    match client {
-        Ok(client) => Ok(Some(client)),
-        Err(AccessError::Api(error)) => Err(error.into()),
-        Err(_) => Ok(None),
-    }
 }

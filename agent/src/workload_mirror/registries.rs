@@ -6,8 +6,9 @@ use imgop_registry::RepositoryClient;
 use imgop_registry::reference::Repository;
 
 use super::Pass;
+use super::unasked::{DESTINATION, NotKnown, SOURCES};
 use crate::cluster::Freshness;
-use crate::registry_access::{AccessError, EndpointUse, Lending};
+use crate::registry_access::{EndpointUse, Lending};
 
 impl Pass<'_> {
     /// Returns the client of a repository that images come from.
@@ -15,7 +16,7 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
-    ) -> Result<RepositoryClient, AccessError> {
+    ) -> Result<RepositoryClient, NotKnown> {
         Ok(self.source(request, repository).await?.0)
     }
 
@@ -24,28 +25,37 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
-    ) -> Result<(RepositoryClient, bool), AccessError> {
+    ) -> Result<(RepositoryClient, bool), NotKnown> {
         let name = repository.to_string();
         let endpoint = request.source_endpoint(&name);
-        self.client(repository, "sources", endpoint, RegistryAction::Pull).await
+        self.client(repository, SOURCES, endpoint, RegistryAction::Pull).await
     }
 
-    /// Returns the client of a repository that images go to. What the spec says of its destination holds for that registry
-    /// alone.
+    /// Returns the client of a repository that images go to.
     pub(super) async fn destination_client(
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
-    ) -> Result<RepositoryClient, AccessError> {
+    ) -> Result<RepositoryClient, NotKnown> {
+        let endpoint = self.destination_endpoint(request, repository);
+        Ok(self.client(repository, DESTINATION, endpoint, RegistryAction::Push).await?.0)
+    }
+
+    /// Returns how a repository is reached that images go to. What the spec says of its destination holds for that registry
+    /// alone.
+    pub(super) fn destination_endpoint(
+        &self,
+        request: &WorkloadRequest,
+        repository: &Repository,
+    ) -> EndpointRef<'_> {
         let given = &self.mirror.spec.destination;
         let is_of_spec = request.destination.has_host(repository.host());
-        let endpoint = EndpointRef {
+        EndpointRef {
             name: &given.repository,
             credentials: given.credentials.as_ref().filter(|_| is_of_spec),
             use_aws_irsa: given.use_aws_irsa && is_of_spec,
             tls: given.tls.as_ref().filter(|_| is_of_spec).unwrap_or(&Tls::DEFAULT),
-        };
-        Ok(self.client(repository, "destination", endpoint, RegistryAction::Push).await?.0)
+        }
     }
 
     async fn client(
@@ -54,7 +64,7 @@ impl Pass<'_> {
         field: &str,
         endpoint: EndpointRef<'_>,
         action: RegistryAction,
-    ) -> Result<(RepositoryClient, bool), AccessError> {
+    ) -> Result<(RepositoryClient, bool), NotKnown> {
         let of = EndpointUse {
             namespace: self.namespace(),
             field,
@@ -63,7 +73,8 @@ impl Pass<'_> {
             action,
             lending: Lending::All,
         };
-        let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await?;
+        let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await;
+        let resolved = resolved.map_err(|error| self.without_access(error))?;
         let has_login = resolved.access.credential.is_some();
         Ok((self.agent().registries.repository(repository, &resolved.access), has_login))
     }

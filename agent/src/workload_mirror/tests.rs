@@ -5,3 +5,4 @@ mod on_the_fly;
 mod passes;
 mod stage;
 mod tenancy;
+mod unasked;

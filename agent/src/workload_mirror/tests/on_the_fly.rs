@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use crate::workload_mirror::workloads::testing::{pod, waiting};
 
-struct Place {
-    stage: Stage,
-    destination: CatalogRegistry,
-    first: CatalogRegistry,
-    second: CatalogRegistry,
+/// A mirror that copies what pods cannot pull, and the registries that it asks.
+pub struct Place {
+    pub stage: Stage,
+    pub destination: CatalogRegistry,
+    pub first: CatalogRegistry,
+    pub second: CatalogRegistry,
 }
 
 fn plain() -> Tls {
@@ -27,7 +28,7 @@ fn plain() -> Tls {
 
 impl Place {
     /// A destination and two origins with these contents.
-    async fn new(destination: Catalog, first: Catalog, second: Catalog) -> Self {
+    pub async fn new(destination: Catalog, first: Catalog, second: Catalog) -> Self {
         let (destination, first, second) =
             (destination.start().await, first.start().await, second.start().await);
         let mut stage = Stage::to(&destination.address, &[]);
@@ -48,7 +49,8 @@ impl Place {
         Self { stage, destination, first, second }
     }
 
-    fn waits_for(&self, image: &str) -> Value {
+    /// A pod that cannot pull an image from the destination.
+    pub fn waits_for(&self, image: &str) -> Value {
         waiting(pod("team-a", "web", &format!("{}/{image}", self.destination.address), ""))
     }
 
@@ -150,7 +152,7 @@ async fn an_origin_that_does_not_answer_is_not_passed_over_for_the_next() {
     place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
     assert_eq!(place.stage.settle().await, 0);
     assert_eq!(place.second.http.lines(), Vec::<String>::new());
-    assert_eq!(place.stage.events(), Vec::<String>::new());
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
 }
 
 #[tokio::test]

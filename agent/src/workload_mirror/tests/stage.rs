@@ -101,8 +101,17 @@ impl Stage {
 
     /// The events that were written, by their reasons.
     pub fn events(&self) -> Vec<String> {
+        self.of_events("reason")
+    }
+
+    /// What the events say that were written.
+    pub fn notes(&self) -> Vec<String> {
+        self.of_events("note")
+    }
+
+    fn of_events(&self, field: &str) -> Vec<String> {
         let bodies = self.api.bodies("POST").into_iter();
         let events = bodies.filter(|body| body["regarding"].is_object());
-        events.map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+        events.map(|event| event[field].as_str().unwrap_or_default().to_owned()).collect()
     }
 }

@@ -1,0 +1,135 @@
+//! What became of looks for images that pods cannot pull, and what is said of it.
+
+use std::time::Duration;
+
+use imgop_core::api::conditions::reasons;
+use imgop_core::build::ImageReference;
+use imgop_core::workloads::FoundOrigin;
+
+use super::OnTheFly;
+use crate::workload_mirror::Pass;
+use crate::workload_mirror::unasked::Unasked;
+
+/// What became of a look for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The destination has it.
+    There,
+    /// An Image that is there was asked to look at once.
+    Asked,
+    /// An origin has it.
+    Found,
+    /// No origin has it.
+    Nowhere,
+    /// A registry that may have it could not be asked.
+    Unasked(Unasked),
+    /// The limits of its namespaces left no room.
+    Limited,
+}
+
+impl Answer {
+    /// Whether it says the same as an earlier one, if not in the same words.
+    pub(super) fn is_as(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Unasked(now), Self::Unasked(before)) => now.reason == before.reason,
+            _ => self == before,
+        }
+    }
+
+    fn unasked(&self) -> Option<&Unasked> {
+        if let Self::Unasked(unasked) = self { Some(unasked) } else { None }
+    }
+}
+
+/// What is known of what pods cannot pull.
+#[derive(Debug, Default)]
+pub(in crate::workload_mirror) struct Pulls {
+    /// What origins have.
+    pub found: Vec<FoundOrigin>,
+    /// Images that no origin has.
+    pub not_found: usize,
+    /// Images for which the limits of their namespaces left no room.
+    pub limited: usize,
+    /// Images that a registry may have that could not be asked, and why that of the first of them could not be.
+    pub unasked: usize,
+    pub first_unasked: Option<Unasked>,
+    /// When the next look is.
+    pub wait: Option<Duration>,
+}
+
+impl Pulls {
+    /// Returns what conditions say besides of images that are not copied.
+    pub(in crate::workload_mirror) fn notes(&self) -> String {
+        let limited = (self.limited > 0).then(|| {
+            format!(
+                "; {} images that pods cannot pull wait, as no more are copied for a namespace in an hour \
+                 (spec.limits.perNamespacePerHour)",
+                self.limited
+            )
+        });
+        let unasked = self.first_unasked.as_ref().map(|first| {
+            format!(
+                "; {} images that pods cannot pull are looked for again and again, as it is not known where they are: {}",
+                self.unasked, first.message
+            )
+        });
+        limited.into_iter().chain(unasked).collect()
+    }
+}
+
+impl OnTheFly {
+    /// Returns what all looks came to. `wait` is how long it is until the next one.
+    pub(super) fn pulls(&self, wait: Option<Duration>) -> Pulls {
+        let count = |answer: &Answer| self.looks.values().filter(|look| look.answer == *answer).count();
+        let unasked = || self.looks.values().filter_map(|look| look.answer.unasked());
+        Pulls {
+            found: self.looks.values().filter_map(|look| look.found.clone()).collect(),
+            not_found: count(&Answer::Nowhere),
+            limited: count(&Answer::Limited),
+            unasked: unasked().count(),
+            first_unasked: unasked().next().cloned(),
+            wait,
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Says in an event what a look came to, and in the log what keeps it from coming to anything.
+    pub(super) async fn tell(&self, reference: &ImageReference, answer: &Answer) {
+        let (reason, note) = match answer {
+            Answer::There => (
+                reasons::IMAGE_IS_THERE,
+                format!("a pod cannot pull {reference}, and the destination has it: see the pod's events"),
+            ),
+            Answer::Nowhere => (
+                reasons::ORIGIN_NOT_FOUND,
+                format!(
+                    "a pod cannot pull {reference}, and no origin has it; it is looked for again and again"
+                ),
+            ),
+            Answer::Unasked(Unasked { reason, message }) => {
+                let (name, namespace) = (self.name(), self.namespace());
+                tracing::warn!(
+                    name,
+                    namespace,
+                    image = %reference,
+                    reason,
+                    detail = message,
+                    "cannot look for an image that a pod cannot pull; trying again"
+                );
+                let what = "it is looked for again and again, as it is not known where it is";
+                (*reason, format!("a pod cannot pull {reference}; {what}: {message}"))
+            }
+            Answer::Limited => (
+                reasons::ORIGIN_LIMIT_REACHED,
+                format!(
+                    "a pod cannot pull {reference}: more than limits.perNamespacePerHour ({}) were copied for its \
+                     namespace",
+                    self.mirror.spec.limits.per_namespace_per_hour
+                ),
+            ),
+            Answer::Asked | Answer::Found => return,
+        };
+        self.agent().events.warn(&self.owner, reason, "LookForOrigin", note).await;
+    }
+}

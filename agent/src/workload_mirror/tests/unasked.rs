@@ -1,0 +1,86 @@
+//! What is said where it is not known which registry has what pods cannot pull.
+
+use imgop_core::api::Credentials;
+use imgop_core::api::conditions::{READY, reasons};
+use imgop_fakes::Catalog;
+
+use super::on_the_fly::Place;
+
+fn has() -> Catalog {
+    Catalog::default().with("team/app", &[("1", "content")])
+}
+
+impl Place {
+    /// A pod cannot pull an image of this registry, and all that follows has been done.
+    async fn comes_to_rest(&mut self) {
+        self.stage.workloads.lists_pods(&[self.waits_for("team/app:1")]);
+        assert_eq!(self.stage.settle().await, 0, "nothing is copied");
+    }
+
+    /// Both the one event and the condition have these words.
+    fn says(&self, words: &str) {
+        let (notes, ready) = (self.stage.notes(), self.stage.condition(READY));
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].contains(words), "{notes:?}");
+        assert!(ready.message.contains(words), "{ready:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_cannot_be_asked_is_said_once_with_its_answer_and_the_field_that_helps() {
+    let mut place = Place::new(Catalog::default(), has(), has()).await;
+    // It has no TLS.
+    place.stage.change(|spec| spec.sources.clear());
+    place.comes_to_rest().await;
+    let before = place.stage.status().clone();
+    for _ in 0..5 {
+        place.stage.pass(60).await;
+    }
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
+    assert_eq!(*place.stage.status(), before, "an answer that is the same is not written again");
+    let first = &place.first.address;
+    place.says(&format!("cannot look up {first}/team/app:1: the server does not speak TLS"));
+    place.says("set spec.sources[].tls.mode to PlainHTTP");
+    place.says("it is not known where");
+    assert!(place.stage.condition(READY).message.contains("; 1 images that pods cannot pull"));
+    assert_eq!(place.second.http.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_origin_that_wants_a_login_is_not_said_to_lack_the_image() {
+    let mut place = Place::new(Catalog::default(), has().only_for("Basic robot"), Catalog::default()).await;
+    place.comes_to_rest().await;
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNAUTHORIZED]);
+    place.says(&format!("cannot look up {}/team/app:1: ", place.first.address));
+    place.says("name a Secret with credentials in spec.sources[].credentials");
+    assert!(place.second.http.count("HEAD ") > 0, "the next one may have it for everyone");
+    assert_eq!(place.stage.status().counts.unwrap().origin_not_found, 0);
+}
+
+#[tokio::test]
+async fn a_secret_of_an_origin_that_is_not_there_is_named() {
+    let mut place = Place::new(Catalog::default(), has(), has()).await;
+    place.stage.change(|spec| {
+        spec.sources[0].credentials = Some(Credentials { secret_name: "absent".to_owned() });
+    });
+    place.comes_to_rest().await;
+    assert_eq!(place.stage.events(), [reasons::SECRET_UNUSABLE]);
+    place.says("spec.sources[].credentials.secretName names Secret \"absent\", which does not exist");
+    assert_eq!(place.first.http.lines(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_origin_that_can_be_asked_again_is_copied_from_and_said_no_more() {
+    let mut place = Place::new(Catalog::default(), has(), Catalog::default()).await;
+    let sources = place.stage.mirror.spec.sources.clone();
+    place.stage.change(|spec| spec.sources.clear());
+    place.comes_to_rest().await;
+    place.stage.change(|spec| spec.sources = sources);
+    place.stage.pass(60).await;
+    place.stage.images.watch(place.stage.now);
+    assert_eq!(place.stage.images.all().len(), 1, "it is found by itself");
+    place.stage.pass(11).await;
+    let ready = place.stage.condition(READY);
+    assert!(!ready.message.contains("it is not known where"), "{ready:?}");
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
+}
