@@ -139,19 +139,20 @@ impl Pass<'_> {
         self.suspend_images(mirrored, &mut memory.looks, &mut memory.children).await?;
         let tags = plan.counts.tags;
         let mut observed = observed(plan, gathered);
+        let mut unasked = None;
         let (summary, progress) = if mode == WorkloadMode::Observe {
             let seen = self.observe(request, &plan.children, memory).await?;
             observed.counts.synced = as_u32(seen.same);
-            observed.failing = seen.failing;
-            let summary =
-                format!("{} of {tags} tags are at the destination; mode Observe makes nothing", seen.same);
-            (summary, format!("{}/{tags}", seen.same))
+            let texts = (seen.summary(tags), format!("{}/{tags}", seen.same));
+            (observed.failing, unasked) = (seen.failing, seen.first_unasked);
+            texts
         } else {
             (format!("{tags} tags would be mirrored; mode Plan makes nothing"), format!("0/{tags}"))
         };
-        let mut readiness = match plan.findings.first() {
-            Some(finding) => stalled(finding, &summary),
-            None => Readiness::ready(summary),
+        let mut readiness = match (plan.findings.first(), unasked) {
+            (Some(finding), _) => stalled(finding, &summary),
+            (None, Some(unasked)) => Readiness::retrying(unasked.reason, summary),
+            (None, None) => Readiness::ready(summary),
         };
         readiness.progress = Some(progress);
         add_notes(&mut readiness, gathered, plan);

@@ -8,10 +8,11 @@ use imgop_core::api::conditions::reasons;
 use imgop_core::selection::SourceRef;
 use imgop_core::workloads::{PlannedChild, WorkloadRequest};
 use imgop_registry::reference::{ManifestRef, Repository, Tag};
-use imgop_registry::{Descriptor, RegistryError};
+use imgop_registry::{Descriptor, Reason};
 
 use super::halt::Halt;
-use super::{Memory, Pass, unasked};
+use super::unasked::{NotKnown, Unasked};
+use super::{Memory, Pass};
 
 /// Tags that are asked for in one pass, which holds one of few turns, and at once.
 const MAX_TAGS: usize = 200;
@@ -31,15 +32,15 @@ pub(super) struct Observations {
 type Key = (Repository, Repository, String);
 
 /// How both sides of a tag compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Compared {
     Same,
     /// The destination lacks it, or has other content.
     Different,
     /// The source lacks it.
     Absent,
-    /// A registry did not say.
-    Unknown,
+    /// A registry could not be asked.
+    Unasked(Unasked),
 }
 
 /// What registries have of a plan.
@@ -48,6 +49,23 @@ pub(super) struct Sides {
     /// How many tags are the same on both sides.
     pub same: usize,
     pub failing: Vec<MirrorFailure>,
+    /// How many tags could not be looked at, and why the first of them could not be.
+    unasked: usize,
+    pub first_unasked: Option<Unasked>,
+}
+
+impl Sides {
+    /// Returns how these tags stand, for people.
+    pub(super) fn summary(&self, tags: usize) -> String {
+        let unasked = self.first_unasked.as_ref().map(|first| {
+            format!(
+                "; {} could not be looked at, and are looked at again after spec.frequency: {}",
+                self.unasked, first.message
+            )
+        });
+        let unasked = unasked.unwrap_or_default();
+        format!("{} of {tags} tags are at the destination; mode Observe makes nothing{unasked}", self.same)
+    }
 }
 
 impl Pass<'_> {
@@ -74,13 +92,19 @@ impl Pass<'_> {
             .map(|(child, what)| async move { (key(child, what), self.compare(request, child, what).await) });
         let asked: Vec<_> = asked.collect();
         let asked: Vec<_> = stream::iter(asked).buffer_unordered(CONCURRENCY).collect().await;
-        known.extend(asked);
+        for (key, compared) in asked {
+            known.insert(key, compared?);
+        }
         Ok(sides(children, known))
     }
 
-    async fn compare(&self, request: &WorkloadRequest, child: &PlannedChild, what: &SourceRef) -> Compared {
-        let Some(tag) = what.name() else { return Compared::Unknown };
-        match self.digests(request, child, what, tag).await {
+    async fn compare(
+        &self,
+        request: &WorkloadRequest,
+        child: &PlannedChild,
+        what: &SourceRef,
+    ) -> Result<Compared, Halt> {
+        Ok(match self.digests(request, child, what).await {
             Ok((None, _)) => Compared::Absent,
             Ok((Some(_), None)) => Compared::Different,
             // Some platforms alone are another content.
@@ -88,8 +112,8 @@ impl Pass<'_> {
                 Compared::Different
             }
             Ok((Some(_), Some(_))) => Compared::Same,
-            Err(NotKnown) => Compared::Unknown,
-        }
+            Err(error) => Compared::Unasked(error.unasked()?),
+        })
     }
 
     /// Returns what both sides have of a tag.
@@ -98,28 +122,32 @@ impl Pass<'_> {
         request: &WorkloadRequest,
         child: &PlannedChild,
         what: &SourceRef,
-        tag: &Tag,
     ) -> Result<(Option<String>, Option<String>), NotKnown> {
-        let source = self.source_client(request, &child.source).await?.head(&what.asked_for()).await?;
-        let destination = self.destination_client(request, &child.destination).await?;
-        let destination = destination.head(&ManifestRef::Tag(tag.clone())).await?;
+        let client = self.source_client(request, &child.source).await?;
+        let source = client.head(&what.asked_for()).await;
+        let source = source.map_err(|error| Unasked::source(request, &child.source, &error))?;
+        // What has no name there is not there.
+        let destination = match what.name() {
+            Some(tag) => self.destination_head(request, &child.destination, tag).await?,
+            None => None,
+        };
         let digest = |found: Option<Descriptor>| found.map(|found| found.digest.to_string());
         Ok((digest(source), digest(destination)))
     }
-}
 
-/// A registry did not say, or may not be asked.
-struct NotKnown;
-
-impl From<unasked::NotKnown> for NotKnown {
-    fn from(_: unasked::NotKnown) -> Self {
-        Self
-    }
-}
-
-impl From<RegistryError> for NotKnown {
-    fn from(_: RegistryError) -> Self {
-        Self
+    /// Returns what the destination has under a tag. A repository is made there when something is first copied to it.
+    async fn destination_head(
+        &self,
+        request: &WorkloadRequest,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Descriptor>, NotKnown> {
+        let client = self.destination_client(request, repository).await?;
+        match client.head(&ManifestRef::Tag(tag.clone())).await {
+            Ok(found) => Ok(found),
+            Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(None),
+            Err(error) => Err(self.destination_unasked(request, repository, &error).into()),
+        }
     }
 }
 
@@ -140,7 +168,11 @@ fn sides(children: &[PlannedChild], known: &BTreeMap<Key, Compared>) -> Sides {
                 continue;
             }
             Some(Compared::Absent) => reasons::TAG_NOT_FOUND,
-            Some(Compared::Unknown) => reasons::REGISTRY_UNREACHABLE,
+            Some(Compared::Unasked(unasked)) => {
+                sides.unasked += 1;
+                sides.first_unasked.get_or_insert_with(|| unasked.clone());
+                unasked.reason
+            }
             Some(Compared::Different) | None => continue,
         };
         if sides.failing.len() < MAX_NAMED {

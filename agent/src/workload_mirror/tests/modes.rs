@@ -1,7 +1,9 @@
 //! What the modes Observe and Plan ask, and that they make nothing.
 
 use imgop_core::api::conditions::{READY, reasons};
-use imgop_core::api::{MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode, WorkloadTrigger};
+use imgop_core::api::{
+    Credentials, MirrorSource, Tls, TlsMode, UNUSED_SINCE_ANNOTATION, WorkloadMode, WorkloadTrigger,
+};
 use imgop_fakes::{Catalog, CatalogRegistry};
 
 use super::stage::Stage;
@@ -52,6 +54,43 @@ async fn c5_c6_observe_sends_heads_alone_and_plan_sends_nothing_and_neither_make
     let is_write = |line: &String| !line.starts_with("GET ") && !line.contains("/selfsubjectaccessreviews");
     let writes: Vec<String> = stage.api.requests().into_iter().filter(is_write).collect();
     assert_eq!(writes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn observe_says_what_it_could_not_look_at_and_why_and_is_not_ready() {
+    let registry = Catalog::default().with("acme/app", &[("1", "one"), ("2", "two")]).start().await;
+    let image = |tag: &str| format!("{}/acme/app:{tag}", registry.address);
+    let mut stage = Stage::to(&format!("{}/mirror", registry.address), &[]);
+    stage.workloads.lists_pods(&["1", "2"].map(|tag| pod("team-a", tag, &image(tag), "")));
+    stage.change(|spec| {
+        spec.mode = WorkloadMode::Observe;
+        spec.destination.tls = Some(plain());
+    });
+    let reported = |stage: &Stage| {
+        let ready = stage.condition(READY);
+        (ready.status.clone(), ready.reason.clone(), ready.message.clone())
+    };
+    stage.settle().await;
+    let (status, reason, message) = reported(&stage);
+    assert_eq!((&*status, &*reason), ("False", reasons::REGISTRY_UNREACHABLE));
+    let first = format!("spec.frequency: cannot look up {}: the server does not speak TLS", image("1"));
+    assert!(message.starts_with("0 of 2 tags are") && message.contains(&first), "{message}");
+    assert!(message.contains("; 2 could not be looked at") && message.contains("spec.sources[].tls.mode"));
+
+    let source = MirrorSource { registry: registry.address.clone(), tls: plain(), ..MirrorSource::default() };
+    let credentials = Some(Credentials { secret_name: "absent".to_owned() });
+    stage.change(|spec| spec.sources = vec![MirrorSource { credentials, ..source.clone() }]);
+    stage.settle().await;
+    let (status, reason, message) = reported(&stage);
+    assert_eq!((&*status, &*reason), ("False", reasons::SECRET_UNUSABLE));
+    assert!(message.contains("names Secret \"absent\", which does not exist"), "{message}");
+    assert_eq!(stage.status().failing[0].reason, reasons::SECRET_UNUSABLE);
+
+    stage.change(|spec| spec.sources = vec![source]);
+    stage.settle().await;
+    let (status, reason, message) = reported(&stage);
+    assert_eq!((&*status, &*reason), ("True", reasons::SUCCEEDED));
+    assert_eq!(message, "0 of 2 tags are at the destination; mode Observe makes nothing");
 }
 
 /// An index of one platform.
