@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use imgop_core::api::ImageBuilder;
 use imgop_core::api::conditions::reasons;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -14,7 +15,8 @@ use super::connection::Cluster;
 use super::errors::how_to_install;
 use super::lease::{Leading, LeasePlace};
 use super::objects::FoundObject;
-use crate::kinds::ObjectRef;
+use crate::installation::enabled::Feature;
+use crate::kinds::{Erased, ObjectRef};
 use crate::output::Ui;
 use crate::output::text::count;
 
@@ -103,13 +105,15 @@ pub async fn warn_where_not_enabled(ui: Ui, cluster: &Cluster, object: &ObjectRe
 }
 
 /// Returns the hint that names the verb which enables a namespace, if that is what an object waits for: the agent's message
-/// names the binding.
+/// names the binding. Builds are enabled by an option, however the rest of the namespace is.
 pub fn hint_to_enable(cluster: &Cluster, object: &FoundObject) -> Option<String> {
     let Cluster { namespace, flags, .. } = cluster;
     let place = cluster.place();
+    let is_builder = object.kind == Erased::<ImageBuilder>::REF;
+    let option = if is_builder { Feature::Builds.flag() } else { "" };
     object.is_in_namespace_not_enabled().then(|| {
         format!(
-            "an administrator's command: kubectl imgop enable {namespace}{flags}; kubectl imgop doctor{place} says with which options"
+            "an administrator's command: kubectl imgop enable {namespace}{option}{flags}; kubectl imgop doctor{place} says with which options"
         )
     })
 }

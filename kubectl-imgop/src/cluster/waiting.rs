@@ -22,21 +22,25 @@ pub struct Waiting<'a> {
     pub again: &'a [String],
     /// Whether the user sees what is logged, so that errors need not quote it.
     pub shows_log: Cell<bool>,
-    /// Whether it was said how the namespace is enabled: once is enough, however many objects wait for that.
-    has_named_enable: Cell<bool>,
+    /// How it was said that the namespace is enabled: once is enough, however many objects wait for that.
+    named_enables: Cell<Vec<String>>,
 }
 
 impl<'a> Waiting<'a> {
     /// Nothing was printed yet.
     pub fn new(ui: Ui, cluster: &'a Cluster, goals: &'a [(ObjectRef, Goal)], again: &'a [String]) -> Self {
-        let (shows_log, has_named_enable) = (Cell::new(false), Cell::new(false));
-        Self { ui, cluster, goals, again, shows_log, has_named_enable }
+        let (shows_log, named_enables) = (Cell::new(false), Cell::default());
+        Self { ui, cluster, goals, again, shows_log, named_enables }
     }
 
     /// Returns the hint that says how the namespace is enabled, if an object waits for that and nothing has said so yet.
     pub fn hint_to_enable(&self, object: &FoundObject) -> Option<String> {
         let hint = hint_to_enable(self.cluster, object)?;
-        (!self.has_named_enable.replace(true)).then_some(hint)
+        let mut named = self.named_enables.take();
+        let is_new = !named.contains(&hint);
+        named.extend(is_new.then(|| hint.clone()));
+        self.named_enables.set(named);
+        is_new.then_some(hint)
     }
 
     /// Prints an error that ends the wait for an object: with its hints where it is the only one that is waited for.
@@ -100,12 +104,13 @@ pub fn describe(cluster: &Cluster, object: &ObjectRef) -> String {
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::api::ImageBuilder;
     use kube::{Client, Config};
     use serde_json::json;
 
     use super::*;
     use crate::cluster::awaited::Awaited;
-    use crate::kinds::DEFAULT_KIND;
+    use crate::kinds::{DEFAULT_KIND, Erased};
 
     /// A cluster that is asked for nothing.
     fn cluster() -> Cluster {
@@ -157,5 +162,21 @@ mod tests {
         assert!(error.hints.iter().all(|hint| !hint.contains("kubectl imgop enable")), "{error:?}");
         assert_eq!(waiting.end(&object, "not here"), Outcome::NotReady);
         assert!(waiting.hint_to_enable(&object).is_none(), "it is said");
+    }
+
+    #[tokio::test]
+    async fn builds_are_enabled_by_their_option_which_is_said_beside_that_of_copies() {
+        let (cluster, copies) = (cluster(), not_enabled(false));
+        let builds = FoundObject { kind: Erased::<ImageBuilder>::REF, ..not_enabled(false) };
+        let waiting = Waiting::new(Ui::new(false), &cluster, &[], &[]);
+        let commands = [&copies, &builds, &copies, &builds].map(|object| {
+            let hint = waiting.hint_to_enable(object)?;
+            hint.split(';').next().map(str::to_owned)
+        });
+        let said = |command: &str| Some(format!("an administrator's command: {command}"));
+        assert_eq!(
+            commands,
+            [said("kubectl imgop enable ci"), said("kubectl imgop enable ci --builds"), None, None]
+        );
     }
 }
