@@ -342,7 +342,7 @@ fn as_copied(run: &Run, tag: &ObservedTag, digest: &Digest) -> Copy {
     Copy { made_of: run.copy.made_of.clone(), ..copy(tag, digest, run.copy.attempt) }
 }
 
-/// Returns the message that the source does not have a tag. What stands in `source.tags` is never a pattern.
+/// Returns the message that the source does not have a tag, or a content. What stands in `source.tags` is never a pattern.
 fn not_found(request: &CopyRequest, what: &SourceRef) -> String {
     let text = what.to_string();
     let is_no_tag = |text: &str| Pattern::looks_like(text) || Range::looks_like(text);
@@ -352,7 +352,8 @@ fn not_found(request: &CopyRequest, what: &SourceRef) -> String {
         }
         _ => "",
     };
-    format!("{} has no {text}{hint}", request.source)
+    let title = if matches!(what, SourceRef::Tag(_)) { "tag " } else { "" };
+    format!("{} has no {title}{text}{hint}", request.source)
 }
 
 /// Platforms that are named where none is wanted.

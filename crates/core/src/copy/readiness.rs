@@ -250,8 +250,8 @@ mod tests {
     fn an_absent_tag_is_named_and_looked_for_again() {
         insta::assert_snapshot!(judge(vec![observed_tag("v2.13.1", here(b"a"), here(b"a")), observed_tag("v2.13.0", Seen::Absent, Seen::Absent)]), @r"
         Failed 1/2
-        Ready=Some(false) TagNotFound: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
-        Reconciling=Some(true) ProgressingWithRetry: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no v2.13.0
+        Ready=Some(false) TagNotFound: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no tag v2.13.0
+        Reconciling=Some(true) ProgressingWithRetry: 1 of 2 tags are at registry.example.com/mirror; 1 failed: v2.13.0: quay.io/a/b has no tag v2.13.0
         ");
     }
 

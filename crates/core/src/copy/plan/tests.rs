@@ -98,7 +98,7 @@ fn a_tag_of_a_list_that_the_source_lacks_fails_alone_and_a_pattern_among_them_sa
         failures,
         [(
             FailureReason::TagNotFound,
-            "quay.io/a/b has no v2.x; source.tags holds exact tags, and a pattern goes into source.version",
+            "quay.io/a/b has no tag v2.x; source.tags holds exact tags, and a pattern goes into source.version",
         )]
     );
 }
@@ -247,7 +247,7 @@ fn a_tag_that_is_absent_at_the_source_is_reported_alone() {
     let failures: Vec<_> = plan.failures().collect();
     assert_eq!(failures.len(), 1);
     assert_eq!(failures[0].reason, FailureReason::TagNotFound);
-    assert_eq!(failures[0].message, "quay.io/a/b has no v0");
+    assert_eq!(failures[0].message, "quay.io/a/b has no tag v0");
 }
 
 #[test]
