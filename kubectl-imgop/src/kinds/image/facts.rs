@@ -77,11 +77,12 @@ fn counts(counts: &Counts) -> String {
     format!("{} matched{separator}{}", counts.matched, parts.join(", "))
 }
 
-/// Returns the tags that could not be copied, if any.
+/// Returns the tags that could not be copied, if any. One that has no pause of its own is tried with the next sync.
 pub fn failures(status: &ImageStatus, now: Timestamp) -> Option<Table> {
     let mut table = Table::new(["FAILED-TAG", "REASON", "ATTEMPTS", "NEXT-ATTEMPT", "MESSAGE"]);
     for failure in &status.failures {
-        let next = failure.next_attempt.as_ref().map_or_else(none, |time| until(time, now));
+        let next = failure.next_attempt.as_ref().or(status.next_sync_time.as_ref());
+        let next = next.map_or_else(none, |time| until(time, now));
         table.row([
             failure.tag.clone(),
             format!("{:?}", failure.reason),
@@ -101,4 +102,29 @@ pub fn waiting(status: &ImageStatus, now: Timestamp) -> Option<Table> {
         table.row([tag.tag.clone(), since(Some(&tag.since), now), until(&tag.until, now), content]);
     }
     (!status.waiting.is_empty()).then_some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_tag_without_a_pause_of_its_own_is_tried_with_the_next_sync() {
+        let status: ImageStatus = serde_json::from_value(json!({ "nextSyncTime": "2026-01-01T00:00:20Z",
+            "failures": [
+                { "tag": "nope", "reason": "TagNotFound", "message": "no such tag" },
+                { "tag": "v1", "reason": "CopyFailed", "message": "disk full", "attempts": 1,
+                    "nextAttempt": "2026-01-01T00:00:40Z" },
+            ] }))
+        .unwrap();
+        let table = failures(&status, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+        let lines: Vec<String> = table.lines(true).into_iter().map(|line| line.text).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"
+        FAILED-TAG   REASON        ATTEMPTS   NEXT-ATTEMPT   MESSAGE
+        nope         TagNotFound   0          in 20s         no such tag
+        v1           CopyFailed    1          in 40s         disk full
+        ");
+    }
 }
