@@ -49,8 +49,8 @@ pub(super) enum Halt {
     Observe {
         /// Why.
         error: ObserveError,
-        /// The Secrets that were read.
-        secrets: Vec<String>,
+        /// With what.
+        with: AskedWith,
     },
     /// A registry refuses what is to be done for the tags.
     #[error("{side}: {error}")]
@@ -59,8 +59,8 @@ pub(super) enum Halt {
         side: Side,
         /// Why.
         error: RegistryError,
-        /// The Secrets that were read.
-        secrets: Vec<String>,
+        /// With what it was asked.
+        with: AskedWith,
     },
     /// The repository of the destination is not as the spec says.
     #[error("destination: {0}")]
@@ -74,6 +74,15 @@ pub(super) enum Halt {
     /// The API server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+/// With what registries were asked.
+#[derive(Debug, Default)]
+pub(super) struct AskedWith {
+    /// The Secrets that were read.
+    pub secrets: Vec<String>,
+    /// The sides with credentials that are lent, unless the spec names some.
+    pub lent: Vec<Side>,
 }
 
 impl From<EnsureError> for Halt {
@@ -102,10 +111,8 @@ impl Pass<'_> {
                 Ok(self.report_missing_right(message, memory))
             }
             Halt::Access(error) => self.access_failed(error, memory),
-            Halt::Observe { error, secrets } => Ok(self.observe_failed(error, secrets, memory)),
-            Halt::Registry { side, error, secrets } => {
-                Ok(self.registry_failed(side, &error, secrets, memory))
-            }
+            Halt::Observe { error, with } => Ok(self.observe_failed(error, with, memory)),
+            Halt::Registry { side, error, with } => Ok(self.registry_failed(side, &error, with, memory)),
             Halt::Repository(error) => {
                 let reason = if error.is_transient() {
                     reasons::REGISTRY_UNREACHABLE
@@ -177,11 +184,11 @@ impl Pass<'_> {
         Ok(self.report_missing_right(format!("{message}; {how}"), memory))
     }
 
-    fn observe_failed(&self, error: ObserveError, secrets: Vec<String>, memory: &mut Memory) -> Conclusion {
+    fn observe_failed(&self, error: ObserveError, with: AskedWith, memory: &mut Memory) -> Conclusion {
         let message = error.to_string();
         let readiness = match error {
             ObserveError::Registry { side, error } => {
-                return self.registry_failed(side, &error, secrets, memory);
+                return self.registry_failed(side, &error, with, memory);
             }
             ObserveError::TooManyTags { .. }
             | ObserveError::TooManyNamed { .. }
@@ -201,15 +208,16 @@ impl Pass<'_> {
         &self,
         side: Side,
         error: &RegistryError,
-        secrets: Vec<String>,
+        with: AskedWith,
         memory: &mut Memory,
     ) -> Conclusion {
         let message = format!("{side}: {error}");
         let readiness = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                memory.blocked = Some(Blocked { secrets, until: saturating_add(self.now, REFUSED_BACKOFF) });
-                let endpoint = self.image.spec.endpoint(side);
-                let message = format!("{message}; {}", about_credentials(side.as_str(), endpoint));
+                let (secrets, until) = (with.secrets, saturating_add(self.now, REFUSED_BACKOFF));
+                memory.blocked = Some(Blocked { secrets, until });
+                let (endpoint, is_lent) = (self.image.spec.endpoint(side), with.lent.contains(&side));
+                let message = format!("{message}; {}", about_credentials(side.as_str(), endpoint, is_lent));
                 return self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory);
             }
             Reason::RateLimited { retry_after } => {

@@ -190,7 +190,7 @@ impl Pass<'_> {
                     // The Jobs that run were created for this, and it is enough to set their tags.
                     memory.sync().observed = before;
                 }
-                Err(Halt::Observe { error, secrets: access.secrets.clone() })
+                Err(Halt::Observe { error, with: access.asked_with() })
             }
         }
     }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use imgop_core::api::{
     ADOPT_ANNOTATION, Destination, FOUND_TAGS_ANNOTATION, Image, ImageBuilder, ImageSpec, ImageStatus,
     MIRRORED_SPEC_ANNOTATION, Mode, ON_THE_FLY_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
-    SUSPENDED_WITH_ANNOTATION, Source, UNUSED_SINCE_ANNOTATION,
+    SUSPENDED_WITH_ANNOTATION, Side, Source, UNUSED_SINCE_ANNOTATION,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
 use imgop_core::readiness::Readiness;
@@ -54,7 +54,7 @@ use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted}
 use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
 use counters::CopyCounters;
-use failures::Halt;
+use failures::{AskedWith, Halt};
 use findings::{Conclusion, Findings};
 use imgop_core::default_destination::Completion;
 use imgop_core::schedule::{Candidate, Due};
@@ -258,6 +258,14 @@ struct Access {
 impl Access {
     fn route<'a>(&'a self, request: &'a CopyRequest) -> Route<'a> {
         Route { request, source: &self.source, destination: &self.destination }
+    }
+
+    /// Returns with what both are asked.
+    fn asked_with(&self) -> AskedWith {
+        let has_credential =
+            |side: &Side| self.lent.as_ref().is_some_and(|lent| lent.side(*side).credential.is_some());
+        let lent = [Side::Source, Side::Destination].into_iter().filter(has_credential).collect();
+        AskedWith { secrets: self.secrets.clone(), lent }
     }
 }
 

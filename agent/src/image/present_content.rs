@@ -195,5 +195,5 @@ impl Pass<'_> {
 fn halt(access: &Access, request: &CopyRequest, error: RegistryError) -> Halt {
     let is_sources = error.repository() == &request.source && request.source != request.destination;
     let side = if is_sources { Side::Source } else { Side::Destination };
-    Halt::Registry { side, error, secrets: access.secrets.clone() }
+    Halt::Registry { side, error, with: access.asked_with() }
 }

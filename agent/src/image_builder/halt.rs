@@ -131,7 +131,8 @@ impl Halt {
         let message = format!("{field}: {error}");
         let (failure, message, is_settings) = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                let message = format!("{message}; {}", about_credentials(field, endpoint));
+                // Builds are lent none.
+                let message = format!("{message}; {}", about_credentials(field, endpoint, false));
                 (BuildFailure::RegistryUnauthorized, message, false)
             }
             Reason::RateLimited { .. } => (BuildFailure::RegistryRateLimited, message, false),

@@ -3,8 +3,9 @@
 use imgop_core::api::EndpointRef;
 use imgop_registry::{Reason, Unreachable};
 
-/// Returns which credentials a registry refused, or where to name some.
-pub fn about_credentials(field: &str, endpoint: EndpointRef<'_>) -> String {
+/// Returns which credentials a registry refused, or where to name some. `is_lent` says that where the spec names none an
+/// administrator lends some: of what is theirs a tenant learns no name.
+pub fn about_credentials(field: &str, endpoint: EndpointRef<'_>, is_lent: bool) -> String {
     if endpoint.use_aws_irsa {
         return format!("the credentials are those of the agent's AWS identity (spec.{field}.useAwsIRSA)");
     }
@@ -13,6 +14,10 @@ pub fn about_credentials(field: &str, endpoint: EndpointRef<'_>) -> String {
             let secret = &named.secret_name;
             format!("the credentials are those of Secret {secret:?} (spec.{field}.credentials)")
         }
+        None if is_lent => format!(
+            "the credentials are those that an administrator lends for this registry (RegistryAccess): only an administrator \
+             can correct them, or name a Secret of your own in spec.{field}.credentials"
+        ),
         None => format!("name a Secret with credentials in spec.{field}.credentials"),
     }
 }
@@ -40,7 +45,7 @@ pub fn about_connection(field: &str, reason: &Reason, endpoint: EndpointRef<'_>)
 
 #[cfg(test)]
 mod tests {
-    use imgop_core::api::{Tls, TlsMode};
+    use imgop_core::api::{Credentials, Tls, TlsMode};
 
     use super::*;
 
@@ -48,6 +53,18 @@ mod tests {
         let tls = Tls { mode: TlsMode::Verify, ca_secret_name: ca.map(str::to_owned) };
         let endpoint = EndpointRef { name: "", credentials: None, use_aws_irsa: false, tls: &tls };
         about_connection(field, &Reason::Unreachable(how), endpoint).unwrap_or_default()
+    }
+
+    #[test]
+    fn credentials_that_are_refused_are_said_to_be_whose_they_are() {
+        let (tls, own) = (Tls::default(), Credentials { secret_name: "push".to_owned() });
+        let said = |credentials, is_lent| {
+            let endpoint = EndpointRef { name: "", credentials, use_aws_irsa: false, tls: &tls };
+            about_credentials("destination", endpoint, is_lent)
+        };
+        insta::assert_snapshot!(said(None, false), @"name a Secret with credentials in spec.destination.credentials");
+        insta::assert_snapshot!(said(None, true), @"the credentials are those that an administrator lends for this registry (RegistryAccess): only an administrator can correct them, or name a Secret of your own in spec.destination.credentials");
+        insta::assert_snapshot!(said(Some(&own), true), @r#"the credentials are those of Secret "push" (spec.destination.credentials)"#);
     }
 
     #[test]

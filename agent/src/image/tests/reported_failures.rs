@@ -65,7 +65,7 @@ async fn registries_that_take_too_long_are_reported_with_the_setting_of_long_tag
     let stage = Stage::of_a_synced_image().await;
     let mut memory = Memory::default();
     let pass = Pass::new(&stage.images, &stage.image, &memory, now());
-    let halt = Halt::Observe { error: ObserveError::TooSlow { seconds: 330 }, secrets: Vec::new() };
+    let halt = Halt::Observe { error: ObserveError::TooSlow { seconds: 330 }, with: AskedWith::default() };
     let readiness = pass.halted(halt, &mut memory).unwrap().findings.unwrap().readiness;
     let ready = readiness.conditions.iter().find(|condition| condition.type_ == READY).unwrap();
     assert_eq!(ready.reason, reasons::REGISTRY_UNREACHABLE);

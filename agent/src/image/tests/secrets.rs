@@ -61,12 +61,17 @@ async fn a_token_server_elsewhere_that_a_registry_names_gets_no_password_and_the
     assert!(!requests.iter().any(|line| line.starts_with("POST") && line.contains("/jobs")), "{requests:?}");
 }
 
-/// An Image whose destination an administrator has granted to namespaces with this label, with the password of Secret
-/// `shared`; its tag is yet to be copied.
+/// An Image whose destination an administrator has granted to namespaces with this label; its tag is yet to be copied.
 async fn granted_to(team: &str) -> Stage {
     let mut stage = Stage::of_a_synced_image().await;
     stage.is_reconciling(reasons::PROGRESSING);
     let host = format!("localhost:{}", stage.registry.address.port());
+    grant(&mut stage, &host, team);
+    stage
+}
+
+/// An administrator grants a destination to namespaces with this label, with the password of Secret `shared`.
+fn grant(stage: &mut Stage, host: &str, team: &str) {
     let spec = json!({ "hosts": [host], "repositories": ["/"], "actions": ["Push"], "secretName": "shared",
         "tls": { "mode": "PlainHTTP" }, "namespaceSelector": { "matchLabels": { "team": team } } });
     let granted = RegistryAccess::new("granted", serde_json::from_value(spec).unwrap());
@@ -78,7 +83,27 @@ async fn granted_to(team: &str) -> Stage {
     let secret = json!({ "metadata": { "name": "shared", "resourceVersion": "1" },
         "data": { "username": user, "password": password } });
     stage.api.hold("/api/v1/namespaces/imgop-system/secrets/shared", secret);
-    stage
+}
+
+#[tokio::test]
+async fn a_lent_login_that_is_refused_is_an_administrators_to_correct_and_the_condition_names_nothing_of_his()
+{
+    let registry =
+        ScriptedRegistry::start(|_| reply(401, &[("www-authenticate", "Basic realm=\"r\"")], "")).await;
+    let mut stage = Stage::of_a_synced_image().await;
+    in_sync(&stage);
+    let host = registry.address.to_string();
+    grant(&mut stage, &host, "a");
+    stage.image.spec.destination.name = format!("{host}/target");
+    stage.image.metadata.generation = Some(2);
+    let result = stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(reason(&result), reasons::REGISTRY_UNAUTHORIZED);
+    let status = result.report.unwrap().status;
+    let message = &find(&status.conditions, READY).unwrap().message;
+    let whose = "those that an administrator lends for this registry (RegistryAccess)";
+    assert!(message.starts_with("destination: ") && message.contains(whose), "{message}");
+    let of_administrator = ["granted", "shared", "hunter2"];
+    assert!(of_administrator.iter().all(|name| !message.contains(name)), "{message}");
 }
 
 #[tokio::test]
