@@ -37,20 +37,26 @@ pub enum Leading {
 impl LeasePlace {
     /// Returns where the Lease is; none where the agents of this Deployment elect none of them.
     pub fn of(agent: &Deployment) -> Option<Self> {
-        let pod = agent.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        let variables =
-            || pod.into_iter().flat_map(|pod| &pod.containers).flat_map(|c| c.env.iter().flatten());
-        let setting = |name: &str| {
-            let value = variables().find(|variable| variable.name == name)?.value.clone();
-            value.filter(|value| !value.is_empty())
-        };
-        if setting("LEADER_ELECT").as_deref() == Some("false") {
+        if setting(agent, "LEADER_ELECT").as_deref() == Some("false") {
             return None;
         }
-        let namespace = setting("LEASE_NAMESPACE").or_else(|| agent.namespace());
-        let name = setting("LEASE_NAME").unwrap_or_else(|| NAME.to_owned());
+        let namespace = setting(agent, "LEASE_NAMESPACE").or_else(|| agent.namespace());
+        let name = setting(agent, "LEASE_NAME").unwrap_or_else(|| NAME.to_owned());
         Some(Self { namespace: namespace.unwrap_or_default(), name })
     }
+}
+
+/// Returns the namespace of the Jobs that use what administrators lend.
+pub fn lent_namespace(agent: &Deployment) -> String {
+    setting(agent, "JOB_NAMESPACE").or_else(|| agent.namespace()).unwrap_or_default()
+}
+
+/// Returns a setting of an agent's Deployment, unless it is empty.
+fn setting(agent: &Deployment, name: &str) -> Option<String> {
+    let pod = agent.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let mut variables = pod.into_iter().flat_map(|pod| &pod.containers).flat_map(|c| c.env.iter().flatten());
+    let value = variables.find(|variable| variable.name == name)?.value.clone();
+    value.filter(|value| !value.is_empty())
 }
 
 impl Leading {

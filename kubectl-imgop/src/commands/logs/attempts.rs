@@ -6,6 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
+use super::place::JobPlace;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
@@ -58,6 +59,8 @@ pub struct Pods<'a> {
     pub ui: Ui,
     /// Where the object is.
     pub cluster: &'a Cluster,
+    /// Where its Jobs are.
+    pub place: &'a JobPlace,
     /// The object.
     pub found: &'a FoundObject,
     /// Which logs are wanted.
@@ -66,30 +69,29 @@ pub struct Pods<'a> {
 
 impl Pods<'_> {
     /// Returns the runs whose logs are printed: one for each platform of a build, else one.
-    pub async fn runs(&self) -> Result<Vec<Run>, CliError> {
-        let Self { found, wanted, .. } = *self;
-        let jobs = self.jobs().await?;
-        let runs = runs(found.kind, &jobs, wanted);
+    pub fn runs(&self) -> Result<Vec<Run>, CliError> {
+        let Self { place, found, wanted, .. } = *self;
+        let runs = runs(found.kind, &place.jobs, wanted);
         if !runs.is_empty() {
             return Ok(runs);
         }
         let works_on = wanted.works_on.iter().map(|what| format!(" that works on {what}"));
         let of_run = wanted.run.map(|number| format!(" of build {number}"));
         let which: Vec<String> = works_on.chain(of_run).collect();
-        let error = if works_on_any(found.kind, &jobs, wanted) { None } else { gone(found, wanted) };
+        let error = if works_on_any(found.kind, &place.jobs, wanted) { None } else { gone(found, wanted) };
         let error = error.unwrap_or_else(|| {
             CliError::failed(format!("{} has no Job{}", found.reference(), which.concat()))
         });
-        Err(error.hinted(self.to_see()))
+        Err(place.unseen.iter().fold(error.hinted(self.to_see()), CliError::hinted))
     }
 
     /// Returns the pod of the newest Job of a run, or the one before it.
     pub async fn attempt(&self, run: &Run) -> Result<Sought, CliError> {
-        let Self { cluster, wanted, .. } = *self;
+        let Self { place, wanted, .. } = *self;
         let ends_meanwhile = wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
         let mut later = usize::from(wanted.previous);
         for (job, containers) in run {
-            let pods = cluster.pods_of(&job.name_any()).await?;
+            let pods = place.cluster.pods_of(&job.name_any()).await?;
             if let Some(pod) = pods.into_iter().nth(later) {
                 return Ok(Sought::Found(Attempt { pod, containers: containers.clone() }));
             }
@@ -106,7 +108,7 @@ impl Pods<'_> {
     async fn ends_before_its_pod(&self, run: &Run) -> Result<bool, CliError> {
         let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(false) };
         let (name, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
-        while waited_since.elapsed() < POD_TIMEOUT && self.cluster.pods_of(&name).await?.is_empty() {
+        while waited_since.elapsed() < POD_TIMEOUT && self.place.cluster.pods_of(&name).await?.is_empty() {
             if !std::mem::replace(&mut is_said, true) {
                 self.ui.note(&format!("waiting for a pod of Job {name}"));
             }
@@ -139,7 +141,7 @@ impl Pods<'_> {
     }
 
     async fn jobs(&self) -> Result<Vec<Job>, CliError> {
-        self.cluster.jobs(&self.found.object.uid().unwrap_or_default()).await
+        self.place.cluster.jobs(&self.found.object.uid().unwrap_or_default()).await
     }
 
     fn to_see(&self) -> String {

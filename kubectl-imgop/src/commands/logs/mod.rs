@@ -1,6 +1,7 @@
 //! `kubectl imgop logs`.
 
 mod attempts;
+mod place;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
 use crate::kinds::JobContainer;
 use crate::output::Ui;
 use attempts::{Attempt, POD_TIMEOUT, Pods, Run, Sought, Wanted};
+use place::{JobPlace, of_children};
 
 /// How often it is asked whether the next container has started.
 const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,14 +76,21 @@ fn follow_help() -> String {
 /// Prints logs.
 pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let (cluster, found) = args.one.find(ui, connection).await?;
+    if let Some(error) = of_children(&cluster, &found) {
+        return Err(error);
+    }
+    let place = JobPlace::of(&cluster, &found).await?;
     let wanted = Wanted {
         works_on: args.tag.clone().or_else(|| args.platform.clone()),
         run: args.build,
         previous: args.previous,
         waits_for_pod: args.follow,
     };
-    let pods = Pods { ui, cluster: &cluster, found: &found, wanted: &wanted };
-    let (runs, logs) = (pods.runs().await?, Logs { ui, args, cluster: &cluster });
+    let pods = Pods { ui, cluster: &cluster, place: &place, found: &found, wanted: &wanted };
+    let (runs, logs) = (pods.runs()?, Logs { ui, args, cluster: &place.cluster });
+    if let Some(elsewhere) = place.elsewhere(&cluster) {
+        ui.note(&elsewhere);
+    }
     let printed = if args.follow {
         try_join_all(runs.iter().map(|run| logs.of_run(&pods, run, runs.len()))).await?
     } else {
