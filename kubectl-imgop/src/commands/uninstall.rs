@@ -12,10 +12,12 @@ use crate::output::Ui;
 use crate::output::text::count;
 use crate::prompts::can_ask;
 
-/// Remove imgop from the cluster; Images, ImageBuilders and RegistryAccesses stay unless --crds is given
+/// Remove imgop from the cluster; what users have written stays unless --crds is given
 ///
-/// Deleted are the agent, its roles, the admission policies and the RoleBindings that enable namespaces. Nothing is deleted
-/// in any registry. It waits until all of it is gone.
+/// Deleted are the agent, its roles, the admission policies, the RoleBindings that enable namespaces, the binding by which
+/// the agent sees workloads, and the Jobs that use what an administrator lends, with their Secrets. Nothing is deleted in
+/// any registry. It waits until all of it is gone, and names what stays: bindings of users for WorkloadMirrors, and the
+/// agent's namespace, each with the command that removes it.
 ///
 /// Without --crds the CRDs and the agent's namespace stay, and with them what users and administrators have written: an
 /// installation later goes on where this one ends. With --crds all of it is deleted, in every namespace, with the Jobs that
@@ -29,7 +31,7 @@ use crate::prompts::can_ask;
     Remove everything, in a script:\n    \
     kubectl imgop uninstall --crds --yes")]
 pub struct UninstallArgs {
-    /// Delete the CRDs too, and with them every Image, ImageBuilder and RegistryAccess of the cluster
+    /// Delete the CRDs too, and with them every object of imgop's kinds in the cluster
     #[arg(long)]
     crds: bool,
 
@@ -74,8 +76,12 @@ pub async fn run(ui: Ui, args: &UninstallArgs, connection: &ConnectionArgs) -> R
         return Ok(Outcome::NotReady);
     }
     removal.run(ui, &cluster, args.timeout).await?;
+    removal.stays.iter().for_each(|stays| ui.note(&stays.sentence()));
     if !args.crds && removal.resources.iter().any(|(_, number)| *number > 0) {
-        ui.note("Images, ImageBuilders and RegistryAccesses stay as they are; nothing reconciles them.");
+        ui.note(
+            "Images, ImageBuilders, ImageMirrors, WorkloadMirrors and RegistryAccesses stay as they are; nothing \
+             reconciles them.",
+        );
     }
     Ok(Outcome::Done)
 }

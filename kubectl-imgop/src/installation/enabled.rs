@@ -153,7 +153,8 @@ impl Account {
         format!("system:serviceaccount:{}:{}", self.namespace, self.name)
     }
 
-    fn is_among(&self, subjects: &[Subject]) -> bool {
+    /// Returns whether it is one of these.
+    pub fn is_among(&self, subjects: &[Subject]) -> bool {
         subjects.iter().any(|subject| {
             let is_account = subject.kind == "ServiceAccount"
                 && subject.name == self.name

@@ -12,6 +12,7 @@
 pub mod applying;
 pub mod enabled;
 pub mod keeper;
+mod leftovers;
 pub mod plan;
 pub mod removal;
 mod variables;

@@ -15,8 +15,10 @@ use super::Installed;
 use super::applying::delete;
 use super::enabled::{Account, Binding, bindings};
 use super::keeper::{Keeper, Verb};
+use super::leftovers::{Stays, WorkloadBindings, binding_manifest, lent_jobs};
 use super::plan::{done, is_installed, is_ours, obsolete};
 use crate::cli_error::CliError;
+use crate::cluster::lease::lent_namespace;
 use crate::cluster::{Cluster, TimeLimit};
 use crate::manifests::choices::Choices;
 use crate::manifests::{DEFAULT_NAMESPACE, Manifest, container, shipped};
@@ -41,8 +43,12 @@ pub struct Removal {
     pub with_crds: bool,
     /// The agent's namespace, if it goes, and how many Secrets are in it.
     pub namespace: Option<(String, Option<usize>)>,
+    /// What stays, beside what users have written.
+    pub stays: Vec<Stays>,
     /// Where the agent's pods are.
     agent_namespace: String,
+    /// Where its Jobs are that use what administrators lend.
+    lent_namespace: String,
 }
 
 impl Removal {
@@ -82,23 +88,26 @@ impl Removal {
         }
         let of_manifests = || Account { namespace: agent_namespace.clone(), ..Account::default() };
         let account = installed.map_or_else(of_manifests, Account::from);
-        // Others are bound by a shared one, too.
-        let is_own = |binding: &Binding| binding.namespace.is_none() || !binding.is_shared;
-        for binding in bindings(cluster, &account, None).await?.into_iter().filter(is_own) {
-            let kind = if binding.namespace.is_some() { "RoleBinding" } else { "ClusterRoleBinding" };
-            let body = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
-                "metadata": { "name": binding.name, "namespace": binding.namespace } });
-            objects.extend(Manifest::read(body).filter(|binding| !is_listed(&objects, binding)));
+        let of_workloads = WorkloadBindings::find(cluster, &account).await;
+        let mut stays = of_workloads.staying(&cluster.flags);
+        for binding in enabling(cluster, &account).await?.into_iter().chain(of_workloads.of_agent) {
+            if !is_listed(&objects, &binding) {
+                objects.push(binding);
+            }
         }
         objects.extend(lease(cluster, installed, &agent_namespace).await?);
+        let lent_namespace =
+            installed.map_or_else(|| agent_namespace.clone(), |agent| lent_namespace(&agent.deployment));
+        objects.extend(lent_jobs(cluster, &lent_namespace).await?);
         objects.sort_by_key(|object| rank(&object.resource.kind));
         let namespace = if objects.iter().any(|object| object.is("Namespace")) {
             Some((agent_namespace.clone(), secrets_in(cluster, &agent_namespace).await))
         } else {
+            stays.extend(Stays::namespace(cluster, &agent_namespace).await);
             None
         };
         let resources = resources(cluster, with_crds).await?;
-        Ok(Self { objects, resources, with_crds, namespace, agent_namespace })
+        Ok(Self { objects, resources, with_crds, namespace, stays, agent_namespace, lent_namespace })
     }
 
     /// Returns what is deleted and what stays, in lines for people.
@@ -118,6 +127,9 @@ impl Removal {
             let what = if self.with_crds { "delete " } else { "keep   " };
             let _ = writeln!(text, "{what} {number} {resource} of users");
         }
+        for Stays { what, .. } in &self.stays {
+            let _ = writeln!(text, "keep    {what}");
+        }
         text
     }
 
@@ -128,16 +140,16 @@ impl Removal {
 
     /// Deletes everything, and waits until it is gone.
     pub async fn run(&self, ui: Ui, cluster: &Cluster, limit: TimeLimit) -> Result<(), CliError> {
-        let mut is_stopped = false;
-        for object in &self.objects {
-            if !object.is("Deployment") && !is_stopped {
-                self.wait_for_pods(cluster).await;
-                is_stopped = true;
-            }
-            delete(cluster, object).await?;
-            ui.data(&done(object, "deleted", ""))?;
-        }
-        self.wait_until_gone(ui, cluster, limit).await
+        let (agents, mut others): (Vec<_>, Vec<_>) =
+            self.objects.iter().cloned().partition(|object| object.is("Deployment"));
+        delete_all(ui, cluster, &agents).await?;
+        self.wait_for_pods(cluster).await;
+        // It may have begun some since.
+        let mut begun = lent_jobs(cluster, &self.lent_namespace).await?;
+        begun.retain(|job| !is_listed(&others, job));
+        begun.append(&mut others);
+        delete_all(ui, cluster, &begun).await?;
+        wait_until_gone(ui, cluster, agents.iter().chain(&begun).collect(), limit).await
     }
 
     /// Waits for the agent's pods to end. One that hangs goes with its namespace.
@@ -152,28 +164,49 @@ impl Removal {
             sleep(INTERVAL).await;
         }
     }
+}
 
-    async fn wait_until_gone(&self, ui: Ui, cluster: &Cluster, limit: TimeLimit) -> Result<(), CliError> {
-        ui.progress("waiting until all of it is gone");
-        let began = Instant::now();
-        let mut left: Vec<&Manifest> = self.objects.iter().collect();
-        loop {
-            let mut still = Vec::new();
-            for object in left {
-                if cluster.live(object).await?.is_some() {
-                    still.push(object);
-                }
-            }
-            let Some(first) = still.first() else { return Ok(()) };
-            if limit.limit().is_some_and(|limit| began.elapsed() > limit) {
-                let names: Vec<String> = still.iter().map(|object| object.qualified()).collect();
-                return Err(CliError::failed(format!("after {limit} there are still: {}", names.join(", ")))
-                    .hinted(format!("to see why: kubectl describe {}{}", first.qualified(), cluster.flags)));
-            }
-            left = still;
-            sleep(INTERVAL).await;
-        }
+/// Deletes objects, and says so.
+async fn delete_all(ui: Ui, cluster: &Cluster, objects: &[Manifest]) -> Result<(), CliError> {
+    for object in objects {
+        delete(cluster, object).await?;
+        ui.data(&done(object, "deleted", ""))?;
     }
+    Ok(())
+}
+
+async fn wait_until_gone(
+    ui: Ui,
+    cluster: &Cluster,
+    mut left: Vec<&Manifest>,
+    limit: TimeLimit,
+) -> Result<(), CliError> {
+    ui.progress("waiting until all of it is gone");
+    let began = Instant::now();
+    loop {
+        let mut still = Vec::new();
+        for object in left {
+            if cluster.live(object).await?.is_some() {
+                still.push(object);
+            }
+        }
+        let Some(first) = still.first() else { return Ok(()) };
+        if limit.limit().is_some_and(|limit| began.elapsed() > limit) {
+            let names: Vec<String> = still.iter().map(|object| object.qualified()).collect();
+            return Err(CliError::failed(format!("after {limit} there are still: {}", names.join(", ")))
+                .hinted(format!("to see why: kubectl describe {}{}", first.qualified(), cluster.flags)));
+        }
+        left = still;
+        sleep(INTERVAL).await;
+    }
+}
+
+/// Returns the bindings that enable namespaces for an account.
+async fn enabling(cluster: &Cluster, account: &Account) -> Result<Vec<Manifest>, CliError> {
+    // Others are bound by a shared one, too.
+    let is_own = |binding: &Binding| binding.namespace.is_none() || !binding.is_shared;
+    let own = bindings(cluster, account, None).await?.into_iter().filter(is_own);
+    Ok(own.filter_map(|binding| binding_manifest(&binding.name, binding.namespace.as_deref())).collect())
 }
 
 /// Returns how early a kind is deleted: what works first, then what lets it work, last what others are in.

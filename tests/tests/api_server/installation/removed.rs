@@ -22,6 +22,7 @@ async fn case() -> anyhow::Result<Case> {
     let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "imgop-agent",
         "namespace": EXISTING } });
     case.kubectl.apply(&lease.to_string()).await?.ok()?;
+    case.sees_workloads().await?;
     let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "a" },
         "spec": { "mode": "OneShot", "source": { "name": "quay.io/a/b", "version": "1" },
             "destination": { "name": "r.example.com/a" } } });
@@ -31,6 +32,20 @@ async fn case() -> anyhow::Result<Case> {
 }
 
 impl Case {
+    /// The agent sees workloads and has a Job that uses what an administrator lends, and a namespace lets others mirror it.
+    async fn sees_workloads(&self) -> anyhow::Result<()> {
+        let (name, account) = ("imgop-agent-workloads", format!("--serviceaccount={EXISTING}:imgop-agent"));
+        let role = format!("--clusterrole={name}");
+        self.kubectl(&["create", "clusterrolebinding", name, &role, &account]).await?;
+        let (role, group) = ("--clusterrole=imgop-workload-mirror", "--group=system:serviceaccounts:other");
+        self.kubectl(&["create", "rolebinding", "of-users", "-n", TEAM, role, group]).await?;
+        let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "lent", "namespace": EXISTING,
+            "labels": { "app.kubernetes.io/managed-by": "imgop" }, "annotations": { "imgop.skopeo.io/owner": "{}" } },
+            "spec": { "template": { "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "i" }] } } } });
+        self.kubectl.apply(&job.to_string()).await?.ok()?;
+        Ok(())
+    }
+
     /// Returns the names of all objects that have to do with imgop.
     async fn of_imgop(&self) -> anyhow::Result<Vec<String>> {
         let names = self.kubectl(&["get", OURS, "-A", "-o", "name"]).await?;
@@ -52,13 +67,15 @@ async fn nothing_is_left_of_an_installation_but_the_namespace_that_was_there() -
     ] {
         assert!(plan.contains(text), "{text} in {plan}");
     }
-    assert!(!plan.contains("namespace/"), "{plan}");
+    assert!(!plan.contains("delete  namespace/") && plan.contains("keep    namespace/"), "{plan}");
     assert_eq!(case.of_imgop().await?, before, "a dry run deletes nothing");
     let unconfirmed = case.refused(&["uninstall", "--crds"]).await?;
     assert!(unconfirmed.contains("--yes"), "{unconfirmed}");
-    case.imgop(&["uninstall", "--crds", "--yes"]).await?;
+    let done = case.imgop(&["uninstall", "--crds", "--yes"]).await?;
     assert_eq!(case.of_imgop().await?, Vec::<String>::new());
     case.kubectl(&["get", "namespace", EXISTING]).await?;
+    let stays = format!("namespace/{EXISTING} with all that is in it stays: imgop has not made it");
+    assert!(done.contains(&stays), "{done}");
     assert!(case.imgop(&["uninstall", "--yes"]).await?.contains("not installed"));
     Ok(())
 }
@@ -68,7 +85,14 @@ async fn without_crds_what_users_have_written_stays_and_an_installation_finds_it
 {
     let case = case().await?;
     let done = case.imgop(&["uninstall", "--yes"]).await?;
-    assert!(done.contains("stay as they are"), "{done}");
+    for kept in ["stay as they are", "kubectl delete rolebinding of-users -n team"] {
+        assert!(done.contains(kept), "{kept} in {done}");
+    }
+    assert_eq!(
+        case.kubectl(&["get", "jobs", "-n", EXISTING, "-o", "name"]).await?,
+        "",
+        "what is lent is gone"
+    );
     let left = case.of_imgop().await?;
     assert!(
         left.len() == crds().len() && left.iter().all(|name| name.starts_with("customresourcedefinition")),
