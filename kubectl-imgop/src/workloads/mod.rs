@@ -3,6 +3,7 @@
 //! ```text
 //! allowing  which namespaces let themselves be seen
 //! seen      pods, templates, nodes and Images of the cluster
+//! pulled    what became of images that pods pull from the destination
 //! rows      what becomes of each image, for people and programs
 //! planned   which Images are made, changed and deleted
 //! ```
@@ -10,6 +11,7 @@
 mod allowing;
 mod forbidden;
 pub mod planned;
+mod pulled;
 pub mod rows;
 pub mod seen;
 
@@ -50,6 +52,8 @@ pub struct Mirrored {
     pub request: WorkloadRequest,
     /// What it sees, as far as the user may see it.
     pub seen: Seen,
+    /// Whether the agent has looked in vain for each image that pods cannot pull and that no Image copies.
+    has_looked_in_vain: bool,
 }
 
 impl Mirrored {
@@ -67,7 +71,13 @@ impl Mirrored {
             None => request,
         };
         let seen = Seen::read(cluster, mirror, &namespace, &request).await?;
-        Ok(Self { name, request, seen })
+        // What the agent reports of another spec says nothing of this one.
+        let status = mirror.status.as_ref();
+        let status = status.filter(|status| status.observed_generation == mirror.metadata.generation);
+        let not_found = status.and_then(|status| status.counts).map(|counts| counts.origin_not_found);
+        let mut mirrored = Self { name, request, seen, has_looked_in_vain: false };
+        mirrored.has_looked_in_vain = not_found.is_some_and(|number| mirrored.looked_in_vain(number));
+        Ok(mirrored)
     }
 
     /// Returns what is to be done.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Mirrored;
+use super::pulled::Pulled;
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.workloads/v1";
@@ -56,11 +57,11 @@ pub enum State {
     Synced,
     /// An Image is to copy it.
     Copying,
-    /// It could not be copied.
+    /// It could not be copied, or pods cannot pull it and no origin has it.
     Failed,
     /// No Image copies it yet.
     Planned,
-    /// It waits until a pod reports what it runs, or until its platforms are read.
+    /// It waits until a pod reports what it runs, until its platforms are read, or until an origin has what pods cannot pull.
     Waiting,
     /// It is not mirrored on purpose.
     Excluded,
@@ -141,7 +142,14 @@ impl Mirrored {
             why_not,
         };
         match &one.outcome {
-            Outcome::NotMirrored(why) => vec![row(None, state_of(why), Some(why.to_string()))],
+            Outcome::NotMirrored(why) => {
+                let image = &one.image.reference;
+                let pulled = self.pulled(image, why);
+                vec![match pulled {
+                    Some(Pulled { destination, state, why_not }) => row(destination, state, why_not),
+                    None => row(None, state_of(why), Some(why.to_string())),
+                }]
+            }
             Outcome::Mirrored(places) => {
                 let places = places.iter().map(|(place, what)| {
                     let (state, why_not) = self.state(place, what, plan);
@@ -165,7 +173,8 @@ impl Mirrored {
     }
 }
 
-fn of_image(image: &Image, what: &SourceRef) -> (State, Option<String>) {
+/// Returns what an Image says of a tag.
+pub(super) fn of_image(image: &Image, what: &SourceRef) -> (State, Option<String>) {
     let Some(status) = &image.status else { return (State::Copying, None) };
     let is_current = status.observed_generation == image.metadata.generation;
     let failure = status.failures.iter().find(|failure| names(what, &failure.tag));

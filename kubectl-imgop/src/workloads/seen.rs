@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 
 use imgop_core::api::{Image, ImageMirror, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
+use imgop_core::build::ImageReference;
 use imgop_core::inventory::mirror_label;
 use imgop_core::workloads::{
     ChildImage, InUse, Maker, Makers, Member, MirrorTarget, ObservedMetadata, ObservedPod, ObservedWorkload,
     SeenBefore, SelectedNamespace, Sight, UsedImage, WorkloadRequest, in_use, kinds_read, targets_in_sight,
+    wants,
 };
 use imgop_registry::oci::PlatformSelector;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -33,6 +35,8 @@ pub struct Seen {
     pub namespace: String,
     /// What workloads use.
     pub used: Vec<UsedImage>,
+    /// Images that nodes cannot pull, of those that the mirror brings to where they are pulled from.
+    pub waiting: BTreeSet<ImageReference>,
     /// Pods that count.
     pub pods: usize,
     /// Its Images, by their names.
@@ -90,10 +94,12 @@ impl Seen {
             reader.read_namespace(namespace).await?;
         }
         let targets = reader.targets(namespace, &sight).await?;
-        let InUse { usage, pods, .. } = reader.in_use();
+        let InUse { usage, waiting, pods, .. } = reader.in_use();
+        let waiting = waiting.into_keys().map(|reference| request.as_named_here(reference));
         Ok(Self {
             namespace: namespace.to_owned(),
             used: usage.into_images(),
+            waiting: waiting.filter(|reference| wants(request, reference)).collect(),
             pods: usize::try_from(pods).unwrap_or(usize::MAX),
             children: images.values().filter_map(ChildImage::read).collect(),
             images,

@@ -290,3 +290,48 @@ fn an_image_whose_platforms_are_the_agent_s_to_read_waits_and_that_is_said() {
     assert!(run.code == 0 && run.stderr.contains("2 images have no place here"), "{run}");
     assert_rows(&run.stdout, &[&["ci/deployment/web", "<none>", "waiting"]]);
 }
+
+/// A cluster where one pod runs what is copied on the fly, and another cannot pull what was looked for.
+fn on_the_fly(mode: &str, not_found: u32) -> FakeCluster {
+    let mut mirror = mirror(json!({ "triggers": ["PullFailure"], "mode": mode }));
+    mirror["status"] = json!({ "counts": { "workloads": 2, "pods": 2, "images": 2, "repositories": 1, "pinned": 0,
+        "excluded": 2, "waitingForDigest": 0, "synced": 1, "failed": 0, "originNotFound": not_found, "retained": 0 } });
+    let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image",
+        "metadata": { "name": "there", "namespace": "ci" },
+        "spec": { "mode": "OneShot", "source": { "name": "docker.io/library/there", "tags": ["1"] },
+            "destination": { "name": "registry.corp/mirror/there" } },
+        "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "Succeeded", "message": "there",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" }] } });
+    let mut waits = pod("fly", None, "registry.corp/mirror/nosuch:1", "");
+    waits["status"]["containerStatuses"][0]["state"] = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+    let pods = [waits, pod("app", None, "registry.corp/mirror/there:1", "")];
+    cluster_with(json!({}), move |request| match request {
+        request if request.contains("/workloadmirrors") => {
+            Some(list("WorkloadMirrorList", "skopeo.io/v1alpha1", std::slice::from_ref(&mirror)))
+        }
+        request if request.contains("/images?") => {
+            Some(list("ImageList", "skopeo.io/v1alpha1", std::slice::from_ref(&image)))
+        }
+        request if request.contains("/pods") => Some(list("PodList", "v1", &pods)),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_pods_pull_from_the_destination_itself_is_listed_with_what_became_of_it() {
+    let run = on_the_fly("Active", 1).program.run("workloads list");
+    assert_eq!(run.code, 0, "{run}");
+    let fly = ["registry.corp/mirror/nosuch:1", "ci/pod/fly", "<none>", "failed", "it", "names", "the"];
+    let app =
+        ["registry.corp/mirror/there:1", "ci/pod/app", "registry.corp/mirror/there:1", "synced", "<none>"];
+    assert_rows(&run.stdout, &[&fly, &app]);
+    assert!(run.stdout.contains("pods cannot pull it, and it is found at no origin"), "{run}");
+    for (mode, state, why) in [
+        ("Active", "waiting", "describe workloadmirror/cluster -n ci"),
+        ("Observe", "excluded", "mode Observe copies nothing"),
+    ] {
+        let run = on_the_fly(mode, 0).program.run("workloads list");
+        assert_rows(&run.stdout, &[&["ci/pod/fly", "<none>", state]]);
+        assert!(run.stdout.contains(why), "{run}");
+    }
+}

@@ -35,7 +35,7 @@ struct ImageGlob {
 /// Why an image is not mirrored on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Excluded {
-    /// It lies where images are mirrored to.
+    /// It names where images are mirrored to. Whether it is there is not known by that.
     Destination,
     /// It lies at a target of another mirror.
     Target(String),
@@ -50,7 +50,7 @@ pub enum Excluded {
 impl fmt::Display for Excluded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Destination => f.write_str("it is at the destination"),
+            Self::Destination => f.write_str("it names the destination itself"),
             Self::Target(target) => write!(f, "it is at {target}, where a mirror brings it"),
             Self::Registry(registry) => write!(f, "exclude.registries has {registry}"),
             Self::Image(image) => write!(f, "exclude.images has {image}"),

@@ -17,7 +17,8 @@ const MAX_USERS: usize = 2;
 /// List the images that workloads use, who uses them, and what became of each
 ///
 /// States: synced (the agent has found it at the destination), copying, failed, planned (no Image copies it yet), waiting
-/// (until a pod reports what it runs, or until its platforms are read), excluded and refused, with the reason.
+/// (until a pod reports what it runs, until its platforms are read, or until an origin has what pods cannot pull), excluded
+/// and refused, with the reason.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]

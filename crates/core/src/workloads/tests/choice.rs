@@ -138,7 +138,7 @@ fn the_destination_and_all_targets_of_mirrors_are_excluded_always() {
     assert_eq!(stage.copies(), ["registry.corp:5000/mirrors/c 1 -> registry.corp:5000/mirror/mirrors/c:1"]);
     let outcomes = stage.outcomes();
     assert_eq!(outcomes[0], "other.corp/mirror/b:1: it is at other.corp/mirror, where a mirror brings it");
-    assert_eq!(outcomes[1], "registry.corp:5000/mirror/a:1: it is at the destination");
+    assert_eq!(outcomes[1], "registry.corp:5000/mirror/a:1: it names the destination itself");
     assert_eq!(stage.plan(|plan| plan.counts.excluded), 2);
 }
 
@@ -150,7 +150,7 @@ fn the_destination_is_excluded_under_each_name_that_administrators_gave_its_regi
     assert_eq!(stage.copies().len(), 2, "another registry, as far as is known");
     stage.policy = aliased("registry.corp:5000", &["mirror.corp"]);
     assert_eq!(stage.copies(), ["mirror.corp/other/a 1 -> registry.corp:5000/mirror/other/a:1"]);
-    assert!(stage.outcomes()[0].ends_with("it is at the destination"), "{:?}", stage.outcomes());
+    assert!(stage.outcomes()[0].ends_with("it names the destination itself"), "{:?}", stage.outcomes());
 }
 
 #[test]

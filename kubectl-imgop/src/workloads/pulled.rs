@@ -1,0 +1,81 @@
+//! What became of images that pods pull from where a mirror brings them.
+
+use imgop_core::api::{Image, WorkloadMode, WorkloadTrigger};
+use imgop_core::build::ImageReference;
+use imgop_core::selection::SourceRef;
+use imgop_core::workloads::{Excluded, NotMirrored, wants};
+
+use super::Mirrored;
+use super::rows::{State, of_image};
+
+/// What became of an image that is not mirrored under another name.
+pub(super) struct Pulled {
+    /// The reference at the destination, where an Image brings it there.
+    pub destination: Option<String>,
+    pub state: State,
+    pub why_not: Option<String>,
+}
+
+impl Mirrored {
+    /// Returns what became of an image that pods pull from the destination, as far as that is known: an Image copies it, or
+    /// pods cannot pull it.
+    pub(super) fn pulled(&self, reference: &ImageReference, why: &NotMirrored) -> Option<Pulled> {
+        if !matches!(why, NotMirrored::Excluded(Excluded::Destination) | NotMirrored::OnPullFailure) {
+            return None;
+        }
+        let here = self.request.as_named_here(reference.clone());
+        if !wants(&self.request, &here) {
+            return None;
+        }
+        if let Some((image, what)) = self.copied(&here) {
+            let (state, why_not) = of_image(image, what);
+            return Some(Pulled { destination: Some(here.to_string()), state, why_not });
+        }
+        if !self.seen.waiting.contains(&here) {
+            return None;
+        }
+        let (state, more) = self.not_copied();
+        let why_not = Some(format!("{why}; pods cannot pull it{more}"));
+        Some(Pulled { destination: None, state, why_not })
+    }
+
+    /// Returns what is known of an image that pods cannot pull, and that no Image copies.
+    fn not_copied(&self) -> (State, String) {
+        let mode = self.request.spec().mode;
+        if mode != WorkloadMode::Active {
+            return (State::Excluded, format!(", and mode {mode:?} copies nothing"));
+        }
+        if !self.request.has_trigger(WorkloadTrigger::PullFailure) {
+            return (State::Excluded, ", and triggers does not have PullFailure".to_owned());
+        }
+        if self.has_looked_in_vain {
+            return (State::Failed, ", and it is found at no origin".to_owned());
+        }
+        let (name, namespace) = (&self.name, &self.seen.namespace);
+        let events = format!("kubectl imgop describe workloadmirror/{name} -n {namespace}");
+        (State::Waiting, format!("; the events of the mirror say what the agent has found: {events}"))
+    }
+
+    /// Returns whether the agent has found none of the images that pods cannot pull, where it looked for `not_found` in vain.
+    pub(super) fn looked_in_vain(&self, not_found: u32) -> bool {
+        let open = self.seen.waiting.iter().filter(|one| self.copied(one).is_none()).count();
+        // The status has their number alone: of some of them it is not known which they are.
+        self.seen.is_complete && usize::try_from(not_found).is_ok_and(|not_found| not_found >= open)
+    }
+
+    /// Returns the Image that brings an image to where it is pulled from, and what it copies.
+    fn copied(&self, here: &ImageReference) -> Option<(&Image, &SourceRef)> {
+        let is_meant = |one: &&SourceRef| match (&here.digest, &here.tag) {
+            (Some(digest), _) => one.digest() == Some(digest),
+            (None, tag) => one.name() == tag.as_ref(),
+        };
+        self.seen.children.iter().find_map(|child| {
+            // There may be thousands: most differ in their paths.
+            let to = &child.destination;
+            let is_there = to.path() == here.repository.path()
+                && self.request.repository_named_here(to.clone()).is_same_place(&here.repository);
+            let what = child.tags.iter().filter(|_| is_there).find(is_meant)?;
+            Some((self.seen.images.get(&child.name)?, what))
+        })
+    }
+}
