@@ -15,7 +15,7 @@ mod object_ref;
 pub mod past_sync;
 pub mod progress;
 mod registry_access;
-mod workload_mirror;
+pub mod workload_mirror;
 
 use imgop_core::api::{Image, ImageBuilder, ImageMirror, RegistryAccess, WorkloadMirror};
 use jiff::Timestamp;

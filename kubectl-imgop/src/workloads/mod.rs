@@ -17,7 +17,7 @@ pub mod seen;
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Image, WorkloadMirror};
+use imgop_core::api::{Image, MirrorFailure, WorkloadMirror};
 use imgop_core::build::ImageReference;
 use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
@@ -52,6 +52,8 @@ pub struct Mirrored {
     pub request: WorkloadRequest,
     /// What it sees, as far as the user may see it.
     pub seen: Seen,
+    /// What the agent says of Images that it would make, or cannot make.
+    failing: Vec<MirrorFailure>,
     /// Whether the agent has looked in vain for each image that pods cannot pull and that no Image copies.
     has_looked_in_vain: bool,
 }
@@ -75,7 +77,8 @@ impl Mirrored {
         let status = mirror.status.as_ref();
         let status = status.filter(|status| status.observed_generation == mirror.metadata.generation);
         let not_found = status.and_then(|status| status.counts).map(|counts| counts.origin_not_found);
-        let mut mirrored = Self { name, request, seen, has_looked_in_vain: false };
+        let failing = status.map(|status| status.failing.clone()).unwrap_or_default();
+        let mut mirrored = Self { name, request, seen, failing, has_looked_in_vain: false };
         mirrored.has_looked_in_vain = not_found.is_some_and(|number| mirrored.looked_in_vain(number));
         Ok(mirrored)
     }

@@ -1,7 +1,7 @@
 //! What becomes of each image that workloads use.
 
 use imgop_core::api::conditions::{READY, find};
-use imgop_core::api::{Image, ImageStatus};
+use imgop_core::api::{Image, ImageStatus, MirrorFailure, WorkloadMode};
 use imgop_core::selection::SourceRef;
 use imgop_core::workloads::{ImageUser, NotMirrored, Outcome, PathError, Plan, Use};
 use imgop_registry::reference::{Digest, Repository};
@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::Mirrored;
 use super::pulled::Pulled;
+use crate::kinds::workload_mirror::message_of;
 
 /// The version of the document.
 const API_VERSION: &str = "imgop.workloads/v1";
@@ -57,7 +58,7 @@ pub enum State {
     Synced,
     /// An Image is to copy it.
     Copying,
-    /// It could not be copied, or pods cannot pull it and no origin has it.
+    /// It could not be copied, or mode Observe could not look at it, or pods cannot pull it and no origin has it.
     Failed,
     /// No Image copies it yet.
     Planned,
@@ -168,8 +169,25 @@ impl Mirrored {
         let image = copies.and_then(|child| self.seen.images.get(&child.name));
         match image.filter(|image| image.spec.source.tags.contains(&what.to_string())) {
             Some(image) => of_image(image, what),
-            None => (State::Planned, None),
+            None => {
+                copies.and_then(|child| self.failure(&child.name, what)).unwrap_or((State::Planned, None))
+            }
         }
+    }
+
+    /// Returns what the mirror says of a tag of which there is no Image: in mode Observe, what a look at it came to.
+    fn failure(&self, child: &str, what: &SourceRef) -> Option<(State, Option<String>)> {
+        let is_meant = |failure: &&MirrorFailure| {
+            failure.image == child && failure.tag.as_ref().is_none_or(|tag| names(what, tag))
+        };
+        let reason = &self.failing.iter().find(is_meant)?.reason;
+        let why = match message_of(reason) {
+            Some(message) if self.request.spec().mode == WorkloadMode::Observe => {
+                format!("{reason}: {message}; kubectl imgop preview workloadmirror/{} asks both", self.name)
+            }
+            _ => reason.clone(),
+        };
+        Some((State::Failed, Some(why)))
     }
 }
 

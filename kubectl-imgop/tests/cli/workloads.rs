@@ -335,3 +335,23 @@ fn what_pods_pull_from_the_destination_itself_is_listed_with_what_became_of_it()
         assert!(run.stdout.contains(why), "{run}");
     }
 }
+
+#[test]
+fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status() {
+    let planned = cluster(json!({})).program.run("workloads plan -o json").stdout;
+    let planned: Value = serde_json::from_str(&planned).unwrap();
+    let images = planned["mirrors"][0]["images"].as_array().unwrap();
+    let web = images.iter().find(|image| image["source"] == "quay.io/a/web").unwrap();
+    let mut mirror = mirror(json!({ "mode": "Observe" }));
+    mirror["status"] =
+        json!({ "failing": [{ "image": web["name"], "reason": "RegistryUnreachable", "tag": "1" }] });
+    let cluster = cluster_with(json!({}), move |request| {
+        request
+            .contains("/workloadmirrors")
+            .then(|| list("WorkloadMirrorList", "skopeo.io/v1alpha1", std::slice::from_ref(&mirror)))
+    });
+    let run = cluster.program.run("workloads list");
+    let web = ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", "failed", "RegistryUnreachable:"];
+    assert_rows(&run.stdout, &[&["ci/pod/db"], &web]);
+    assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster asks both"), "{run}");
+}

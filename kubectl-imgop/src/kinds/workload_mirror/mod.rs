@@ -2,7 +2,8 @@
 
 mod facts;
 
-use imgop_core::api::WorkloadMirror;
+use imgop_core::api::conditions::reasons;
+use imgop_core::api::{MirrorFailure, WorkloadMirror, WorkloadMode};
 use jiff::Timestamp;
 
 use super::Kind;
@@ -44,12 +45,42 @@ impl Kind for WorkloadMirror {
 
     fn problems(&self, _: Timestamp) -> Vec<Table> {
         let Some(status) = &self.status else { return Vec::new() };
-        let sections = [conflicts(&status.conflicts, status.conflict_count), failing(&status.failing)];
+        let failing = match self.spec.mode {
+            WorkloadMode::Observe => not_seen(&status.failing),
+            WorkloadMode::Active | WorkloadMode::Plan => failing(&status.failing),
+        };
+        let sections = [conflicts(&status.conflicts, status.conflict_count), failing];
         sections.into_iter().flatten().collect()
     }
 
     fn state(&self) -> ReconcileState<'_> {
         ReconcileState::of(self)
+    }
+}
+
+/// Returns the Images that mode Observe would make and could not compare, if any. They are not there to be described.
+fn not_seen(failing: &[MirrorFailure]) -> Option<Table> {
+    let mut table = Table::new(["FAILING-IMAGE", "REASON", "TAG", "MESSAGE"]);
+    for image in failing {
+        let message = message_of(&image.reason).map_or_else(none, str::to_owned);
+        table.row([
+            image.image.clone(),
+            image.reason.clone(),
+            image.tag.clone().unwrap_or_else(none),
+            message,
+        ]);
+    }
+    (!failing.is_empty()).then_some(table)
+}
+
+/// Returns what mode Observe means by a reason: its status has no message.
+pub fn message_of(reason: &str) -> Option<&'static str> {
+    match reason {
+        reasons::TAG_NOT_FOUND => Some("the source does not have it"),
+        reasons::REGISTRY_UNREACHABLE => {
+            Some("source or destination did not say what it has of it, or may not be asked")
+        }
+        _ => None,
     }
 }
 

@@ -70,7 +70,7 @@ fn a_workload_mirror_is_described_with_what_it_looks_at_and_what_fails() {
         "412 synced in 80 repositories (6 failed, 7 by digest, 11 retained)",
         "registry.corp/mirror/app:1   quay.io/x/app:1, ghcr.io/x/app:1",
         "and 2 more",
-        "cluster-app-0123456789   TagNotFound   1.0",
+        "cluster-app-0123456789   TagNotFound   1.0   the source does not have it",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
