@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use imgop_core::api::{Image, ImageBuilder};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use schemars::JsonSchema;
@@ -19,7 +18,7 @@ use crate::installation::enabled::{
 use crate::installation::keeper::{Keeper, Verb};
 use crate::installation::plan::patch_by;
 use crate::kinds::object_name::parse_namespace;
-use crate::kinds::{Erased, KindRef};
+use crate::kinds::{KINDS, KindRef};
 use crate::output::Ui;
 use crate::output::documents::PrintedArgs;
 use crate::output::table::Table;
@@ -106,7 +105,14 @@ struct EnabledNamespace {
     number_of_images: usize,
     /// How many ImageBuilders are there.
     number_of_image_builders: usize,
+    /// How many ImageMirrors are there.
+    number_of_image_mirrors: usize,
+    /// How many WorkloadMirrors are there.
+    number_of_workload_mirrors: usize,
 }
+
+/// How many objects of each of [`KINDS`] namespaces have.
+type Numbers = BTreeMap<String, [usize; KINDS.len()]>;
 
 /// Enables namespaces, or lists those that are.
 pub async fn run(ui: Ui, args: &EnableArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
@@ -230,9 +236,15 @@ async fn list(
 ) -> Result<Outcome, CliError> {
     let account = args.agent.account(ui, cluster).await?;
     let found = bindings(cluster, &account, namespace).await?;
-    let images = number(cluster, Erased::<Image>::REF, namespace).await;
-    let builders = number(cluster, Erased::<ImageBuilder>::REF, namespace).await;
-    let namespaces = table_of(&found, &images, &builders);
+    let mut numbers = Numbers::new();
+    for (place, kind) in KINDS.into_iter().enumerate() {
+        for (owner, objects) in number(cluster, kind, namespace).await {
+            if let Some(of_kind) = numbers.entry(owner).or_default().get_mut(place) {
+                *of_kind = objects;
+            }
+        }
+    }
+    let namespaces = table_of(&found, &numbers);
     match args.printed.output {
         Some(format) => format.print(ui, &EnabledNamespaces { api_version: API_VERSION, namespaces })?,
         None if namespaces.is_empty() => ui.note("No namespace is enabled."),
@@ -253,27 +265,25 @@ async fn number(cluster: &Cluster, kind: KindRef, namespace: Option<&str>) -> BT
 }
 
 /// Returns every namespace that is enabled, or has resources.
-fn table_of(
-    bindings: &[Binding],
-    images: &BTreeMap<String, usize>,
-    builders: &BTreeMap<String, usize>,
-) -> Vec<EnabledNamespace> {
+fn table_of(bindings: &[Binding], numbers: &Numbers) -> Vec<EnabledNamespace> {
     let mut namespaces = by_namespace(bindings);
-    for namespace in images.keys().chain(builders.keys()) {
+    for namespace in numbers.keys() {
         namespaces.entry(namespace.clone()).or_default();
     }
     let everywhere = namespaces.get("*").cloned().unwrap_or_default();
-    let number =
-        |of: &BTreeMap<String, usize>, namespace: &str| of.get(namespace).copied().unwrap_or_default();
     let row = |(namespace, features): (String, Vec<Feature>)| {
         let features = [features, everywhere.clone()].concat();
+        let [images, builders, image_mirrors, workload_mirrors] =
+            numbers.get(&namespace).copied().unwrap_or_default();
         EnabledNamespace {
             images: copies_images(&features),
             secrets: reads_secrets(&features),
             builds: features.contains(&Feature::Builds),
             aws: features.contains(&Feature::Aws),
-            number_of_images: number(images, &namespace),
-            number_of_image_builders: number(builders, &namespace),
+            number_of_images: images,
+            number_of_image_builders: builders,
+            number_of_image_mirrors: image_mirrors,
+            number_of_workload_mirrors: workload_mirrors,
             namespace,
         }
     };
@@ -284,8 +294,12 @@ fn table(namespaces: &[EnabledNamespace]) -> Table {
     let mut table = Table::new(["NAMESPACE", "COPIES", "BUILDS", "AWS", "RESOURCES"]);
     for namespace in namespaces {
         let word = |is_enabled: bool| if is_enabled { "enabled" } else { "no" }.to_owned();
-        let (images, builders) = (namespace.number_of_images, namespace.number_of_image_builders);
-        let resources = [(images, "Image"), (builders, "ImageBuilder")];
+        let resources = [
+            (namespace.number_of_images, "Image"),
+            (namespace.number_of_image_builders, "ImageBuilder"),
+            (namespace.number_of_image_mirrors, "ImageMirror"),
+            (namespace.number_of_workload_mirrors, "WorkloadMirror"),
+        ];
         let resources = resources.into_iter().filter(|(number, _)| *number > 0);
         let resources: Vec<String> = resources.map(|(number, kind)| count(number, kind)).collect();
         table.row([
@@ -316,10 +330,10 @@ mod tests {
             is_shared: false,
         };
         let found = [binding(Some("a"), Feature::Images), binding(Some("a"), Feature::Builds)];
-        let (images, builders) =
-            (BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]), BTreeMap::new());
+        let numbers = [("a", [2, 0, 1, 0]), ("b", [1, 0, 0, 0]), ("c", [0, 0, 0, 1])];
+        let numbers = Numbers::from(numbers.map(|(namespace, numbers)| (namespace.to_owned(), numbers)));
         let shown = |found: &[Binding]| {
-            table(&table_of(found, &images, &builders))
+            table(&table_of(found, &numbers))
                 .lines(true)
                 .into_iter()
                 .map(|line| line.text)
@@ -328,8 +342,9 @@ mod tests {
         };
         insta::assert_snapshot!(shown(&found), @"
         NAMESPACE   COPIES    BUILDS    AWS   RESOURCES
-        a           enabled   enabled   no    2 Images
+        a           enabled   enabled   no    2 Images, 1 ImageMirror
         b           no        no        no    1 Image
+        c           no        no        no    1 WorkloadMirror
         ");
         let smaller = shown(&[binding(Some("a"), Feature::ImagesWithoutSecrets)]);
         assert!(smaller.contains("a           without Secrets   no"), "{smaller}");
