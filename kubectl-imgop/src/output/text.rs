@@ -44,6 +44,11 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Returns `1 repository`, `2 repositories`.
+pub fn count_repositories(number: usize) -> String {
+    if number == 1 { "1 repository".to_owned() } else { format!("{number} repositories") }
+}
+
 /// Returns the first of some words, and how many there are besides: `1.2,1.1,+3`. `beyond` are those that are counted
 /// and not known.
 pub fn first_few(words: &[String], max: usize, beyond: usize) -> String {
@@ -111,5 +116,6 @@ mod tests {
     #[test]
     fn one_is_singular() {
         assert_eq!((count(0, "tag"), count(1, "tag")), ("0 tags".to_owned(), "1 tag".to_owned()));
+        assert_eq!([1, 2].map(count_repositories), ["1 repository", "2 repositories"]);
     }
 }

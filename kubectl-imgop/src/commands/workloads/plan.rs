@@ -10,7 +10,7 @@ use crate::kinds::{Erased, ObjectRef};
 use crate::output::Ui;
 use crate::output::documents::{DocumentFormat, PrintedArgs};
 use crate::output::table::Table;
-use crate::output::text::{count, first_few};
+use crate::output::text::{count, count_repositories, first_few};
 use crate::workloads::planned::{MirrorPlan, WorkloadsPlan};
 
 /// Tags that a row names.
@@ -113,10 +113,6 @@ fn summary(plan: &MirrorPlan, namespace: Option<&str>) -> String {
         count(counts.pods, "pod"),
         count(counts.images, "image"),
         count(counts.tags, "tag"),
-        if counts.repositories == 1 {
-            "1 repository".to_owned()
-        } else {
-            format!("{} repositories", counts.repositories)
-        },
+        count_repositories(counts.repositories),
     )
 }

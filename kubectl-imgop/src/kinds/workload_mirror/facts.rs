@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::kinds::endpoint_text::{access, in_brackets};
 use crate::kinds::job_text::job_template;
 use crate::output::age::ago;
+use crate::output::text::{count, count_repositories};
 
 /// Returns what there is once: a label and a value each.
 pub fn facts(mirror: &WorkloadMirror, now: Timestamp) -> Vec<(&'static str, String)> {
@@ -106,16 +107,31 @@ fn workloads(counts: WorkloadCounts) -> String {
         (counts.waiting_for_digest, "waiting for their digest"),
         (counts.origin_not_found, "found at no origin"),
     ];
-    format!("{workloads}, with {pods} pods, use {images} images{}", listed(&others))
+    let number = |number: u32, thing: &str| count(usize::try_from(number).unwrap_or(usize::MAX), thing);
+    format!("{workloads}, with {}, use {}{}", number(pods, "pod"), number(images, "image"), listed(&others))
 }
 
 fn tags(counts: WorkloadCounts) -> String {
     let others = [(counts.failed, "failed"), (counts.pinned, "by digest"), (counts.retained, "retained")];
-    format!("{} synced in {} repositories{}", counts.synced, counts.repositories, listed(&others))
+    let repositories = count_repositories(usize::try_from(counts.repositories).unwrap_or(usize::MAX));
+    format!("{} synced in {repositories}{}", counts.synced, listed(&others))
 }
 
 fn listed(numbers: &[(u32, &str)]) -> String {
     let parts = numbers.iter().filter(|(number, _)| *number > 0);
     let parts: Vec<String> = parts.map(|(number, what)| format!("{number} {what}")).collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_a_thing_is_singular() {
+        let counts =
+            WorkloadCounts { workloads: 1, pods: 1, images: 1, repositories: 1, ..WorkloadCounts::default() };
+        assert_eq!(workloads(counts), "1, with 1 pod, use 1 image");
+        assert_eq!(tags(counts), "0 synced in 1 repository");
+    }
 }
