@@ -151,13 +151,29 @@ const OTHER_WORDS: [(&[&str], &str); 15] = [
     (&["continue", "start", "unpause"], "resume"),
 ];
 
-/// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, and the advice to
-/// pass a wrong flag as a value. A flag that the verb has for each side is named by both.
+/// Returns whether a mode was typed that may mean two of them.
+fn is_ambiguous_mode(error: &clap::Error) -> bool {
+    let text = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    text(ContextKind::InvalidArg).starts_with("--mode ")
+        && text(ContextKind::InvalidValue).eq_ignore_ascii_case("once")
+}
+
+/// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, the advice to pass a wrong
+/// flag as a value, and one mode where two may be meant. A flag that the verb has for each side is named by both.
 fn correct_tips(error: &mut clap::Error, words: impl Iterator<Item = String>) {
     if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
         let kept = tips.iter().filter(|tip| !tip.to_string().contains("as a value, use '-- ")).cloned();
         let kept = kept.collect();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(kept));
+    }
+    if is_ambiguous_mode(error) {
+        error.remove(ContextKind::SuggestedValue);
+        let both = "OneShot copies once, OnceByTag each matching tag once, also those that appear later";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![both.into()]));
+        return;
     }
     if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg)
         && let Some(flags) = flags_of_sides(typed, &command(), words)

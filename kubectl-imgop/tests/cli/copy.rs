@@ -31,7 +31,17 @@ fn flags_of_build_are_taken_by_the_names_that_they_have_there() {
     };
     let own = printed("--platforms linux/s390x --mode OneShot");
     assert_eq!(own.code, 0, "{own}");
-    assert_eq!(printed("--platform linux/s390x --mode once").stdout, own.stdout);
+    assert_eq!(printed("--platform linux/s390x --mode oneshot").stdout, own.stdout);
+}
+
+#[test]
+fn a_mode_that_may_mean_two_is_refused_with_both() {
+    let run = Program::new().run("copy nginx:1 r.example.com/a --mode Once --dry-run=client");
+    assert_eq!(run.code, 2, "{run}");
+    for words in ["invalid value 'Once'", "OneShot copies once", "OnceByTag each matching tag once"] {
+        assert!(run.stderr.contains(words), "{words}: {run}");
+    }
+    assert!(!run.stderr.contains("similar value"), "{run}");
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl ImageSpec {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Mode {
     /// Once.
-    #[cfg_attr(feature = "clap", value(name = "OneShot", alias = "Once", help = "Once"))]
+    #[cfg_attr(feature = "clap", value(name = "OneShot", help = "Once"))]
     OneShot,
     /// Each tag once.
     #[cfg_attr(
