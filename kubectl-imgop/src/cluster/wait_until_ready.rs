@@ -77,7 +77,7 @@ async fn wait_within(waiting: &Waiting<'_>, limit: TimeLimit, beside: &Beside) -
             Some(fault) => format!("its state is not known: {fault}"),
             None => "it is not reconciled yet".to_owned(),
         });
-        let message = format!("{object} is not ready after {after}: {so_far}");
+        let message = format!("{} after {after}: {so_far}", waiting.unmet(&object));
         CliError::failed(message).hinted(describe(cluster, &object))
     };
     not_ready_at_the_end(ui, cluster, awaited.left().map(error).collect(), goals.len())
@@ -97,7 +97,7 @@ pub fn check_all(
     let mut errors: Vec<CliError> = Vec::new();
     for object in objects {
         match awaited.seen(&object.reference(), &object.object) {
-            Some(News::Ready(message)) => ui.note(&format!("{} is ready: {message}", object.reference())),
+            Some(News::Ready(message)) => waiting.note_met(&object.reference(), &message),
             Some(News::NotReady(message)) => errors.push(waiting.not_ready(object, &message)),
             Some(News::Unreadable(why)) => errors.push(cluster.unreadable(&object.reference(), &why)),
             // What is under way is left, with its message.
@@ -106,7 +106,7 @@ pub fn check_all(
     }
     errors.extend(awaited.left().map(|(object, message)| {
         let so_far = message.unwrap_or_else(|| "it is not reconciled yet".to_owned());
-        CliError::failed(format!("{object} is not ready: {so_far}")).hinted(describe(cluster, &object))
+        CliError::failed(format!("{}: {so_far}", waiting.unmet(&object))).hinted(describe(cluster, &object))
     }));
     if errors.is_empty() {
         return Ok(Outcome::Done);
@@ -282,7 +282,7 @@ fn seen(waiting: &Waiting<'_>, awaited: &mut Awaited, object: &FoundObject, show
                 ui.hint(&hint);
             }
         }
-        News::Ready(message) => ui.note(&format!("{name} is ready: {message}")),
+        News::Ready(message) => waiting.note_met(&name, &message),
         News::NotReady(message) => return waiting.end(object, &message),
         News::Unreadable(why) => return waiting.print(&cluster.unreadable(&name, &why)),
     }

@@ -43,6 +43,24 @@ impl<'a> Waiting<'a> {
         is_new.then_some(hint)
     }
 
+    /// Returns what is waited for of an object.
+    fn goal_of(&self, object: &ObjectRef) -> Option<&'a Goal> {
+        self.goals.iter().find(|(one, _)| one == object).map(|(_, goal)| goal)
+    }
+
+    /// Returns `x is not ready`, or what else `x` is while it is waited for.
+    pub fn unmet(&self, object: &ObjectRef) -> String {
+        let unmet = self.goal_of(object).map_or_else(|| "not ready".to_owned(), Goal::unmet);
+        format!("{object} is {unmet}")
+    }
+
+    /// Prints that an object is what it was waited for to be.
+    pub fn note_met(&self, object: &ObjectRef, message: &str) {
+        if let Some(goal) = self.goal_of(object) {
+            self.ui.note(&goal.met(&object.to_string(), message));
+        }
+    }
+
     /// Prints an error that ends the wait for an object: with its hints where it is the only one that is waited for.
     pub fn print(&self, error: &CliError) -> Outcome {
         if self.goals.len() == 1 {

@@ -25,6 +25,27 @@ pub enum Goal {
     },
 }
 
+impl Goal {
+    /// Returns what an object is that has not reached it: `not ready`.
+    pub fn unmet(&self) -> String {
+        match self {
+            Self::Condition { condition, status, .. } => format!("without condition {condition}={status}"),
+            Self::Generation(_) | Self::NewGeneration(_) | Self::Token(_) => "not ready".to_owned(),
+        }
+    }
+
+    /// Returns what is said of an object that has reached it, with the message of its progress.
+    pub fn met(&self, object: &str, message: &str) -> String {
+        match self {
+            // The message begins with the condition.
+            Self::Condition { .. } => format!("{object}: {message}"),
+            Self::Generation(_) | Self::NewGeneration(_) | Self::Token(_) => {
+                format!("{object} is ready: {message}")
+            }
+        }
+    }
+}
+
 /// How far the agent is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -298,6 +319,8 @@ mod tests {
             Progress::Ready("Ready is False: InvalidSpec!".into())
         );
         assert_eq!(of(BUSY, &goal("Stalled", "True")), Progress::Working("Progressing!".into()));
+        assert_eq!(goal("Stalled", "True").unmet(), "without condition Stalled=True");
+        assert_eq!(goal("Stalled", "True").met("x", "Stalled is True: why"), "x: Stalled is True: why");
         assert_eq!(judge(&image(1, "t", STUCK), &goal("Stalled", "True")), Progress::Unseen);
     }
 

@@ -166,6 +166,16 @@ fn a_default_that_a_flag_asks_for_is_submitted() {
 }
 
 #[test]
+fn a_condition_that_is_not_there_is_named_as_what_was_waited_for() {
+    let cluster = FakeCluster::start(|_| (200, image("a", "True", "there")));
+    let waited = |condition: &str| cluster.program.run(&format!("wait a --for {condition} --timeout 0"));
+    let run = waited("condition=Stalled");
+    assert!(run.code == 1 && run.stderr.contains("a is without condition Stalled=True: there"), "{run}");
+    let run = waited("condition=Stalled=False");
+    assert_eq!((run.code, run.stderr.as_str()), (0, "a: Stalled is False: there\n"), "{run}");
+}
+
+#[test]
 fn zero_checks_once_whether_objects_are_ready() {
     let cluster = FakeCluster::start(|request| match request {
         request if request.contains("watch") => panic!("nothing is waited for: {request}"),
