@@ -38,11 +38,11 @@ pub struct ListArgs {
     names: Vec<TypedName>,
 
     /// List those in all namespaces
-    #[arg(short = 'A', long, conflicts_with = "names")]
+    #[arg(short = 'A', long)]
     all_namespaces: bool,
 
     /// Select by labels, such as team=web
-    #[arg(short = 'l', long, conflicts_with = "names", value_parser = parse_selector)]
+    #[arg(short = 'l', long, value_parser = parse_selector)]
     selector: Option<String>,
 
     /// List only those that are not ready
@@ -66,7 +66,34 @@ pub struct ListArgs {
     watch: bool,
 }
 
+/// Kinds of Kubernetes that are tried here now and then. None of them is imgop's.
+const KINDS_OF_OTHERS: [&str; 8] =
+    ["configmaps", "cronjobs", "daemonsets", "deployments", "jobs", "pods", "secrets", "statefulsets"];
+
 impl ListArgs {
+    /// Returns the kind whose name is all that is typed: it reads as the name of an object.
+    fn kind_alone(&self) -> Option<KindRef> {
+        match self.names.as_slice() {
+            [only] if !only.has_kind() => kind_of_word(&only.reference().name, &LISTED_KINDS),
+            _ => None,
+        }
+    }
+
+    /// Fails where objects are named, and others are asked for as well.
+    fn check_names(&self) -> Result<(), CliError> {
+        let are_objects = !self.names.is_empty() && self.kind_alone().is_none();
+        if self.watch && self.names.len() > 1 {
+            return Err(CliError::usage("--watch takes one name, a --selector, or all of the namespace"));
+        }
+        let flags = [("--all-namespaces", self.all_namespaces), ("--selector", self.selector.is_some())];
+        match flags.into_iter().find(|(_, is_given)| are_objects && *is_given) {
+            Some((flag, _)) => Err(CliError::usage(format!(
+                "{flag} goes with the name of a kind, such as images, and not with those of objects"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the columns that are requested.
     fn columns(&self) -> Columns {
         Columns { namespace: self.all_namespaces, wide: self.output == ListFormat::Wide }
@@ -100,9 +127,7 @@ impl ListArgs {
 
 /// Lists objects.
 pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
-    if args.watch && args.names.len() > 1 {
-        return Err(CliError::usage("--watch takes one name, a --selector, or all of the namespace"));
-    }
+    args.check_names()?;
     let cluster = connection.connect().await?;
     let Fetched { found: Found { objects, outcome }, kinds } = fetch(ui, args, &cluster).await?;
     let is_namespaced = kinds.is_empty() || kinds.iter().any(|kind| kind.is_namespaced());
@@ -134,12 +159,11 @@ struct Fetched {
 }
 
 async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, CliError> {
-    let asked = match args.names.as_slice() {
-        [] => KINDS.to_vec(),
-        // A kind alone reads as a name.
-        [only] if let Some(kind) = kind_of_word(&only.reference().name, &LISTED_KINDS) => vec![kind],
-        names => {
-            let found = cluster.get_all(ui, names).await?;
+    let asked = match (args.names.as_slice(), args.kind_alone()) {
+        ([], _) => KINDS.to_vec(),
+        (_, Some(kind)) => vec![kind],
+        (names, None) => {
+            let found = cluster.get_all(ui, names).await.map_err(|error| of_others(error, names))?;
             let is_found = |kind: &KindRef| found.objects.iter().any(|object| object.kind == *kind);
             let kinds = LISTED_KINDS.into_iter().filter(is_found).collect();
             return Ok(Fetched { found, kinds });
@@ -161,6 +185,15 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
     Ok(Fetched { found: Found { objects, outcome: Outcome::Done }, kinds })
 }
 
+/// Adds to why an object is not found that its name is that of a kind.
+fn of_others(error: CliError, names: &[TypedName]) -> CliError {
+    let words = names.iter().filter(|name| !name.has_kind()).map(|name| name.reference().name);
+    let mut kinds = words.filter(|word| KINDS_OF_OTHERS.contains(&word.as_str()));
+    let Some(kind) = kinds.next() else { return error };
+    let own: Vec<String> = LISTED_KINDS.iter().map(|kind| kind.resource().plural).collect();
+    error.hinted(format!("{kind} is no kind of imgop, which has {}", own.join(", ")))
+}
+
 /// Prints a table for each kind that has objects, as kubectl does. They are in a namespace, unless none is given.
 /// Returns how many lines of tables there are.
 fn print_tables(
@@ -170,7 +203,7 @@ fn print_tables(
     objects: &[FoundObject],
 ) -> Result<usize, CliError> {
     // Why those that were named do not exist is printed already.
-    if objects.is_empty() && args.names.is_empty() {
+    if objects.is_empty() && (args.names.is_empty() || args.kind_alone().is_some()) {
         let place = namespace.map(|namespace| format!(" in {namespace} namespace")).unwrap_or_default();
         ui.note(&format!("No resources found{place}."));
     }
@@ -269,8 +302,8 @@ async fn watch(
     drawn: &Drawn,
 ) -> Result<(), CliError> {
     let mut which = watcher::Config { label_selector: args.selector.clone(), ..watcher::Config::default() };
-    let named = args.names.first().map(|name| name.reference().name);
-    if let Some(name) = named.filter(|name| kind_of_word(name, &LISTED_KINDS).is_none()) {
+    let named = args.names.first().filter(|_| args.kind_alone().is_none());
+    if let Some(name) = named.map(|name| name.reference().name) {
         which = which.fields(&format!("metadata.name={name}"));
     }
     let (known, columns) = (Known::new(&drawn.of(kind)), args.columns());

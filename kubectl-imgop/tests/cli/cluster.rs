@@ -29,6 +29,34 @@ fn all_namespaces_win_over_one() {
 }
 
 #[test]
+fn a_kind_is_listed_of_all_namespaces_or_by_labels_and_an_object_is_not() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.split('?').next().is_some_and(|path| path.ends_with("/images")) => {
+            list("ImageList", "skopeo.io/v1alpha1", &[image("a", "True", "there")])
+        }
+        _ => not_found("deployments"),
+    });
+    for (arguments, asked) in [
+        ("list images -A -o name", "GET /apis/skopeo.io/v1alpha1/images"),
+        ("get image -l team=web -o name", "labelSelector=team%3Dweb"),
+    ] {
+        let run = cluster.program.run(arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (0, "image.skopeo.io/a\n"), "{run}");
+        let requests = cluster.requests();
+        assert!(requests.iter().any(|request| request.contains(asked)), "{requests:?}");
+    }
+    for arguments in ["list a -A", "list image/images --selector team=web"] {
+        let run = cluster.program.run(arguments);
+        assert!(run.code == 2 && run.stderr.contains("goes with the name of a kind"), "{run}");
+    }
+    let run = cluster.program.run("list deployments");
+    assert!(
+        run.code == 1 && run.stderr.contains("deployments is no kind of imgop, which has images, "),
+        "{run}"
+    );
+}
+
+#[test]
 fn a_copy_without_an_agent_says_that_nothing_is_copied_yet() {
     let copy = "copy quay.io/a/b:1.x r.example.com/a --name a";
     let answer = |agents: bool| {
