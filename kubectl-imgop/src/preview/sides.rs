@@ -4,11 +4,11 @@ use imgop_core::api::{Side, TlsMode};
 use imgop_core::copy::Sides;
 use imgop_registry::Registries;
 
-use super::targets::Target;
+use super::targets::{Target, WrittenBy};
 
 use crate::cli_error::CliError;
 use crate::registry::errors::ErrorContext;
-use crate::registry::local_access::{AccessSources, Endpoint, Origin};
+use crate::registry::local_access::{AccessSources, Endpoint, Origin, Role};
 
 /// What the destination is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub async fn sides_for(
     let source = sources.reach(endpoint(target, Side::Source, tls.0)).await?;
     let mut context = ErrorContext {
         wording: target.wording,
-        source: source.origin,
+        source: with_role(source.origin, target.written_by, Side::Source),
         destination: Origin::default(),
         copies_here: purpose != Purpose::Look,
     };
@@ -51,7 +51,7 @@ pub async fn sides_for(
     let mut destination = None;
     if target.has_destination {
         let reached = sources.reach(endpoint(target, Side::Destination, tls.1)).await?;
-        context.destination = reached.origin;
+        context.destination = with_role(reached.origin, target.written_by, Side::Destination);
         let (repository, access) = (&target.request.destination, &reached.access);
         destination = Some(match purpose {
             Purpose::Look | Purpose::DryPush => registries.repository(repository, access),
@@ -59,6 +59,16 @@ pub async fn sides_for(
         });
     }
     Ok((Sides { source, destination }, context))
+}
+
+/// Returns where an access comes from, with what sets it: an Image of a mirror is written by that.
+fn with_role(origin: Origin, by: WrittenBy, side: Side) -> Origin {
+    let role = match (by, side) {
+        (WrittenBy::User, _) | (WrittenBy::WorkloadMirror, Side::Destination) => origin.role,
+        (WrittenBy::ImageMirror | WrittenBy::WorkloadMirror, Side::Source) => Role::MirrorSource,
+        (WrittenBy::ImageMirror, Side::Destination) => Role::MirrorTarget,
+    };
+    Origin { role, ..origin }
 }
 
 fn endpoint(target: &Target, side: Side, tls_flag: Option<TlsMode>) -> Endpoint<'_> {

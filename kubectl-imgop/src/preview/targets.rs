@@ -69,6 +69,20 @@ pub struct Target {
     pub wording: Wording,
     /// Whether the spec is read from the cluster, where others may have written it.
     pub is_of_cluster: bool,
+    /// Who writes the spec, and so which fields set what is missing in it.
+    pub written_by: WrittenBy,
+}
+
+/// Who writes the spec of an Image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WrittenBy {
+    /// A user.
+    #[default]
+    User,
+    /// The agent, for an ImageMirror.
+    ImageMirror,
+    /// The agent, for a WorkloadMirror.
+    WorkloadMirror,
 }
 
 /// A tag that an ImageBuilder builds.
@@ -113,6 +127,7 @@ impl Target {
             has_destination,
             wording: Wording::Flags,
             is_of_cluster: false,
+            written_by: WrittenBy::default(),
         }
     }
 
@@ -140,6 +155,7 @@ impl Target {
             has_destination: true,
             wording: Wording::Fields,
             is_of_cluster: false,
+            written_by: WrittenBy::default(),
         })
     }
 

@@ -71,16 +71,20 @@ impl Registry<'_> {
         let (side, host) = (self.side, self.host);
         match (self.origin().role, self.context.wording) {
             (Role::Alone, _) | (Role::Pushed, Wording::Flags) => format!("--{flag} {value}"),
-            (Role::Side | Role::SubmittedSide, Wording::Flags) => format!("--{side}-{flag} {value}"),
+            (Role::Side | Role::SubmittedSide | Role::MirrorSource | Role::MirrorTarget, Wording::Flags) => {
+                format!("--{side}-{flag} {value}")
+            }
             (Role::Side | Role::SubmittedSide, Wording::Fields) => format!("spec.{side}.{field}: {value}"),
             (Role::Pushed, Wording::Fields) => format!("spec.image.{field}: {value}"),
             (Role::BaseImages, Wording::Flags) => format!("--registry {host},{flag}={value}"),
             (Role::BaseImages, Wording::Fields) => {
-                let of_host = match field.split_once('.') {
-                    Some((outer, inner)) => format!("{outer}: {{{inner}: {value}}}"),
-                    None => format!("{field}: {value}"),
-                };
-                format!("spec.registries: [{{host: \"{host}\", {of_host}}}]")
+                format!("spec.registries: [{{host: \"{host}\", {}}}]", in_braces(field, value))
+            }
+            (Role::MirrorSource, Wording::Fields) => {
+                format!("spec.sources: [{{registry: \"{host}\", {}}}]", in_braces(field, value))
+            }
+            (Role::MirrorTarget, Wording::Fields) => {
+                format!("{field}: {value} of its entry in spec.targets")
             }
         }
     }
@@ -224,6 +228,14 @@ impl Registry<'_> {
     }
 }
 
+/// Returns a field as it stands in an entry of a list: `tls: {mode: PlainHTTP}`.
+fn in_braces(field: &str, value: &str) -> String {
+    match field.split_once('.') {
+        Some((outer, inner)) => format!("{outer}: {{{inner}: {value}}}"),
+        None => format!("{field}: {value}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +329,20 @@ mod tests {
         ");
         insta::assert_snapshot!(hints(Role::Pushed, Wording::Flags, NoTls), @"if registry.corp:5000 uses plain HTTP: --tls PlainHTTP");
         insta::assert_snapshot!(hints(Role::Pushed, Wording::Fields, NoTls), @"if registry.corp:5000 uses plain HTTP: spec.image.tls.mode: PlainHTTP");
+    }
+
+    #[test]
+    fn the_access_of_a_mirror_is_set_by_the_fields_that_it_has() {
+        let repository = "registry.corp:5000/a".parse::<imgop_registry::reference::Repository>().unwrap();
+        let hints = |role: Role| {
+            let source = Origin { role, ..Origin::default() };
+            let destination = Origin::default();
+            let context = ErrorContext { wording: Wording::Fields, source, destination, copies_here: false };
+            let registry = Registry { side: Side::Source, host: repository.host(), context: &context };
+            registry.hints(&Reason::Unreachable(Unreachable::NoTls)).join("\n")
+        };
+        insta::assert_snapshot!(hints(Role::MirrorSource), @r#"if registry.corp:5000 uses plain HTTP: spec.sources: [{registry: "registry.corp:5000", tls: {mode: PlainHTTP}}]"#);
+        insta::assert_snapshot!(hints(Role::MirrorTarget), @"if registry.corp:5000 uses plain HTTP: tls.mode: PlainHTTP of its entry in spec.targets");
     }
 
     #[test]

@@ -124,6 +124,10 @@ pub enum Role {
     Side,
     /// The same, where no flag is for this machine alone.
     SubmittedSide,
+    /// A source of a mirror, which has settings for registries.
+    MirrorSource,
+    /// A target of an ImageMirror, which may have several.
+    MirrorTarget,
     /// This machine alone, so that nothing is to be set for the agent.
     Alone,
     /// The base images of a build.

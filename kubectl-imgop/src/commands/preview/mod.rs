@@ -188,7 +188,9 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
                 continue;
             }
             Ok(Subject::Target(target)) => Ok(*target),
-            Ok(Subject::Manifest(image)) => of_manifest(*image, (&images, &accesses), &cluster, now).await,
+            Ok(Subject::Manifest(image, by)) => {
+                of_manifest((*image, by), (&images, &accesses), &cluster, now).await
+            }
             Err(error) => Err(error),
         };
         let target = match target {

@@ -16,7 +16,7 @@ use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inventory::{self, Mirrored};
-use crate::preview::targets::{ImageName, Target, applied};
+use crate::preview::targets::{ImageName, Target, WrittenBy, applied};
 use crate::workloads;
 
 /// What the arguments ask for.
@@ -29,8 +29,8 @@ pub(super) struct Requested {
 pub(super) enum Subject {
     /// It is known already.
     Target(Box<Target>),
-    /// An Image of a file, which the cluster may have already.
-    Manifest(Box<Image>),
+    /// An Image of a file or of a mirror, which the cluster may have already.
+    Manifest(Box<Image>, WrittenBy),
     /// An ImageBuilder, of a file or of the cluster.
     Builder {
         /// The object.
@@ -58,7 +58,7 @@ pub(super) async fn requested(
         let mut targets = Vec::new();
         for manifest in manifests {
             match manifest {
-                Ok(Manifest::Image(image)) => targets.push(Ok(Subject::Manifest(image))),
+                Ok(Manifest::Image(image)) => targets.push(Ok(Subject::Manifest(image, WrittenBy::User))),
                 Ok(Manifest::Builder(builder)) => {
                     targets.push(Ok(Subject::Builder { builder, is_of_cluster: false }));
                 }
@@ -68,7 +68,10 @@ pub(super) async fn requested(
                 }
                 Ok(Manifest::Workloads(mirror)) => {
                     let cluster = cluster.as_ref().map_err(String::clone);
-                    targets.extend(subjects(workloads::images(&mirror, cluster).await));
+                    targets.extend(subjects(
+                        workloads::images(&mirror, cluster).await,
+                        WrittenBy::WorkloadMirror,
+                    ));
                 }
                 Err(error) => targets.push(Err(error)),
             }
@@ -117,7 +120,7 @@ async fn named(
     }
     if found.kind == Erased::<WorkloadMirror>::REF {
         let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(subjects(workloads::images(&mirror, Ok(cluster)).await));
+        return Ok(subjects(workloads::images(&mirror, Ok(cluster)).await, WrittenBy::WorkloadMirror));
     }
     Ok(vec![Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))])
 }
@@ -125,17 +128,19 @@ async fn named(
 /// Returns the Images of an ImageMirror, and which tags none of them copies.
 fn mirrored(mirrored: Result<Mirrored, CliError>) -> Vec<Result<Subject, CliError>> {
     match mirrored {
-        Ok(Mirrored { images, conflicts }) => {
-            subjects(Ok(images)).into_iter().chain(conflicts.into_iter().map(Err)).collect()
-        }
+        Ok(Mirrored { images, conflicts }) => subjects(Ok(images), WrittenBy::ImageMirror)
+            .into_iter()
+            .chain(conflicts.into_iter().map(Err))
+            .collect(),
         Err(error) => vec![Err(error)],
     }
 }
 
 /// Returns the Images that a mirror becomes, or why they are not known.
-fn subjects(images: Result<Vec<Image>, CliError>) -> Vec<Result<Subject, CliError>> {
+fn subjects(images: Result<Vec<Image>, CliError>, by: WrittenBy) -> Vec<Result<Subject, CliError>> {
+    let subject = |image| Ok(Subject::Manifest(Box::new(image), by));
     match images {
-        Ok(images) => images.into_iter().map(|image| Ok(Subject::Manifest(Box::new(image)))).collect(),
+        Ok(images) => images.into_iter().map(subject).collect(),
         Err(error) => vec![Err(error)],
     }
 }
@@ -164,7 +169,7 @@ async fn of_found(cluster: &Cluster, found: &FoundObject, now: Timestamp) -> Res
 
 /// Returns the target of an Image of a file: as it is once the file is applied.
 pub(super) async fn of_manifest(
-    mut image: Image,
+    (mut image, written_by): (Image, WrittenBy),
     (images, accesses): (&ClusterImages<'_>, &RegistryAccesses<'_>),
     cluster: &AnsweringCluster,
     now: Timestamp,
@@ -181,7 +186,8 @@ pub(super) async fn of_manifest(
             image
         }
     };
-    default_destination::target(image, accesses, now).await
+    let target = default_destination::target(image, accesses, now).await?;
+    Ok(Target { written_by, ..target })
 }
 
 fn of_references(args: &PreviewArgs, source: &str, now: Timestamp) -> Result<Target, CliError> {
