@@ -38,24 +38,20 @@ pub enum Manifest {
 
 /// Returns the Images and ImageBuilders of files, of the files of folders (not of the folders in them), and of the standard
 /// input, which is `-`; or what is wrong with one of them.
-pub fn manifests(paths: &[PathBuf]) -> Result<Vec<Result<Manifest, CliError>>, CliError> {
-    let mut manifests = Vec::new();
+pub fn manifests(paths: &[PathBuf]) -> Result<Content, CliError> {
+    let mut all = Content::default();
     for path in paths {
-        if path.is_dir() {
-            manifests.extend(of_folder(path)?);
-        } else {
-            let content = of_file(path)?;
-            if content.manifests.is_empty() {
-                return Err(nothing(path, &content.others));
-            }
-            manifests.extend(content.manifests);
+        let content = if path.is_dir() { of_folder(path)? } else { of_file(path)? };
+        if content.manifests.is_empty() {
+            return Err(nothing(path, &content.others));
         }
+        all.add(content);
     }
-    Ok(manifests)
+    Ok(all)
 }
 
-/// Returns what a folder has, which must be something.
-fn of_folder(folder: &Path) -> Result<Vec<Result<Manifest, CliError>>, CliError> {
+/// Returns what the files of a folder have.
+fn of_folder(folder: &Path) -> Result<Content, CliError> {
     let unreadable =
         |error: std::io::Error| CliError::failed(format!("cannot read {}: {error}", folder.display()));
     let entries: Vec<_> =
@@ -67,19 +63,25 @@ fn of_folder(folder: &Path) -> Result<Vec<Result<Manifest, CliError>>, CliError>
     files.sort();
     let mut all = Content::default();
     for file in files {
-        let content = of_file(&file)?;
-        all.manifests.extend(content.manifests);
-        all.others.extend(content.others);
+        all.add(of_file(&file)?);
     }
-    if all.manifests.is_empty() { Err(nothing(folder, &all.others)) } else { Ok(all.manifests) }
+    Ok(all)
 }
 
 /// What a file has.
 #[derive(Debug, Default)]
-struct Content {
-    manifests: Vec<Result<Manifest, CliError>>,
+pub struct Content {
+    /// What can be previewed, or what is wrong with it.
+    pub manifests: Vec<Result<Manifest, CliError>>,
     /// The other kinds.
-    others: BTreeSet<String>,
+    pub others: BTreeSet<String>,
+}
+
+impl Content {
+    fn add(&mut self, other: Self) {
+        self.manifests.extend(other.manifests);
+        self.others.extend(other.others);
+    }
 }
 
 fn nothing(path: &Path, others: &BTreeSet<String>) -> CliError {

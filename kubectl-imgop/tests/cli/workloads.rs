@@ -355,3 +355,21 @@ fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status()
     assert_rows(&run.stdout, &[&["ci/pod/db"], &web]);
     assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster asks both"), "{run}");
 }
+
+#[test]
+fn a_preview_of_a_file_of_which_nothing_is_copied_says_why() {
+    let cluster = cluster(json!({}));
+    let access = json!({ "apiVersion": "imgop.io/v1alpha1", "kind": "RegistryAccess",
+        "metadata": { "name": "corp" }, "spec": {} });
+    let mirror = mirror(json!({ "triggers": ["PullFailure"] }));
+    let both = json!({ "apiVersion": "v1", "kind": "List", "items": [mirror, access] });
+    cluster.program.file("both.json", &both.to_string());
+    let run = cluster.program.run("preview -f both.json");
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run}");
+    for why in [
+        "WorkloadMirror cluster becomes no Image: triggers has PullFailure alone",
+        "RegistryAccess of imgop.io/v1alpha1 is nothing that is copied or built",
+    ] {
+        assert!(run.stderr.contains(why), "{why}: {run}");
+    }
+}

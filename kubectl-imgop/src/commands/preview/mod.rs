@@ -154,7 +154,10 @@ fn without_differences(outcome: Outcome) -> Outcome {
 
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
-    let Requested { targets, cluster } = Box::pin(requested(args, connection, now)).await?;
+    let Requested { targets, left_out, cluster } = Box::pin(requested(args, connection, now)).await?;
+    for why in left_out {
+        ui.note(&why);
+    }
     let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
     let accesses = RegistryAccesses::new(&cluster);
     let images = ClusterImages::new(&cluster, &accesses);

@@ -1,9 +1,10 @@
 //! What the arguments of a preview ask for: references, the objects of files, or an object of the cluster.
 
-use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror, WorkloadTrigger};
 use imgop_registry::reference::Reference;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 
 use super::PreviewArgs;
 use crate::args::image_spec;
@@ -14,7 +15,7 @@ use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
 use crate::kinds::{Erased, ObjectRef, TypedName, read};
 use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::default_destination::{self, NOWHERE};
-use crate::preview::files::{Manifest, manifests};
+use crate::preview::files::{Content, Manifest, manifests};
 use crate::preview::inventory::{self, Mirrored};
 use crate::preview::targets::{ImageName, Target, WrittenBy, applied};
 use crate::workloads;
@@ -22,6 +23,8 @@ use crate::workloads;
 /// What the arguments ask for.
 pub(super) struct Requested {
     pub(super) targets: Vec<Result<Subject, CliError>>,
+    /// What files have of which nothing is previewed, and why.
+    pub(super) left_out: Vec<String>,
     pub(super) cluster: AnsweringCluster,
 }
 
@@ -53,36 +56,15 @@ pub(super) async fn requested(
         )));
     }
     if !args.files.is_empty() {
-        let manifests = manifests(&args.files)?;
-        let cluster = connection.connect().await.map_err(|error| error.message);
-        let mut targets = Vec::new();
-        for manifest in manifests {
-            match manifest {
-                Ok(Manifest::Image(image)) => targets.push(Ok(Subject::Manifest(image, WrittenBy::User))),
-                Ok(Manifest::Builder(builder)) => {
-                    targets.push(Ok(Subject::Builder { builder, is_of_cluster: false }));
-                }
-                Ok(Manifest::Mirror(mirror)) => {
-                    let cluster = cluster.as_ref().map_err(String::clone);
-                    targets.extend(mirrored(inventory::images(&mirror, cluster).await));
-                }
-                Ok(Manifest::Workloads(mirror)) => {
-                    let cluster = cluster.as_ref().map_err(String::clone);
-                    targets.extend(subjects(
-                        workloads::images(&mirror, cluster).await,
-                        WrittenBy::WorkloadMirror,
-                    ));
-                }
-                Err(error) => targets.push(Err(error)),
-            }
-        }
-        return Ok(Requested { targets, cluster: AnsweringCluster::new(cluster) });
+        return Box::pin(of_files(args, connection)).await;
     }
     let source = args.source.as_deref().unwrap_or_default();
     if let Some(name) = args.object() {
         let cluster = connection.connect().await?;
         let targets = named(&cluster, source, &name, now).await?;
-        return Ok(Requested { targets, cluster: AnsweringCluster::new(Ok(cluster)) });
+        let left_out = targets.is_empty().then(|| format!("{source} becomes no Image"));
+        let cluster = AnsweringCluster::new(Ok(cluster));
+        return Ok(Requested { targets, left_out: left_out.into_iter().collect(), cluster });
     }
     let target = of_references(args, source, now)?;
     let cluster = match cluster_of(&target, connection).await {
@@ -90,7 +72,55 @@ pub(super) async fn requested(
         _ => AnsweringCluster::briefly(connection.clone().without_questions().connect().await),
     };
     let targets = vec![Ok(Subject::Target(Box::new(target)))];
-    Ok(Requested { targets, cluster })
+    Ok(Requested { targets, left_out: Vec::new(), cluster })
+}
+
+/// Returns what files have to preview.
+async fn of_files(args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Requested, CliError> {
+    let Content { manifests, others } = manifests(&args.files)?;
+    let cluster = connection.connect().await.map_err(|error| error.message);
+    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+    for manifest in manifests {
+        let of_cluster = cluster.as_ref().map_err(String::clone);
+        let (why, found) = match manifest {
+            Ok(Manifest::Image(image)) => {
+                targets.push(Ok(Subject::Manifest(image, WrittenBy::User)));
+                continue;
+            }
+            Ok(Manifest::Builder(builder)) => {
+                targets.push(Ok(Subject::Builder { builder, is_of_cluster: false }));
+                continue;
+            }
+            Ok(Manifest::Mirror(mirror)) => {
+                let why = format!("ImageMirror {} becomes no Image", mirror.name_any());
+                (why, mirrored(inventory::images(&mirror, of_cluster).await))
+            }
+            Ok(Manifest::Workloads(mirror)) => {
+                let images = workloads::images(&mirror, of_cluster).await;
+                (without_images(&mirror), subjects(images, WrittenBy::WorkloadMirror))
+            }
+            Err(error) => {
+                targets.push(Err(error));
+                continue;
+            }
+        };
+        left_out.extend(found.is_empty().then_some(why));
+        targets.extend(found);
+    }
+    if targets.is_empty() {
+        left_out.extend(others.iter().map(|kind| format!("{kind} is nothing that is copied or built")));
+    }
+    Ok(Requested { targets, left_out, cluster: AnsweringCluster::new(cluster) })
+}
+
+/// Returns what is said of a WorkloadMirror that becomes no Image.
+fn without_images(mirror: &WorkloadMirror) -> String {
+    let why = if mirror.spec.triggers.contains(&WorkloadTrigger::Running) {
+        "no workload that it sees uses an image that it copies"
+    } else {
+        "triggers has PullFailure alone, which copies what pods cannot pull once the agent has found it"
+    };
+    format!("WorkloadMirror {} becomes no Image: {why}", mirror.name_any())
 }
 
 /// Returns the cluster where the Secrets of a target are, if it names any.

@@ -80,7 +80,7 @@ fn seen(path: &Path) -> (PathBuf, Option<(SystemTime, u64)>) {
 pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Result<Item, NotRun>>, CliError> {
     let copy = |target| Item::Copy(Box::new(target));
     let mut items = Vec::new();
-    for manifest in manifests(files)? {
+    for manifest in manifests(files)?.manifests {
         match manifest {
             Ok(Manifest::Image(image)) => items.push(target(*image, now).map(copy)),
             Ok(Manifest::Mirror(mirror)) => {
