@@ -77,7 +77,7 @@ impl Unasked {
     fn of(error: &RegistryError, field: &str, endpoint: EndpointRef<'_>) -> Self {
         let (reason, advice) = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                (reasons::REGISTRY_UNAUTHORIZED, format!("; {}", about_credentials(field, endpoint)))
+                (reasons::REGISTRY_UNAUTHORIZED, format!("; {}", about_credentials(field, endpoint, false)))
             }
             Reason::RateLimited { .. } => (reasons::REGISTRY_RATE_LIMITED, String::new()),
             Reason::Refused | Reason::Settings => (reasons::INVALID_SPEC, String::new()),
