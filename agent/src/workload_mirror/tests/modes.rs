@@ -62,9 +62,12 @@ async fn observe_says_what_it_could_not_look_at_and_why_and_is_not_ready() {
     let image = |tag: &str| format!("{}/acme/app:{tag}", registry.address);
     let mut stage = Stage::to(&format!("{}/mirror", registry.address), &[]);
     stage.workloads.lists_pods(&["1", "2"].map(|tag| pod("team-a", tag, &image(tag), "")));
+    let source = MirrorSource { registry: registry.address.clone(), tls: plain(), ..MirrorSource::default() };
     stage.change(|spec| {
         spec.mode = WorkloadMode::Observe;
         spec.destination.tls = Some(plain());
+        let tls = Tls { mode: TlsMode::SkipVerify, ..plain() };
+        spec.sources = vec![MirrorSource { tls, ..source.clone() }];
     });
     let reported = |stage: &Stage| {
         let ready = stage.condition(READY);
@@ -77,7 +80,6 @@ async fn observe_says_what_it_could_not_look_at_and_why_and_is_not_ready() {
     assert!(message.starts_with("0 of 2 tags are") && message.contains(&first), "{message}");
     assert!(message.contains("; 2 could not be looked at") && message.contains("spec.sources[].tls.mode"));
 
-    let source = MirrorSource { registry: registry.address.clone(), tls: plain(), ..MirrorSource::default() };
     let credentials = Some(Credentials { secret_name: "absent".to_owned() });
     stage.change(|spec| spec.sources = vec![MirrorSource { credentials, ..source.clone() }]);
     stage.settle().await;

@@ -152,7 +152,8 @@ async fn an_origin_that_does_not_answer_is_not_passed_over_for_the_next() {
     place.stage.workloads.lists_pods(&[place.waits_for("team/app:1")]);
     assert_eq!(place.stage.settle().await, 0);
     assert_eq!(place.second.http.lines(), Vec::<String>::new());
-    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
+    // It asks for an hour of patience.
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_RATE_LIMITED]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What is said where it is not known which registry has what pods cannot pull.
 
-use imgop_core::api::Credentials;
 use imgop_core::api::conditions::{READY, reasons};
+use imgop_core::api::{Credentials, TlsMode};
 use imgop_fakes::Catalog;
 
 use super::on_the_fly::Place;
@@ -11,6 +11,11 @@ fn has() -> Catalog {
 }
 
 impl Place {
+    /// The first origin has none.
+    fn first_is_asked_over_tls(&mut self) {
+        self.stage.change(|spec| spec.sources[0].tls.mode = TlsMode::SkipVerify);
+    }
+
     /// A pod cannot pull an image of this registry, and all that follows has been done.
     async fn comes_to_rest(&mut self) {
         self.stage.workloads.lists_pods(&[self.waits_for("team/app:1")]);
@@ -29,8 +34,7 @@ impl Place {
 #[tokio::test]
 async fn an_origin_that_cannot_be_asked_is_said_once_with_its_answer_and_the_field_that_helps() {
     let mut place = Place::new(Catalog::default(), has(), has()).await;
-    // It has no TLS.
-    place.stage.change(|spec| spec.sources.clear());
+    place.first_is_asked_over_tls();
     place.comes_to_rest().await;
     let before = place.stage.status().clone();
     for _ in 0..5 {
@@ -73,7 +77,7 @@ async fn a_secret_of_an_origin_that_is_not_there_is_named() {
 async fn an_origin_that_can_be_asked_again_is_copied_from_and_said_no_more() {
     let mut place = Place::new(Catalog::default(), has(), Catalog::default()).await;
     let sources = place.stage.mirror.spec.sources.clone();
-    place.stage.change(|spec| spec.sources.clear());
+    place.first_is_asked_over_tls();
     place.comes_to_rest().await;
     place.stage.change(|spec| spec.sources = sources);
     place.stage.pass(60).await;
