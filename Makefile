@@ -21,6 +21,8 @@ RELEASE = $(TARGET_DIR)/dist
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # jemalloc runs with pages that are not larger than those that it was built for. Kernels for arm64 have pages of up to 64 KiB.
 LARGEST_PAGES = $(if $(filter aarch64-%,$(HOST)),JEMALLOC_SYS_WITH_LG_PAGE=16)
+# What tests start. They build it likewise (tests/src/programs.rs), so that nothing is compiled while they run.
+BUILD_PROGRAMS = cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shellcheck shell=bash' --)
 
 .PHONY: help
@@ -44,7 +46,7 @@ test-formats: ## Run the tests of files of other tools against the libraries of 
 
 .PHONY: test-api
 test-api: ## Run the tests against an API server and etcd, which they start themselves
-	cargo build --package imgop-agent --package kubectl-imgop
+	$(BUILD_PROGRAMS)
 	cargo test --package imgop-tests --lib --test api_server
 
 .PHONY: test-registries
@@ -62,13 +64,13 @@ test-builds: ## Run the tests of what runs in the pods of builds, with real git,
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
-	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
+	$(BUILD_PROGRAMS)
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
 .PHONY: test-engines
 test-engines: ## Run all end-to-end tests of copying with both engines, apart from `make test`, which has a part of them
-	cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
+	$(BUILD_PROGRAMS)
 	for engine in Skopeo Native; do \
 	  IMGOP_TEST_ENGINE=$$engine tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	    --test end_to_end --test disruption --test leaks -- --test-threads 6 --skip builds; \

@@ -8,6 +8,10 @@ use anyhow::{Context as _, anyhow, ensure};
 
 use crate::{repository_root, testbed_scripts};
 
+/// What is built together, by the Makefile before the tests too: each by itself would have other features of what they
+/// share, which would be compiled once for each, for minutes and while tests wait.
+const PACKAGES: [&str; 3] = ["imgop-agent", "kubectl-imgop", "imgop-step"];
+
 /// The kubectl plugin, as it is in the sources now.
 pub fn plugin() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -23,7 +27,7 @@ pub fn agent() -> anyhow::Result<PathBuf> {
 /// The agent as a program that loads libraries, in a folder of its own: those before it may show it another time.
 pub fn dynamic_agent() -> anyhow::Result<PathBuf> {
     let folder = repository_root().join("target/dynamic");
-    build_with("imgop-agent", |cargo| {
+    build_with(&["imgop-agent"], "imgop-agent", |cargo| {
         // In place of the flags of `.cargo/config.toml`.
         cargo.env("RUSTFLAGS", "-Ctarget-feature=-crt-static").env("CARGO_TARGET_DIR", &folder);
     })
@@ -54,13 +58,15 @@ fn built(once: &OnceLock<Result<PathBuf, String>>, package: &str) -> anyhow::Res
 /// `cargo test` builds only the tests' own package; a program that was built some time ago
 /// would be tested instead of the sources.
 fn build(package: &str) -> anyhow::Result<PathBuf> {
-    build_with(package, |_| {})
+    build_with(&PACKAGES, package, |_| {})
 }
 
-fn build_with(package: &str, set: impl FnOnce(&mut Command)) -> anyhow::Result<PathBuf> {
+/// Builds packages, and returns the program of one of them.
+fn build_with(packages: &[&str], package: &str, set: impl FnOnce(&mut Command)) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", package, "--message-format", "json-render-diagnostics"]);
+    command.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
