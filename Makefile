@@ -21,6 +21,8 @@ RELEASE = $(TARGET_DIR)/dist
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 # jemalloc runs with pages that are not larger than those that it was built for. Kernels for arm64 have pages of up to 64 KiB.
 LARGEST_PAGES = $(if $(filter aarch64-%,$(HOST)),JEMALLOC_SYS_WITH_LG_PAGE=16)
+# One selection of packages: another one would have other features of what they share, and compile it once more.
+TEST_CRATES = cargo test --workspace --exclude imgop-tests
 # What tests start. They build it likewise (tests/src/programs.rs), so that nothing is compiled while they run.
 BUILD_PROGRAMS = cargo build --package imgop-agent --package kubectl-imgop --package imgop-step
 SCRIPTS = $(shell git ls-files | xargs grep -lE '^\#!/usr/bin/env bash|^\# shellcheck shell=bash' --)
@@ -38,7 +40,7 @@ test: test-unit test-formats test-api test-registries test-builds test-cluster #
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no Kubernetes
-	cargo test --workspace --exclude imgop-tests
+	$(TEST_CRATES)
 
 .PHONY: test-formats
 test-formats: ## Run the tests of files of other tools against the libraries of those tools, which they compile themselves (Go)
@@ -52,15 +54,14 @@ test-api: ## Run the tests against an API server and etcd, which they start them
 .PHONY: test-registries
 test-registries: ## Run the tests of the registry client against real registries, which they start themselves, and of what Go libraries find
 	cargo test --package imgop-tests --test registries
-	cargo test --package imgop-core --test constraints_and_masterminds -- --include-ignored
-	cargo test --package kubectl-imgop --test cli real_helm -- --include-ignored
-	cargo test --package imgop-step --lib real_helm -- --include-ignored
+	$(TEST_CRATES) --test constraints_and_masterminds -- --include-ignored
+	$(TEST_CRATES) --test cli real_helm -- --include-ignored
+	$(TEST_CRATES) --lib real_helm -- --include-ignored
 
 .PHONY: test-builds
 test-builds: ## Run the tests of what runs in the pods of builds, with real git, Buildah and Skopeo on this machine (root)
-	cargo test --package imgop-step --package imgop-core --features imgop-step/with-programs \
-	  --test containers --test ignore_file_and_buildah -- --include-ignored
-	cargo test --package kubectl-imgop --test cli -- --ignored real_buildah
+	$(TEST_CRATES) --features imgop-step/with-programs --test containers --test ignore_file_and_buildah -- --include-ignored
+	$(TEST_CRATES) --test cli -- --ignored real_buildah
 
 .PHONY: test-cluster
 test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one of their own
