@@ -229,7 +229,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let line = format!("{} {}", head.method, head.uri.path_and_query().unwrap());
     let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let range = header("range").or_else(|| header("content-range"));
-    let (number, fault, held) = {
+    let (number, fault, waiting) = {
         let mut state = state.lock().unwrap();
         let (number, fault) = state.ask(&line, range.clone());
         (number, fault, state.held.clone())
@@ -237,7 +237,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request) -> Response {
     let limit = match fault {
         Some(Fault::TakesNothing) => std::future::pending().await,
         Some(Fault::Held) => {
-            held.acquire().await.unwrap().forget();
+            waiting.acquire().await.unwrap().forget();
             usize::MAX
         }
         Some(Fault::Break(after)) => after,

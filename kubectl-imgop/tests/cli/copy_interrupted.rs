@@ -25,9 +25,9 @@ fn one_layer(size: usize) -> Case {
 
 /// Begins to copy it, and returns as soon as a chunk of this number, from 1, has come and meets with this.
 fn begin(case: &Case, chunk: usize, fault: Fault) -> Child {
-    let (chunks, (came, comes)) = (AtomicUsize::new(0), channel());
+    let (number, (came, comes)) = (AtomicUsize::new(0), channel());
     case.destination.fail(move |_, line| {
-        let is_it = line.starts_with("PATCH ") && chunks.fetch_add(1, Ordering::SeqCst) + 1 == chunk;
+        let is_it = line.starts_with("PATCH ") && number.fetch_add(1, Ordering::SeqCst) + 1 == chunk;
         if is_it {
             came.send(()).unwrap();
         }
