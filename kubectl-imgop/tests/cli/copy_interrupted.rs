@@ -25,11 +25,11 @@ fn one_layer(size: usize) -> Case {
 
 /// Begins to copy it, and returns as soon as a chunk of this number, from 1, has come and meets with this.
 fn begin(case: &Case, chunk: usize, fault: Fault) -> Child {
-    let (number, (came, comes)) = (AtomicUsize::new(0), channel());
+    let (number, (tell, told)) = (AtomicUsize::new(0), channel());
     case.destination.fail(move |_, line| {
         let is_it = line.starts_with("PATCH ") && number.fetch_add(1, Ordering::SeqCst) + 1 == chunk;
         if is_it {
-            came.send(()).unwrap();
+            tell.send(()).unwrap();
         }
         is_it.then_some(fault)
     });
@@ -44,7 +44,7 @@ fn begin(case: &Case, chunk: usize, fault: Fault) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    comes.recv_timeout(Duration::from_mins(1)).unwrap();
+    told.recv_timeout(Duration::from_mins(1)).unwrap();
     begun
 }
 

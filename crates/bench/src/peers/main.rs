@@ -8,6 +8,7 @@ mod pages;
 mod programs;
 mod report;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -99,7 +100,7 @@ async fn proxies(latency: u64, source: SocketAddr, target: SocketAddr) -> anyhow
     let target = Proxy::start_at(target.ip(), "target", target).await?;
     source.set_latency(latency);
     target.set_latency(latency);
-    println!("{} {}", source.address, target.address);
+    writeln!(std::io::stdout(), "{} {}", source.address, target.address)?;
     std::future::pending().await
 }
 

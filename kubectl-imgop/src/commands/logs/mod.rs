@@ -174,7 +174,7 @@ impl Logs<'_> {
                 Followed::Whole => is_printed = true,
                 // Nor do those after it. Behind one that has failed there is nothing to say of that.
                 Followed::NeverStarted(_) if is_printed => break,
-                followed => return Ok(self.has_log(followed)),
+                followed @ Followed::NeverStarted(_) => return Ok(self.has_log(followed)),
             }
         }
         Ok(is_printed)
