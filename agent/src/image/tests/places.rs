@@ -60,9 +60,9 @@ async fn a_copy_that_moves_up_because_native_copies_the_one_before_it_is_probed_
     let observed = observed(&[&copies[0], &copies[1]]);
     stage.pass(&mut memory(&[], (now(), observed)), now()).await.unwrap();
     let jobs = jobs(&stage);
-    let [(container, copied)] = jobs.as_slice() else { panic!("{jobs:?}") };
+    let [(container, both)] = jobs.as_slice() else { panic!("{jobs:?}") };
     assert_eq!(container, NATIVE_CONTAINER, "Skopeo would fail with it");
-    assert!(copied.contains("v2.13.2") && copied.contains("v2.13.1"), "{copied}");
+    assert!(both.contains("v2.13.2") && both.contains("v2.13.1"), "{both}");
 }
 
 #[tokio::test]
