@@ -120,8 +120,7 @@ struct Logs<'a> {
 }
 
 impl Logs<'_> {
-    /// Prints the logs of one of so many runs. Returns whether there are any. One of several that has no pod keeps the logs
-    /// of the others from nobody.
+    /// Prints the logs of one run. Returns whether there are any. Where there are several runs, one without a pod is a warning.
     async fn of_run(&self, pods: &Pods<'_>, run: &Run, number: usize) -> Result<bool, CliError> {
         match pods.attempt(run).await? {
             Sought::Found(attempt) if !self.args.follow => self.print(&attempt).await,
