@@ -74,6 +74,7 @@ async fn measure() -> anyhow::Result<()> {
         let measured = match part {
             Part::Large => first_copies::large(&bench, scale).await?,
             Part::Limited => first_copies::limited(&bench, scale).await?,
+            Part::Broken => first_copies::broken(&bench).await?,
             _ => first_copies::measure(&bench, scale).await?,
         };
         report::print_first_copies(&measured)?;
@@ -84,7 +85,7 @@ async fn measure() -> anyhow::Result<()> {
         report::print(&measured)?;
         figures.extend(report::figures(&measured)?);
     }
-    if matches!(part, Part::Quick | Part::Large | Part::Limited) {
+    if matches!(part, Part::Quick | Part::Large | Part::Limited | Part::Broken) {
         return Ok(());
     }
     let file = folder.join("results.json");
@@ -116,6 +117,8 @@ enum Part {
     Large,
     /// First copies to a destination that refuses requests, into no file.
     Limited,
+    /// Copies that are killed or whose source breaks off, into no file.
+    Broken,
 }
 
 impl Part {
@@ -135,7 +138,8 @@ impl std::str::FromStr for Part {
             "quick" => Self::Quick,
             "large" => Self::Large,
             "limited" => Self::Limited,
-            _ => bail!("{text:?} is no part: all, no_ops, first_copies, large, limited or quick"),
+            "broken" => Self::Broken,
+            _ => bail!("{text:?} is no part: all, no_ops, first_copies, large, limited, broken or quick"),
         })
     }
 }

@@ -35,6 +35,11 @@ pub async fn limited(bench: &Bench, scale: Scale) -> anyhow::Result<FirstCopies>
     Ok(FirstCopies { limited: limited::measure(bench, scale).await?, ..FirstCopies::default() })
 }
 
+/// Measures copies alone that break off.
+pub async fn broken(bench: &Bench) -> anyhow::Result<FirstCopies> {
+    Ok(FirstCopies { broken: broken::measure(bench).await?, ..FirstCopies::default() })
+}
+
 impl Scale {
     fn runs_of(self, tool: Tool) -> usize {
         if tool == Tool::Skopeo { self.slow_runs } else { self.runs }
