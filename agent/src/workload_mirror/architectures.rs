@@ -74,7 +74,7 @@ impl Pass<'_> {
         reference: &ImageReference,
     ) -> Option<String> {
         let what = reference.manifest_ref()?;
-        let client = self.source_client(request, &reference.repository).await.ok()?;
+        let client = self.source_client(request, &reference.repository).await.ok()?.client;
         let manifest = client.manifest(&what).await.ok()??;
         let platforms: Vec<Platform> = if manifest.is_index() {
             manifest.platforms().ok()?.into_iter().map(|part| part.platform).collect()

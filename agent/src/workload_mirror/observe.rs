@@ -123,9 +123,9 @@ impl Pass<'_> {
         child: &PlannedChild,
         what: &SourceRef,
     ) -> Result<(Option<String>, Option<String>), NotKnown> {
-        let client = self.source_client(request, &child.source).await?;
-        let source = client.head(&what.asked_for()).await;
-        let source = source.map_err(|error| Unasked::source(request, &child.source, &error))?;
+        let from = self.source_client(request, &child.source).await?;
+        let source = from.client.head(&what.asked_for()).await;
+        let source = source.map_err(|error| Unasked::source(request, &child.source, from.is_lent, &error))?;
         // What has no name there is not there.
         let destination = match what.name() {
             Some(tag) => self.destination_head(request, &child.destination, tag).await?,
@@ -142,11 +142,11 @@ impl Pass<'_> {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<Option<Descriptor>, NotKnown> {
-        let client = self.destination_client(request, repository).await?;
-        match client.head(&ManifestRef::Tag(tag.clone())).await {
+        let reached = self.destination_client(request, repository).await?;
+        match reached.client.head(&ManifestRef::Tag(tag.clone())).await {
             Ok(found) => Ok(found),
             Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(None),
-            Err(error) => Err(self.destination_unasked(request, repository, &error).into()),
+            Err(error) => Err(self.destination_unasked(request, repository, reached.is_lent, &error).into()),
         }
     }
 }

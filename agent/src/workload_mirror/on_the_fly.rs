@@ -225,27 +225,27 @@ impl Pass<'_> {
         let repository = &reference.repository;
         // A reference has a tag or a digest.
         let Some(what) = reference.manifest_ref() else { return Ok(false) };
-        let client = self.destination_client(request, repository).await?;
-        match client.head(&what).await {
+        let reached = self.destination_client(request, repository).await?;
+        match reached.client.head(&what).await {
             Ok(found) => Ok(found.is_some()),
             Err(error) if *error.reason() == Reason::RepositoryNotFound => Ok(false),
-            Err(error) => Err(self.destination_unasked(request, repository, &error).into()),
+            Err(error) => Err(self.destination_unasked(request, repository, reached.is_lent, &error).into()),
         }
     }
 
     /// Asks an origin for an image. A login that is refused says nothing of what is there: the next origin may have a stranger's
     /// image of the same name.
     async fn ask_origin(&self, request: &WorkloadRequest, origin: &Origin) -> Result<Said, NotKnown> {
-        let (client, has_login) = self.source(request, &origin.repository).await?;
-        let error = match client.head(&origin.what.asked_for()).await {
+        let reached = self.source_client(request, &origin.repository).await?;
+        let error = match reached.client.head(&origin.what.asked_for()).await {
             Ok(Some(_)) => return Ok(Said::Has),
             Ok(None) => return Ok(Said::HasNot),
             Err(error) => error,
         };
-        let unasked = Unasked::source(request, &origin.repository, &error);
+        let unasked = Unasked::source(request, &origin.repository, reached.is_lent, &error);
         match error.reason() {
             Reason::RepositoryNotFound => Ok(Said::HasNot),
-            Reason::Unauthorized | Reason::Forbidden if !has_login => Ok(Said::WantsLogin(unasked)),
+            Reason::Unauthorized | Reason::Forbidden if !reached.has_login => Ok(Said::WantsLogin(unasked)),
             _ => Err(unasked.into()),
         }
     }

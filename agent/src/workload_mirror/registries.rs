@@ -10,22 +10,23 @@ use super::unasked::{DESTINATION, NotKnown, SOURCES};
 use crate::cluster::Freshness;
 use crate::registry_access::{EndpointUse, Lending};
 
+/// A repository that can be asked.
+pub(super) struct Reached {
+    /// What asks it.
+    pub client: RepositoryClient,
+    /// Whether that logs in.
+    pub has_login: bool,
+    /// Whether an administrator lends the login.
+    pub is_lent: bool,
+}
+
 impl Pass<'_> {
     /// Returns the client of a repository that images come from.
     pub(super) async fn source_client(
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
-    ) -> Result<RepositoryClient, NotKnown> {
-        Ok(self.source(request, repository).await?.0)
-    }
-
-    /// Returns the client of a repository that images come from, and whether it logs in there.
-    pub(super) async fn source(
-        &self,
-        request: &WorkloadRequest,
-        repository: &Repository,
-    ) -> Result<(RepositoryClient, bool), NotKnown> {
+    ) -> Result<Reached, NotKnown> {
         let name = repository.to_string();
         let endpoint = request.source_endpoint(&name);
         self.client(repository, SOURCES, endpoint, RegistryAction::Pull).await
@@ -36,9 +37,9 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
-    ) -> Result<RepositoryClient, NotKnown> {
+    ) -> Result<Reached, NotKnown> {
         let endpoint = self.destination_endpoint(request, repository);
-        Ok(self.client(repository, DESTINATION, endpoint, RegistryAction::Push).await?.0)
+        self.client(repository, DESTINATION, endpoint, RegistryAction::Push).await
     }
 
     /// Returns how a repository is reached that images go to. What the spec says of its destination holds for that registry
@@ -64,7 +65,7 @@ impl Pass<'_> {
         field: &str,
         endpoint: EndpointRef<'_>,
         action: RegistryAction,
-    ) -> Result<(RepositoryClient, bool), NotKnown> {
+    ) -> Result<Reached, NotKnown> {
         let of = EndpointUse {
             namespace: self.namespace(),
             field,
@@ -75,7 +76,10 @@ impl Pass<'_> {
         };
         let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await;
         let resolved = resolved.map_err(|error| self.without_access(error))?;
-        let has_login = resolved.access.credential.is_some();
-        Ok((self.agent().registries.repository(repository, &resolved.access), has_login))
+        Ok(Reached {
+            client: self.agent().registries.repository(repository, &resolved.access),
+            has_login: resolved.access.credential.is_some(),
+            is_lent: resolved.is_lent,
+        })
     }
 }

@@ -69,15 +69,20 @@ impl Unasked {
     }
 
     /// Returns what is said of a repository that images come from.
-    pub(super) fn source(request: &WorkloadRequest, repository: &Repository, error: &RegistryError) -> Self {
+    pub(super) fn source(
+        request: &WorkloadRequest,
+        repository: &Repository,
+        is_lent: bool,
+        error: &RegistryError,
+    ) -> Self {
         let name = repository.to_string();
-        Self::of(error, SOURCES, request.source_endpoint(&name))
+        Self::of(error, SOURCES, request.source_endpoint(&name), is_lent)
     }
 
-    fn of(error: &RegistryError, field: &str, endpoint: EndpointRef<'_>) -> Self {
+    fn of(error: &RegistryError, field: &str, endpoint: EndpointRef<'_>, is_lent: bool) -> Self {
         let (reason, advice) = match error.reason() {
             Reason::Unauthorized | Reason::Forbidden => {
-                (reasons::REGISTRY_UNAUTHORIZED, format!("; {}", about_credentials(field, endpoint, false)))
+                (reasons::REGISTRY_UNAUTHORIZED, format!("; {}", about_credentials(field, endpoint, is_lent)))
             }
             Reason::RateLimited { .. } => (reasons::REGISTRY_RATE_LIMITED, String::new()),
             Reason::Refused | Reason::Settings => (reasons::INVALID_SPEC, String::new()),
@@ -97,9 +102,10 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         repository: &Repository,
+        is_lent: bool,
         error: &RegistryError,
     ) -> Unasked {
-        Unasked::of(error, DESTINATION, self.destination_endpoint(request, repository))
+        Unasked::of(error, DESTINATION, self.destination_endpoint(request, repository), is_lent)
     }
 
     /// Returns what follows where it is not known how a registry is reached, or it may not be.

@@ -273,7 +273,7 @@ async fn an_image_that_adopts_a_repository_sets_its_policy_where_an_older_one_wi
     ecr.stage.image = older;
     beside(&mut ecr, &adopting);
     let result = pass_of_nothing(&ecr).await;
-    let said = "lifecyclePolicy is not set, as Image \"argocd\", which has adopt, has another one";
+    let said = "lifecyclePolicy is not set: Image \"argocd\", which adopts the repository, has another one";
     assert!(message(&result).contains(said), "{}", message(&result));
 }
 

@@ -71,7 +71,7 @@ impl fmt::Display for CreateField {
 impl fmt::Display for Precedence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Adopts => "which has adopt",
+            Self::Adopts => "which adopts the repository",
             Self::IsOlder => "which is older",
         })
     }
@@ -149,7 +149,7 @@ impl YieldedPolicy {
     pub fn message(&self, create: CreateField, repository: &Repository) -> String {
         let Self { field, object, because, .. } = self;
         format!(
-            "{create}.{field} is not set, as {object}, {because}, has another one for {repository}: give both the same, or \
+            "{create}.{field} is not set: {object}, {because}, has another one for {repository}. Give both the same, or \
              leave it out of one"
         )
     }
@@ -242,7 +242,7 @@ mod tests {
         let adopts = OtherCreation { creation: adopting(older.creation.clone()), is_older: false, ..older };
         let to_adopting = own.yielded(&[adopts]);
         let repository = "1.dkr.ecr.eu-west-3.amazonaws.com/app".parse().unwrap();
-        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set, as Image "older", which has adopt, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
-        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set, as Image "older", which is older, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app: give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set: Image "older", which adopts the repository, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set: Image "older", which is older, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
     }
 }
