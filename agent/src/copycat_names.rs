@@ -1,5 +1,6 @@
 //! Numbers under the names that k8s-copycat gave them, for dashboards that ask for those.
 
+use imgop_registry::reference::Repository;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -63,9 +64,10 @@ impl RegistryResults {
         }
     }
 
+    /// Returns the registry of a repository, by the name that k8s-copycat gave it: that of `nginx` is `docker.io`.
     fn label(&self, repository: &str) -> OfRegistry {
-        let host = || repository.split('/').next().unwrap_or_default().to_owned();
-        OfRegistry { registry: self.names_hosts.then(host) }
+        let named = self.names_hosts.then(|| repository.parse::<Repository>()).and_then(Result::ok);
+        OfRegistry { registry: named.map(|repository| repository.host().as_str().to_owned()) }
     }
 }
 
@@ -73,7 +75,7 @@ impl RegistryResults {
 mod tests {
     use super::*;
 
-    fn text(names_hosts: bool, names: bool) -> String {
+    fn made(names_hosts: bool, names: bool) -> (Metrics, RegistryResults) {
         let metrics = Metrics::new();
         let settings = MetricsSettings {
             metrics_name_registries: names_hosts,
@@ -83,6 +85,11 @@ mod tests {
             metrics_copycat_names: names,
         };
         let results = RegistryResults::new(&metrics, &settings);
+        (metrics, results)
+    }
+
+    fn text(names_hosts: bool, names: bool) -> String {
+        let (metrics, results) = made(names_hosts, names);
         results.copied("quay.io/acme/app", "registry.example.com/mirror/app", true);
         results.copied("quay.io/acme/app", "registry.example.com/mirror/app", false);
         results.not_found("docker.io/library/nginx", 2);
@@ -103,5 +110,23 @@ mod tests {
         let unnamed = text(false, true);
         assert!(unnamed.contains("k8s_copycat_registry_push_error_total") && !unnamed.contains("quay.io"));
         assert!(!text(true, false).contains("copycat"));
+    }
+
+    #[test]
+    fn the_registry_is_the_host_and_that_of_a_name_without_one_is_docker_hub() {
+        for (source, host) in [
+            ("nginx", "docker.io"),
+            ("acme/app", "docker.io"),
+            ("registry-1.docker.io/acme/app", "docker.io"),
+            ("localhost/x", "localhost"),
+            ("localhost:5000/x", "localhost:5000"),
+            ("registry.example.com/acme/app", "registry.example.com"),
+        ] {
+            let (metrics, results) = made(true, true);
+            results.not_found(source, 1);
+            let line = format!(r#"k8s_copycat_registry_pull_error_total{{registry="{host}"}} 1"#);
+            let text = metrics.text().unwrap();
+            assert!(text.lines().any(|shown| shown == line), "{source}: {line}\n{text}");
+        }
     }
 }
