@@ -41,26 +41,42 @@ impl RegistryResults {
                     drop(family.get_or_create(&results.label("")));
                 }
             }
-            registry.register("pull_success", "Copies whose source could be read", pull_success.clone());
-            registry.register("pull_error", "Tags that their source does not have", pull_error.clone());
-            registry.register("push_success", "Copies that reached their destination", push_success.clone());
-            registry.register("push_error", "Copies that failed", push_error.clone());
+            registry.register("pull_success", "Copies whose source was read", pull_success.clone());
+            let unread = "Tags that a source does not have or was not able to show, at each look";
+            registry.register("pull_error", unread, pull_error.clone());
+            registry.register("push_success", "Tags that show what was copied", push_success.clone());
+            let unwritten =
+                "Copies that failed, tags that could not be set, and failed looks at destinations";
+            registry.register("push_error", unwritten, push_error.clone());
             metrics.add(registry);
         }
         results
     }
 
-    /// Counts a copy from one repository to another.
-    pub fn copied(&self, source: &str, destination: &str, is_done: bool) {
-        let pushed = if is_done { &self.push_success } else { &self.push_error };
+    /// Counts a copy of which this source was read.
+    pub fn pulled(&self, source: &str) {
         self.pull_success.get_or_create(&self.label(source)).inc();
-        pushed.get_or_create(&self.label(destination)).inc();
     }
 
-    /// Counts tags that a repository does not have.
-    pub fn not_found(&self, source: &str, tags: u64) {
-        if tags > 0 {
-            self.pull_error.get_or_create(&self.label(source)).inc_by(tags);
+    /// Counts how often this source could not be read.
+    pub fn not_pulled(&self, source: &str, count: u64) {
+        self.add(&self.pull_error, source, count);
+    }
+
+    /// Counts how many tags of this destination show what was copied.
+    pub fn pushed(&self, destination: &str, count: u64) {
+        self.add(&self.push_success, destination, count);
+    }
+
+    /// Counts how often nothing got to this destination.
+    pub fn not_pushed(&self, destination: &str, count: u64) {
+        self.add(&self.push_error, destination, count);
+    }
+
+    /// Adds to a number. Where it is none, no series is made.
+    fn add(&self, family: &Family<OfRegistry, Counter>, repository: &str, count: u64) {
+        if count > 0 {
+            family.get_or_create(&self.label(repository)).inc_by(count);
         }
     }
 
@@ -90,22 +106,23 @@ mod tests {
 
     fn text(names_hosts: bool, names: bool) -> String {
         let (metrics, results) = made(names_hosts, names);
-        results.copied("quay.io/acme/app", "registry.example.com/mirror/app", true);
-        results.copied("quay.io/acme/app", "registry.example.com/mirror/app", false);
-        results.not_found("docker.io/library/nginx", 2);
+        results.pulled("quay.io/acme/app");
+        results.not_pulled("quay.io/acme/app", 2);
+        results.pushed("registry.example.com/mirror/app", 3);
+        results.not_pushed("registry.example.com/mirror/app", 4);
         metrics.text().unwrap()
     }
 
     #[test]
-    fn copies_are_counted_by_registry_under_the_names_of_k8s_copycat() {
-        let of = |names_hosts, line: &str| text(names_hosts, true).lines().any(|shown| shown == line);
+    fn numbers_have_the_names_of_k8s_copycat_and_name_the_registry_where_that_is_allowed() {
+        let named = text(true, true);
         for line in [
-            r#"k8s_copycat_registry_pull_success_total{registry="quay.io"} 2"#,
-            r#"k8s_copycat_registry_pull_error_total{registry="docker.io"} 2"#,
-            r#"k8s_copycat_registry_push_success_total{registry="registry.example.com"} 1"#,
-            r#"k8s_copycat_registry_push_error_total{registry="registry.example.com"} 1"#,
+            r#"k8s_copycat_registry_pull_success_total{registry="quay.io"} 1"#,
+            r#"k8s_copycat_registry_pull_error_total{registry="quay.io"} 2"#,
+            r#"k8s_copycat_registry_push_success_total{registry="registry.example.com"} 3"#,
+            r#"k8s_copycat_registry_push_error_total{registry="registry.example.com"} 4"#,
         ] {
-            assert!(of(true, line), "{line}\n{}", text(true, true));
+            assert!(named.lines().any(|shown| shown == line), "{line}\n{named}");
         }
         let unnamed = text(false, true);
         assert!(unnamed.contains("k8s_copycat_registry_push_error_total") && !unnamed.contains("quay.io"));
@@ -123,10 +140,17 @@ mod tests {
             ("registry.example.com/acme/app", "registry.example.com"),
         ] {
             let (metrics, results) = made(true, true);
-            results.not_found(source, 1);
-            let line = format!(r#"k8s_copycat_registry_pull_error_total{{registry="{host}"}} 1"#);
+            results.pulled(source);
+            let line = format!(r#"k8s_copycat_registry_pull_success_total{{registry="{host}"}} 1"#);
             let text = metrics.text().unwrap();
             assert!(text.lines().any(|shown| shown == line), "{source}: {line}\n{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_counted_of_a_registry_where_nothing_went_wrong() {
+        let (metrics, results) = made(true, true);
+        results.not_pulled("quay.io/acme/app", 0);
+        assert!(!metrics.text().unwrap().contains("quay.io"));
     }
 }

@@ -1,11 +1,14 @@
 //! The counters that only Images have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_core::api::{FailureReason, Image, ImageSpec, TagFailure};
-use imgop_core::copy::Outcome;
+use imgop_core::api::{FailureReason, Image, ImageSpec, Side};
+use imgop_core::copy::{
+    Content, Copy, Observed, ObservedTag, Outcome, Plan, PlannedTag, Seen, TagAction, TagState,
+};
+use imgop_registry::reference::Tag;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -113,11 +116,44 @@ impl CopyCounters {
         counters
     }
 
-    /// Counts the tags that sources of Images do not have, when a sync ends.
-    pub fn not_found(&self, image: &ImageSpec, failures: &[TagFailure]) {
-        let is_absent = |failure: &&TagFailure| failure.reason == FailureReason::TagNotFound;
-        let count = failures.iter().filter(is_absent).count();
-        self.registries.not_found(&image.source.name, u64::try_from(count).unwrap_or(u64::MAX));
+    /// Counts a sync that has ended: what its registries could not show, and the tags of what Jobs have pushed that were
+    /// found to show it without being set.
+    pub fn sync_ended(
+        &self,
+        image: &ImageSpec,
+        observed: &Observed,
+        plan: &Plan,
+        pushed: Option<&HashSet<Copy>>,
+    ) {
+        for side in [Side::Source, Side::Destination] {
+            let count = observed.tags.iter().filter(|tag| not_shown(tag) == Some(side)).count();
+            self.not_looked(image, side, u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        let pushed: HashSet<&Tag> = pushed.into_iter().flatten().map(|copy| &copy.destination_tag).collect();
+        let is_there = |tag: &&PlannedTag| {
+            matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced)
+                && pushed.contains(&tag.destination_tag)
+        };
+        let there = plan.tags.iter().filter(is_there).count();
+        self.registries.pushed(&image.destination.name, u64::try_from(there).unwrap_or(u64::MAX));
+    }
+
+    /// Counts tags that a registry was not able to show, or one look at a registry that refuses all of them.
+    pub fn not_looked(&self, image: &ImageSpec, side: Side, count: u64) {
+        match side {
+            Side::Source => self.registries.not_pulled(&image.source.name, count),
+            Side::Destination => self.registries.not_pushed(&image.destination.name, count),
+        }
+    }
+
+    /// Counts a tag that shows what was copied, or why it does not. One that the registry keeps is neither.
+    pub fn tag_put(&self, image: &ImageSpec, failure: Option<&Outcome>) {
+        let destination = &image.destination.name;
+        match failure {
+            None => self.registries.pushed(destination, 1),
+            Some(Outcome::Immutable { .. }) => {}
+            Some(_) => self.registries.not_pushed(destination, 1),
+        }
     }
 
     /// Counts a copy of an Image that has ended; none is one whose Job has vanished.
@@ -132,13 +168,46 @@ impl CopyCounters {
             Some(Outcome::Immutable { .. }) => OfCopy { result: "Kept", reason: String::new() },
             Some(_) => OfCopy { result: "Succeeded", reason: String::new() },
         };
-        if of_copy.result != "Interrupted" {
-            let is_done = of_copy.result == "Succeeded";
-            self.registries.copied(&image.source.name, &image.destination.name, is_done);
+        if let Some(outcome) = outcome {
+            self.of_registries(image, outcome);
         }
         if let Some(took) = took.filter(|_| of_copy.result == "Succeeded") {
             self.copy_seconds.0.observe(took.as_secs_f64());
         }
         self.copies.get_or_create(&of_copy).inc();
     }
+
+    /// Counts what a copy says of its registries. Whether one that succeeded gets its tag is known later.
+    fn of_registries(&self, image: &ImageSpec, outcome: &Outcome) {
+        use FailureReason::{CopyFailed, PublishFailed, VerificationFailed};
+        let (is_read, is_unwritten) = match outcome {
+            Outcome::Succeeded | Outcome::Immutable { .. } => (true, false),
+            Outcome::ContentGone { .. }
+            | Outcome::Unpublished { .. }
+            | Outcome::Failed { reason: PublishFailed | VerificationFailed, .. } => (true, true),
+            // At which of the two registries is not known: that nothing was written is.
+            Outcome::Failed { reason: CopyFailed, .. } => (false, true),
+            _ => (false, false),
+        };
+        if is_read {
+            self.registries.pulled(&image.source.name);
+        }
+        if is_unwritten {
+            self.registries.not_pushed(&image.destination.name, 1);
+        }
+    }
 }
+
+/// Returns which registry was not able to show a tag, if one was not.
+fn not_shown(tag: &ObservedTag) -> Option<Side> {
+    let is_source = matches!(tag.source, Seen::Unknown(_)) || matches!(tag.content, Content::Unknown(_));
+    match tag.state() {
+        TagState::NotFound => Some(Side::Source),
+        TagState::NotChecked if is_source => Some(Side::Source),
+        TagState::NotChecked if matches!(tag.destination, Seen::Unknown(_)) => Some(Side::Destination),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -113,12 +113,16 @@ impl Pass<'_> {
 
     /// Forgets the copies of which this process has now seen the end, and counts them.
     pub(super) fn forget_ended(&self, runs: &[Run], jobs: &JobResults, sync: &mut SyncInProgress) {
-        sync.started.retain(|copy| {
+        let SyncInProgress { started, pushed, .. } = sync;
+        started.retain(|copy| {
             let is_running = is_running(runs, copy);
             if !is_running {
                 let run = runs.iter().find(|run| run.copy == *copy);
                 let (outcome, took) = (run.map(|run| &run.outcome), jobs.duration(copy));
                 self.images.counters.ended(&self.image.spec, outcome, took);
+                if outcome == Some(&Outcome::Succeeded) {
+                    pushed.insert(copy.clone());
+                }
             }
             is_running
         });

@@ -188,6 +188,7 @@ impl Pass<'_> {
         let message = error.to_string();
         let readiness = match error {
             ObserveError::Registry { side, error } => {
+                self.images.counters.not_looked(&self.image.spec, side, 1);
                 return self.registry_failed(side, &error, with, memory);
             }
             ObserveError::TooManyTags { .. }

@@ -106,6 +106,10 @@ impl Pass<'_> {
         let is_suspended = self.image.spec.suspend;
         self.images.counters.in_cooldown.set(self.uid(), plan.in_cooldown);
         let is_busy = has_work(plan, is_suspended);
+        if !is_busy {
+            let pushed = memory.sync.as_ref().map(|sync| &sync.pushed);
+            self.images.counters.sync_ended(&self.image.spec, &state.observed, plan, pushed);
+        }
         let tags = self.tag_findings(state, plan, memory);
         let synced = tags.already_synced.iter().filter_map(|tag| tag.parse().ok()).collect();
         memory.cache().already_synced = (tags.synced_from.clone(), synced);

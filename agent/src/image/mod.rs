@@ -214,9 +214,8 @@ impl Reconcile for Images {
         next_status(&image, Findings { destination, ..findings }, None, now)
     }
 
-    fn reported(&self, image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
+    fn reported(&self, _image: &Image, report: &Report<ImageStatus>, now: Timestamp) {
         let Some(copied) = report.completed else { return };
-        self.counters.not_found(&image.spec, &report.status.failures);
         self.counters.tags_copied.inc_by(copied.into());
         self.agent.metrics.sync_ended::<Image>(&report.status.conditions, now);
     }

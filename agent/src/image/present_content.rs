@@ -116,6 +116,8 @@ impl Pass<'_> {
                     let disputes = &self.images.conflicts.disputes;
                     disputes.record(self.uid(), &answer.copy.destination_tag, self.now);
                 }
+                self.images.counters.tag_put(&self.image.spec, None);
+                memory.sync().pushed.remove(&answer.copy);
                 memory.sync().published.push(answer.copy.destination_tag);
                 contents.push((answer.digest, answer.manifest));
             }
@@ -124,6 +126,8 @@ impl Pass<'_> {
             if let Outcome::Immutable { shows: Some(shows), .. } = &outcome {
                 state.observed.record(&copy.destination_tag, shows);
             }
+            self.images.counters.tag_put(&self.image.spec, Some(&outcome));
+            memory.sync().pushed.remove(&copy);
             let outcome = state.counted(&copy, outcome);
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);

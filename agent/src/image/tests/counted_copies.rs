@@ -54,3 +54,42 @@ async fn a_copy_whose_job_vanishes_is_counted_as_failed() {
     let failed = r#"imgop_copies_total{result="Failed",reason="CopyFailed"} 1"#;
     assert_eq!(lines(&stage, "imgop_copies_total"), [failed]);
 }
+
+/// Returns what is counted under the names of k8s-copycat.
+fn of_registries(stage: &Stage) -> Vec<String> {
+    let of = |line: String| line.strip_prefix("k8s_copycat_registry_").unwrap().to_owned();
+    lines(stage, "k8s_copycat_registry_").into_iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn a_source_is_read_once_its_job_has_ended_and_a_destination_written_once_the_tag_is_set() {
+    let (stage, mut memory) = left_alone().await;
+    stage.end_job();
+    for _ in 0..2 {
+        stage.pass(&mut memory, now()).await.unwrap();
+        assert_eq!(of_registries(&stage), ["pull_success_total 1", "push_success_total 1"]);
+    }
+    assert!(memory.sync().pushed.is_empty());
+}
+
+#[tokio::test]
+async fn a_tag_that_is_refused_is_not_written_although_its_source_was_read() {
+    let (stage, mut memory) = left_alone().await;
+    let refusal = ("TAG_INVALID", "tags that end in 1 are reserved");
+    stage.registry.refuse_put_to("/v2/target/manifests/v2.13.1", Some(refusal));
+    stage.end_job();
+    stage.pass(&mut memory, now()).await.unwrap();
+    assert_eq!(of_registries(&stage), ["pull_success_total 1", "push_error_total 1"]);
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_there_is_unread_and_so_is_a_tag_that_it_does_not_have() {
+    let mut stage = Stage::of_a_synced_image().await;
+    stage.image.spec.source.version = "v2.13.1".into();
+    stage.image.metadata.generation = Some(2);
+    stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(of_registries(&stage), ["pull_error_total 1"]);
+    stage.registry.hold("/v2/source/tags/list", r#"{"tags":["v2.13.0"]}"#);
+    stage.pass(&mut Memory::default(), now()).await.unwrap();
+    assert_eq!(of_registries(&stage), ["pull_error_total 2"]);
+}
