@@ -1,5 +1,7 @@
 //! WorkloadMirrors where pods really run.
 
+mod images;
+
 use anyhow::Context as _;
 use imgop_core::api::{
     Credentials, DigestUse, MirrorSource, REQUESTED_AT_ANNOTATION, Tls, TlsMode, WorkloadDestination,
