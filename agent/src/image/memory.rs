@@ -46,7 +46,7 @@ pub struct SyncInProgress {
     pub observed: Option<(Timestamp, Observed)>,
     /// Copies that this process created Jobs for and has not seen the end of.
     pub started: HashSet<Copy>,
-    /// Those of them that have succeeded, and whose tags are yet to be counted as set.
+    /// Copies that such Jobs have pushed, and whose tags are yet to be counted as set.
     pub pushed: HashSet<Copy>,
     /// Copies whose content was sought at the destination before a Job is created.
     pub probed: HashSet<Copy>,
