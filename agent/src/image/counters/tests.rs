@@ -1,3 +1,5 @@
+//! What is counted under the names of k8s-copycat of copies that end, tags that are set and syncs that end.
+
 use imgop_core::api::{Destination, Mode, Source};
 use imgop_registry::reference::Digest;
 
