@@ -13,8 +13,8 @@ use crate::cli_error::{CliError, Kind, Outcome};
 use crate::cluster::objects::{Found, FoundObject, each, references};
 use crate::cluster::wait_until_ready::wait_for_all;
 use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
-use crate::kinds::FailedTags;
 use crate::kinds::progress::Goal;
+use crate::kinds::{FailedTags, ObjectRef};
 use crate::output::Ui;
 use crate::output::documents::json;
 
@@ -62,20 +62,52 @@ fn parse_reset(text: &str) -> Result<Reset, String> {
     Ok(Reset::Tag(source_ref.to_string()))
 }
 
+/// Syncs that the agent was asked for.
+struct Requested {
+    cluster: Cluster,
+    /// The objects, each with the goal that ends the wait for it.
+    goals: Vec<(ObjectRef, Goal)>,
+    /// Done, unless something failed for one of several; that is printed already.
+    outcome: Outcome,
+    /// What is known of the WorkloadMirror whose sync a program asked for.
+    begun: Option<Begun>,
+}
+
 /// Requests syncs and waits for them.
 pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     args.selected.check(ui)?;
-    let cluster = connection.connect().await?;
-    let (objects, found) = objects(ui, args, &cluster).await.or_else(|error| not_begun(ui, args, error))?;
-    if args.json && objects.is_empty() {
-        ui.data(&json(&SyncResult::not_begun("there is nothing to sync"))?)?;
+    let requested = Box::pin(request(ui, args, connection)).await;
+    let Requested { cluster, goals, outcome, begun } =
+        requested.or_else(|error| not_begun(ui, args, error))?;
+    if goals.is_empty() {
+        if args.json {
+            let has_reset = args.retry.is_some();
+            ui.data(&json(&SyncResult::not_begun("there is nothing to sync", has_reset))?)?;
+        }
+        // Scripts that rely on a sync must not mistake none for a successful one.
         return Ok(Outcome::NotReady);
     }
+    match begun {
+        Some(begun) if args.no_wait => ui.data(&json(&begun.triggered())?).map(|()| outcome),
+        None if args.no_wait => Ok(outcome),
+        Some(begun) => {
+            let waited = wait_for_all(ui.aside(), &cluster, &goals, args.timeout).await;
+            let waited = waited.map(|waited| outcome.and(waited));
+            answer(ui, &begun, &cluster, waited).await
+        }
+        None => Ok(outcome.and(wait_for_all(ui, &cluster, &goals, args.timeout).await?)),
+    }
+}
+
+/// Asks the agent for syncs.
+async fn request(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result<Requested, CliError> {
+    let cluster = connection.connect().await?;
+    let (objects, found) = objects(ui, args, &cluster).await?;
     if let Some(Reset::Tag(tag)) = &args.retry {
         objects.iter().try_for_each(|object| check_failed(object, tag, &cluster))?;
     }
     let mut begun = None;
-    if args.json {
+    if args.json && !objects.is_empty() {
         begun = Some(Begun::of(&objects, args.retry.is_some(), &cluster).await?);
     }
     let token = Timestamp::now().to_string();
@@ -83,7 +115,7 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
     if args.prune {
         objects.iter().try_for_each(check_prune)?;
     }
-    let mut requested = Vec::new();
+    let mut goals = Vec::new();
     let triggered = each(ui, &references(&objects), async |object| {
         let mut annotation = annotation.clone();
         let found = objects.iter().find(|found| args.prune && found.reference() == *object);
@@ -92,38 +124,39 @@ pub async fn run(ui: Ui, args: &SyncArgs, connection: &ConnectionArgs) -> Result
                 prune_release(generation, &token).into();
         }
         cluster.merge(object, &annotation).await?;
-        requested.push((object.clone(), Goal::Token(token.clone())));
-        if begun.is_some() { Ok(()) } else { ui.data(&format!("{} triggered", object.qualified())) }
+        goals.push((object.clone(), Goal::Token(token.clone())));
+        if args.json { Ok(()) } else { ui.data(&format!("{} triggered", object.qualified())) }
     })
     .await?;
-    let outcome = found.and(triggered);
-    if requested.is_empty() {
-        if begun.is_some() {
-            ui.data(&json(&SyncResult::not_begun("the agent could not be asked"))?)?;
-        }
-        // Scripts that rely on a sync must not mistake none for a successful one.
-        return Ok(Outcome::NotReady);
-    }
-    if args.no_wait {
-        return match &begun {
-            Some(begun) => ui.data(&json(&begun.triggered())?).map(|()| outcome),
-            None => Ok(outcome),
-        };
-    }
-    let waiting = if begun.is_some() { ui.aside() } else { ui };
-    let outcome = outcome.and(wait_for_all(waiting, &cluster, &requested, args.timeout).await?);
-    if let Some(begun) = &begun {
-        ui.data(&json(&begun.ended(&cluster, outcome == Outcome::Done).await?)?)?;
-    }
-    Ok(outcome)
+    Ok(Requested { cluster, goals, outcome: found.and(triggered), begun })
 }
 
-/// Answers a program also where nothing can be synced.
+/// Answers a program also where nothing was begun.
 fn not_begun<T>(ui: Ui, args: &SyncArgs, error: CliError) -> Result<T, CliError> {
     if args.json && error.kind != Kind::Usage {
-        ui.data(&json(&SyncResult::not_begun(&error.message))?)?;
+        ui.data(&json(&SyncResult::not_begun(&error.message, args.retry.is_some()))?)?;
     }
     Err(error)
+}
+
+/// Answers a program with how a sync ended, or with why that is not known.
+async fn answer(
+    ui: Ui,
+    begun: &Begun,
+    cluster: &Cluster,
+    waited: Result<Outcome, CliError>,
+) -> Result<Outcome, CliError> {
+    let ended = match waited {
+        Ok(outcome) => begun.ended(cluster, outcome == Outcome::Done).await.map(|ended| (ended, outcome)),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok((ended, outcome)) => ui.data(&json(&ended)?).map(|()| outcome),
+        Err(error) => {
+            ui.data(&json(&begun.not_ended(&error.message))?)?;
+            Err(error)
+        }
+    }
 }
 
 /// Returns what asks the agent for a sync, and for what is tried again by it.

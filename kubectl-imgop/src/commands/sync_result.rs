@@ -13,28 +13,26 @@ use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
 use crate::kinds::{Erased, read};
 
-/// How a sync ended: `/force-reconcile` answered so, and `/reset-cooldown` with the first two fields.
+/// How a sync ended: `/force-reconcile` answered so, and `/reset-cooldown` with the first two fields. As there, what did not
+/// happen is `false` and 0, and is not left out.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncResult {
-    /// Whether anything had failed that is tried again.
+    /// Whether anything had failed that is tried again; nothing where that was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<bool>,
-    /// How many tags that are.
+    /// How many tags that are; nothing where that was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     cleared_targets: Option<u32>,
     /// Whether it was begun.
     triggered: bool,
-    /// Whether it ended well; nothing where it was not waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    success: Option<bool>,
+    /// Whether it is known to have ended well: false too where it was not waited for.
+    success: bool,
     /// Workloads that were looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workloads_processed: Option<u32>,
+    workloads_processed: u32,
     /// Tags that were copied; one that was there already is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    images_mirrored: Option<u32>,
-    /// What the agent says.
+    images_mirrored: u32,
+    /// What the agent says, or why it says nothing.
     message: String,
 }
 
@@ -50,15 +48,15 @@ pub struct Begun {
 type Histories = HashMap<String, Vec<HistoryEntry>>;
 
 impl SyncResult {
-    /// Returns that nothing was begun, and why.
-    pub fn not_begun(message: &str) -> Self {
+    /// Returns that nothing was begun, and why; `has_reset` where what failed was to be tried again.
+    pub fn not_begun(message: &str, has_reset: bool) -> Self {
         Self {
-            reset: None,
-            cleared_targets: None,
+            reset: has_reset.then_some(false),
+            cleared_targets: has_reset.then_some(0),
             triggered: false,
-            success: None,
-            workloads_processed: None,
-            images_mirrored: None,
+            success: false,
+            workloads_processed: 0,
+            images_mirrored: 0,
             message: message.to_owned(),
         }
     }
@@ -98,11 +96,16 @@ impl Begun {
 
     /// Returns that it was begun.
     pub fn triggered(&self) -> SyncResult {
+        self.not_ended("the agent was asked to look at all workloads")
+    }
+
+    /// Returns that it was begun, and why no more is known of it.
+    pub fn not_ended(&self, message: &str) -> SyncResult {
         SyncResult {
             reset: self.failed.map(|failed| failed > 0),
             cleared_targets: self.failed,
             triggered: true,
-            ..SyncResult::not_begun("the agent was asked to look at all workloads")
+            ..SyncResult::not_begun(message, self.failed.is_some())
         }
     }
 
@@ -115,9 +118,9 @@ impl Begun {
         let status = mirror.status.unwrap_or_default();
         let ready = imgop_core::api::conditions::find(&status.conditions, imgop_core::api::conditions::READY);
         Ok(SyncResult {
-            success: Some(success),
-            workloads_processed: Some(status.counts.map_or(0, |counts| counts.workloads)),
-            images_mirrored: Some(copied(&self.before, &images)),
+            success,
+            workloads_processed: status.counts.map_or(0, |counts| counts.workloads),
+            images_mirrored: copied(&self.before, &images),
             message: ready.map(|ready| ready.message.clone()).unwrap_or_default(),
             ..self.triggered()
         })
@@ -165,8 +168,8 @@ mod tests {
         let result = serde_json::to_value(begun.triggered()).unwrap();
         assert_eq!(
             result,
-            json!({ "reset": true, "clearedTargets": 2, "triggered": true,
-                "message": "the agent was asked to look at all workloads" })
+            json!({ "reset": true, "clearedTargets": 2, "triggered": true, "success": false, "workloadsProcessed": 0,
+                "imagesMirrored": 0, "message": "the agent was asked to look at all workloads" })
         );
         let mut healthy = mirror();
         healthy.object.data["status"]["counts"]["failed"] = 0.into();
@@ -179,6 +182,19 @@ mod tests {
         let begun = Begun::without_images(&[mirror()], false).unwrap();
         assert!(serde_json::to_value(begun.triggered()).unwrap().get("reset").is_none());
         assert!(Begun::without_images(&[], false).is_err());
+    }
+
+    #[test]
+    fn what_did_not_happen_is_false_and_0_and_is_not_left_out() {
+        let json_of = |has_reset: bool| {
+            serde_json::to_value(SyncResult::not_begun("it is suspended", has_reset)).unwrap()
+        };
+        let mut expected = json!({ "triggered": false, "success": false, "workloadsProcessed": 0, "imagesMirrored": 0,
+            "message": "it is suspended" });
+        assert_eq!(json_of(false), expected);
+        expected["reset"] = json!(false);
+        expected["clearedTargets"] = json!(0);
+        assert_eq!(json_of(true), expected);
     }
 
     #[test]

@@ -2,7 +2,27 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_cluster::{FakeCluster, not_found};
+use crate::fake_cluster::{FakeCluster, list, not_found, refused};
+use crate::program::Run;
+
+/// A WorkloadMirror that waits, or whose agent has done what this token asked for.
+fn mirror(handled: Option<&str>) -> Value {
+    let (ready, failed) = if handled.is_some() { ("True", 0) } else { ("False", 2) };
+    let condition = json!({ "type": "Ready", "status": ready, "reason": "Succeeded", "message": "5 of 5 tags are there",
+        "lastTransitionTime": "2026-01-01T00:00:00Z" });
+    let counts = json!({ "workloads": 3, "pods": 4, "images": 2, "repositories": 2, "pinned": 0, "excluded": 0,
+        "waitingForDigest": 0, "synced": 5, "failed": failed, "originNotFound": 0, "retained": 0 });
+    json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror",
+        "metadata": { "name": "cluster", "namespace": "ci", "uid": "u", "resourceVersion": "1", "generation": 1 },
+        "spec": { "destination": { "repository": "r.corp/m" } },
+        "status": { "observedGeneration": 1, "lastHandledRequestedAt": handled, "conditions": [condition],
+            "counts": counts } })
+}
+
+/// What a program reads.
+fn answer(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap()
+}
 
 #[test]
 fn a_program_is_told_that_nothing_was_begun() {
@@ -18,8 +38,50 @@ fn a_program_is_told_that_nothing_was_begun() {
     for (name, said) in [("cluster", "suspended"), ("absent", "not found")] {
         let run = cluster.program.run(&format!("sync workloadmirror/{name} --json"));
         assert_eq!(run.code, 1, "{run}");
-        let answer: Value = serde_json::from_str(&run.stdout).unwrap();
-        assert_eq!(answer["triggered"], false, "{run}");
-        assert!(run.stderr.contains(said), "{run}");
+        let message = answer(&run)["message"].clone();
+        assert!(message.as_str().unwrap().contains(said) && run.stderr.contains(said), "{run}");
+        let expected = json!({ "triggered": false, "success": false, "workloadsProcessed": 0, "imagesMirrored": 0,
+            "message": message });
+        assert_eq!(answer(&run), expected, "{run}");
+        let run = cluster.program.run(&format!("sync workloadmirror/{name} --retry --json"));
+        assert_eq!(
+            (&answer(&run)["reset"], &answer(&run)["clearedTargets"]),
+            (&json!(false), &json!(0)),
+            "{run}"
+        );
     }
+}
+
+#[test]
+fn a_program_is_told_why_the_agent_could_not_be_asked() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.starts_with("PATCH") => refused(403, "Forbidden", "workloadmirrors is forbidden"),
+        request if request.contains("/images?") => list("ImageList", "skopeo.io/v1alpha1", &[]),
+        _ => (200, mirror(None)),
+    });
+    let run = cluster.program.run("sync workloadmirror/cluster --json");
+    assert_eq!((run.code, &answer(&run)["triggered"]), (1, &json!(false)), "{run}");
+    assert!(run.stderr.contains(answer(&run)["message"].as_str().unwrap()), "{run}");
+}
+
+#[test]
+fn what_was_not_waited_for_to_its_end_is_no_success() {
+    let cluster = FakeCluster::with_builders(|request| match request {
+        request if request.contains("/images?") => list("ImageList", "skopeo.io/v1alpha1", &[]),
+        request if request.contains("/workloadmirrors?") => {
+            (500, json!({ "kind": "Status", "code": 500, "message": "etcd has no leader" }))
+        }
+        _ => (200, mirror(None)),
+    });
+    let expected = |message: &Value| {
+        json!({ "triggered": true, "success": false, "workloadsProcessed": 0, "imagesMirrored": 0,
+            "message": message })
+    };
+    let run = cluster.program.run("sync workloadmirror/cluster --json --no-wait");
+    let asked = json!("the agent was asked to look at all workloads");
+    assert_eq!((run.code, answer(&run)), (0, expected(&asked)), "{run}");
+    let run = cluster.program.run("sync workloadmirror/cluster --json --timeout 1s");
+    let message = answer(&run)["message"].clone();
+    assert_eq!((run.code, answer(&run)), (1, expected(&message)), "{run}");
+    assert!(message.as_str().unwrap().contains("not ready after 1s"), "{run}");
 }
