@@ -20,7 +20,12 @@ impl FakeCluster {
 
     /// Starts an API server that answers for every kind.
     pub fn with_builders(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
-        Self::serve(move |request| Ok(answer(request)))
+        Self::with_bodies(move |request, _| answer(request))
+    }
+
+    /// The same; `answer` also gets the body of each request.
+    pub fn with_bodies(answer: impl Fn(&str, &[u8]) -> (u16, Value) + Send + Sync + 'static) -> Self {
+        Self::serve(move |seen| Ok(answer(&seen.line(), &seen.body)))
     }
 
     /// Starts one that serves what [`Self::start`] serves, and answers requests for logs with this text.
@@ -28,17 +33,18 @@ impl FakeCluster {
         log: &'static str,
         answer: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(move |request| {
+        Self::serve(move |seen| {
+            let request = seen.line();
             if request.contains("/log?") {
                 return Err(log);
             }
-            Ok(not_served(request).unwrap_or_else(|| answer(request)))
+            Ok(not_served(&request).unwrap_or_else(|| answer(&request)))
         })
     }
 
     /// `answer` returns an object with its status, or a text.
-    fn serve(answer: impl Fn(&str) -> Result<(u16, Value), &'static str> + Send + Sync + 'static) -> Self {
-        let answer = move |seen: &Seen| match answer(&seen.line()) {
+    fn serve(answer: impl Fn(&Seen) -> Result<(u16, Value), &'static str> + Send + Sync + 'static) -> Self {
+        let answer = move |seen: &Seen| match answer(seen) {
             Ok((status, body)) => json(status, body.to_string()),
             Err(text) => reply(200, &[("content-type", "text/plain")], text),
         };

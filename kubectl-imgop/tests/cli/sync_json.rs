@@ -1,5 +1,7 @@
 //! `kubectl imgop sync --json`: a program gets its answer whatever happens.
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use crate::fake_cluster::{FakeCluster, list, not_found, refused};
@@ -17,6 +19,39 @@ fn mirror(handled: Option<&str>) -> Value {
         "spec": { "destination": { "repository": "r.corp/m" } },
         "status": { "observedGeneration": 1, "lastHandledRequestedAt": handled, "conditions": [condition],
             "counts": counts } })
+}
+
+/// An Image that had copied five tags before, and two more since.
+fn image(has_copied: bool) -> Value {
+    let entry = |at: &str, copied: u32| json!({ "performedAt": at, "copied": copied });
+    let before = entry("2026-01-01T00:00:00Z", 5);
+    let history = if has_copied { vec![entry("2026-01-02T00:00:00Z", 2), before] } else { vec![before] };
+    json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "web", "namespace": "ci" },
+        "spec": { "mode": "Recurrent", "source": { "name": "quay.io/a/web", "tags": ["1"] },
+            "destination": { "name": "r.corp/m/web" } },
+        "status": { "history": history } })
+}
+
+/// A cluster whose agent does at once what is asked for.
+fn cluster_with_agent() -> FakeCluster {
+    let handled = Mutex::new(None::<String>);
+    FakeCluster::with_bodies(move |request, body| {
+        let mut handled = handled.lock().unwrap();
+        if request.starts_with("PATCH") {
+            let patch: Value = serde_json::from_slice(body).unwrap();
+            let token = &patch["metadata"]["annotations"]["imgop.skopeo.io/requested-at"];
+            *handled = token.as_str().map(str::to_owned);
+        }
+        match request {
+            request if request.contains("/images?") => {
+                list("ImageList", "skopeo.io/v1alpha1", &[image(handled.is_some())])
+            }
+            request if request.contains("/workloadmirrors?") => {
+                list("WorkloadMirrorList", "skopeo.io/v1alpha1", &[mirror(handled.as_deref())])
+            }
+            _ => (200, mirror(handled.as_deref())),
+        }
+    })
 }
 
 /// What a program reads.
@@ -50,6 +85,19 @@ fn a_program_is_told_that_nothing_was_begun() {
             "{run}"
         );
     }
+}
+
+#[test]
+fn a_sync_that_ended_well_is_answered_with_what_was_looked_at_and_copied() {
+    let mut expected = json!({ "triggered": true, "success": true, "workloadsProcessed": 3, "imagesMirrored": 2,
+        "message": "5 of 5 tags are there" });
+    let run = cluster_with_agent().program.run("sync workloadmirror/cluster --json");
+    assert_eq!((run.code, answer(&run)), (0, expected.clone()), "{run}");
+    expected["reset"] = json!(true);
+    expected["clearedTargets"] = json!(2);
+    let run = cluster_with_agent().program.run("sync workloadmirror/cluster --retry --json");
+    assert_eq!((run.code, answer(&run)), (0, expected), "{run}");
+    assert!(run.stderr.contains("workloadmirror/cluster is ready: 5 of 5 tags are there"), "{run}");
 }
 
 #[test]
