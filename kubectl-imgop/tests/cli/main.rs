@@ -54,6 +54,7 @@ mod preview_failures;
 mod preview_files;
 mod preview_images;
 mod preview_platforms;
+mod preview_prune;
 mod program;
 mod registry_verbs;
 mod retry;
