@@ -69,4 +69,5 @@ mod sync_json;
 mod terminal;
 mod verify;
 mod workloads;
+mod workloads_plan;
 mod workloads_verify;

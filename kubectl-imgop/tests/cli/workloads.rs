@@ -6,7 +6,8 @@ use crate::fake_cluster::{FakeCluster, list, refused};
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-fn mirror(spec: Value) -> Value {
+/// A WorkloadMirror with this spec, but for its destination.
+pub fn mirror(spec: Value) -> Value {
     let mut spec = spec;
     spec["destination"] = json!({ "repository": "registry.corp/mirror", "prefix": "$registry" });
     json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror",
@@ -22,7 +23,7 @@ fn pod(name: &str, owner: Option<&str>, image: &str, image_id: &str) -> Value {
 }
 
 /// A cluster with a Deployment, a pod of it, and a pod that nothing made.
-fn cluster(spec: Value) -> FakeCluster {
+pub fn cluster(spec: Value) -> FakeCluster {
     cluster_with(spec, |_| None)
 }
 
