@@ -9,6 +9,7 @@ use crate::installation::applying::{apply, wait_until_available};
 use crate::installation::plan::Plan;
 use crate::manifests::VERSION;
 use crate::manifests::choices::{Choices, Setting};
+use crate::manifests::listen::{LISTEN, remark};
 use crate::output::Ui;
 use crate::prompts::{Answer, Terminal, can_ask};
 
@@ -60,6 +61,14 @@ impl ChoiceArgs {
             image: self.image.clone(),
             replicas: self.replicas,
             settings: self.settings.clone(),
+        }
+    }
+
+    /// Says what has to be changed besides what is chosen.
+    pub fn remark(&self, ui: Ui) {
+        let address = self.settings.iter().rev().find(|setting| setting.name == LISTEN);
+        if let Some(text) = address.and_then(|setting| remark(&setting.value)) {
+            ui.note(&text);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde_json::{Value, json};
 
 use super::kept::version_of;
+use super::listen::{LISTEN, follow_listen, port_of};
 use super::{DEFAULT_NAMESPACE, Manifest, container};
 use crate::cli_error::CliError;
 
@@ -63,7 +64,7 @@ impl Choices {
     /// Returns manifests with what is chosen.
     ///
     /// # Errors
-    /// If a setting is one that the pod itself gives.
+    /// If a setting is one that the pod itself gives, or no address where the agent could listen.
     pub fn applied(&self, manifests: Vec<Manifest>) -> Result<Vec<Manifest>, CliError> {
         let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         manifests.into_iter().map(|manifest| self.applied_to_one(manifest, namespace)).collect()
@@ -83,6 +84,7 @@ impl Choices {
             for setting in &self.settings {
                 setting.put_into(container)?;
             }
+            follow_listen(container, None);
             if let Some(replicas) = self.replicas {
                 manifest.body["spec"]["replicas"] = json!(replicas);
             }
@@ -135,6 +137,12 @@ impl Setting {
             let message =
                 format!("--set {}: the agent's roles would not fit; the Helm chart changes both", self.name);
             return Err(CliError::usage(message));
+        }
+        if self.name == LISTEN && port_of(&self.value).is_none() {
+            return Err(CliError::usage(format!(
+                "--set {LISTEN}={}: write an IP address and a port, such as 0.0.0.0:8080",
+                self.value
+            )));
         }
         let Some(variables) = container["env"].as_array_mut() else { return Ok(()) };
         match variables.iter_mut().find(|variable| variable["name"] == self.name.as_str()) {

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::choices::{Choices, NATIVE_IMAGE, follow_image, label};
+use super::listen::follow_listen;
 use super::{Manifest, container};
 
 /// Values that some version has shipped, by the name of the setting: those that a later version replaces. The test below
@@ -52,6 +53,7 @@ pub fn keep(manifest: &mut Manifest, live: &Value, choices: &Choices) -> Vec<Kep
         follow_image(container);
     }
     kept.extend(keep_settings(container, &running, choices, follows));
+    follow_listen(container, Some(&running));
     let resources = &running["resources"];
     let is_shipped = is_shipped(resources);
     if !resources.is_null() && *resources != container["resources"] && !is_shipped {

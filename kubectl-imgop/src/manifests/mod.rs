@@ -6,6 +6,7 @@
 //! account      the service account of a running agent, which it keeps
 //! crd_skew     which of two versions of a CRD knows more
 //! differences  what an apply changes, field by field
+//! listen       the port of the container, which is that of the agent's address
 //! ```
 
 pub mod account;
@@ -13,6 +14,7 @@ pub mod choices;
 pub mod crd_skew;
 pub mod differences;
 pub mod kept;
+pub mod listen;
 
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;

@@ -1,0 +1,133 @@
+//! The port at which the agent listens. The port of its container is that of its setting LISTEN, as in the Helm chart: the
+//! probes ask at that port by its name.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// The setting with the address of /livez, /readyz and /metrics.
+pub const LISTEN: &str = "LISTEN";
+/// The name of the container's port there.
+const PORT_NAME: &str = "http";
+/// The port where nothing is set, which is that of `manifests/agent-network-policy.yaml`.
+const DEFAULT_PORT: u16 = 8080;
+
+/// Returns the port of an address; none where the agent would not start with it, or could not be asked there.
+pub fn port_of(address: &str) -> Option<u16> {
+    address.parse::<SocketAddr>().ok().map(|address| address.port()).filter(|port| *port != 0)
+}
+
+/// Gives the agent's container the port of its setting. Where that is not written there, since it is taken from elsewhere,
+/// the ports of the running container stay.
+pub fn follow_listen(container: &mut Value, running: Option<&Value>) {
+    let mut variables = container["env"].as_array().into_iter().flatten();
+    let Some(variable) = variables.find(|variable| variable["name"] == LISTEN) else { return };
+    let port = variable["value"].as_str().and_then(port_of);
+    let running = running.and_then(|running| running.get("ports"));
+    match (port, running) {
+        (Some(port), _) => {
+            let ports = container["ports"].as_array_mut().into_iter().flatten();
+            let asked = ports.filter(|entry| entry["name"] == PORT_NAME);
+            asked.for_each(|entry| entry["containerPort"] = json!(port));
+        }
+        (None, Some(ports)) => container["ports"] = ports.clone(),
+        (None, None) => {}
+    }
+}
+
+/// Returns what an administrator has to change besides who chooses this address: a `NetworkPolicy` is no part of the
+/// manifests that are applied.
+pub fn remark(address: &str) -> Option<String> {
+    let port = port_of(address).filter(|port| *port != DEFAULT_PORT)?;
+    Some(format!(
+        "the agent listens at port {port}: where manifests/agent-network-policy.yaml is applied, and where Prometheus is told \
+         a port, {DEFAULT_PORT} has to become {port}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifests::choices::{Choices, Setting};
+    use crate::manifests::kept::keep;
+    use crate::manifests::{Manifest, container, shipped};
+
+    fn agent(settings: &[&str]) -> Manifest {
+        let settings: Vec<Setting> =
+            settings.iter().map(|setting| setting.parse::<Setting>().unwrap()).collect();
+        let choices = Choices { settings, ..Choices::default() };
+        let manifests = choices.applied(shipped().unwrap()).unwrap();
+        manifests.into_iter().find(|manifest| manifest.is("Deployment")).unwrap()
+    }
+
+    fn ports(manifest: &Manifest) -> Value {
+        container(&manifest.body).unwrap()["ports"].clone()
+    }
+
+    /// The port that the chart makes of the setting: the digits at its end.
+    fn port_of_chart(address: &str) -> u16 {
+        let helpers = include_str!("../../../manifests/chart/templates/_helpers.tpl");
+        assert!(helpers.contains(r#".listen | default ":8080" | regexFind "[0-9]+$""#));
+        let deployment = include_str!("../../../manifests/chart/templates/_deployment.tpl");
+        assert!(deployment.contains(r#""containerPort" (include "imgop.port" .root | int)"#));
+        address.rsplit(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn the_port_that_the_probes_ask_is_that_of_the_address_as_in_the_chart() {
+        for address in ["0.0.0.0:9090", "[::]:9443", "0.0.0.0:8080"] {
+            let agent = agent(&[&format!("listen={address}")]);
+            let port = json!([{ "name": PORT_NAME, "containerPort": port_of_chart(address) }]);
+            assert_eq!(ports(&agent), port, "{address}");
+            for probe in ["livenessProbe", "readinessProbe"] {
+                let asked = &container(&agent.body).unwrap()[probe]["httpGet"]["port"];
+                assert_eq!(asked, PORT_NAME, "{probe} of {address}");
+            }
+        }
+        let port = json!([{ "name": PORT_NAME, "containerPort": DEFAULT_PORT }]);
+        assert_eq!(ports(&agent(&["MAX_JOBS=7"])), port);
+    }
+
+    #[test]
+    fn an_address_with_which_the_agent_does_not_start_is_refused() {
+        for address in [":9090", "localhost:9090", "0.0.0.0", "0", "0.0.0.0:0", ""] {
+            let settings = vec![format!("LISTEN={address}").parse::<Setting>().unwrap()];
+            let choices = Choices { settings, ..Choices::default() };
+            let error = choices.applied(shipped().unwrap()).unwrap_err();
+            assert_eq!(
+                error.message,
+                format!("--set LISTEN={address}: write an IP address and a port, such as 0.0.0.0:8080")
+            );
+        }
+    }
+
+    #[test]
+    fn an_upgrade_that_keeps_the_address_keeps_its_port() {
+        let live = agent(&["LISTEN=0.0.0.0:9090"]).body;
+        let mut upgraded = agent(&[]);
+        keep(&mut upgraded, &live, &Choices::default());
+        assert_eq!(ports(&upgraded)[0]["containerPort"], 9090);
+        assert_eq!(ports(&upgraded).as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn where_the_address_is_taken_from_elsewhere_the_ports_stay_as_they_are() {
+        let mut live = agent(&["LISTEN=0.0.0.0:9090"]).body;
+        let variables = live.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
+        let of_setting = variables.as_array_mut().unwrap().iter_mut().find(|it| it["name"] == LISTEN);
+        *of_setting.unwrap() = json!({ "name": LISTEN,
+            "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "listen" } } });
+        let mut upgraded = agent(&[]);
+        keep(&mut upgraded, &live, &Choices::default());
+        assert_eq!(ports(&upgraded)[0]["containerPort"], 9090);
+    }
+
+    #[test]
+    fn who_chooses_another_port_is_told_where_else_it_stands() {
+        insta::assert_snapshot!(remark("0.0.0.0:9090").unwrap(), @"the agent listens at port 9090: where manifests/agent-network-policy.yaml is applied, and where Prometheus is told a port, 8080 has to become 9090");
+        assert_eq!(remark("[::]:8080"), None);
+        let policy: Value =
+            serde_saphyr::from_str(include_str!("../../../manifests/agent-network-policy.yaml")).unwrap();
+        assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], DEFAULT_PORT);
+    }
+}
