@@ -17,6 +17,7 @@ use super::lease::{Leading, LeasePlace};
 use super::objects::FoundObject;
 use crate::installation::enabled::Feature;
 use crate::kinds::{Erased, ObjectRef};
+use crate::manifests::AGENT_CONTAINER;
 use crate::output::Ui;
 use crate::output::text::count;
 
@@ -130,6 +131,15 @@ fn without_agent(flags: &str) -> String {
 pub async fn agents(cluster: &Cluster) -> Result<Vec<Deployment>, kube::Error> {
     let deployments: Api<Deployment> = Api::all(cluster.client.clone());
     Ok(deployments.list(&ListParams::default().labels(AGENT_SELECTOR)).await?.items)
+}
+
+/// Returns a setting of an agent's Deployment, as its own container has it, unless it is empty.
+pub fn setting(agent: &Deployment, name: &str) -> Option<String> {
+    let containers = &agent.spec.as_ref()?.template.spec.as_ref()?.containers;
+    let own = containers.iter().find(|container| container.name == AGENT_CONTAINER);
+    let variables = own.or_else(|| containers.first())?.env.as_ref()?;
+    let value = variables.iter().find(|variable| variable.name == name)?.value.clone();
+    value.filter(|value| !value.is_empty())
 }
 
 /// Returns `imgop-system/imgop-agent has 1 of 1 pods ready`.

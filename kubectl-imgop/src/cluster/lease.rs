@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
 
+use super::agent::setting;
 use crate::output::age::human;
 
 /// How much the clocks of this machine and the cluster may differ.
@@ -35,6 +36,11 @@ pub enum Leading {
 }
 
 impl LeasePlace {
+    /// Returns where the Lease of an agent is that has no settings for it.
+    pub fn without_settings(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: NAME.to_owned() }
+    }
+
     /// Returns where the Lease is; none where the agents of this Deployment elect none of them.
     pub fn of(agent: &Deployment) -> Option<Self> {
         if setting(agent, "LEADER_ELECT").as_deref() == Some("false") {
@@ -49,14 +55,6 @@ impl LeasePlace {
 /// Returns the namespace of the Jobs that use what administrators lend.
 pub fn lent_namespace(agent: &Deployment) -> String {
     setting(agent, "JOB_NAMESPACE").or_else(|| agent.namespace()).unwrap_or_default()
-}
-
-/// Returns a setting of an agent's Deployment, unless it is empty.
-fn setting(agent: &Deployment, name: &str) -> Option<String> {
-    let pod = agent.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let mut variables = pod.into_iter().flat_map(|pod| &pod.containers).flat_map(|c| c.env.iter().flatten());
-    let value = variables.find(|variable| variable.name == name)?.value.clone();
-    value.filter(|value| !value.is_empty())
 }
 
 impl Leading {
@@ -129,5 +127,18 @@ mod tests {
             json!([{ "name": "LEASE_NAME", "value": "two" }, { "name": "LEASE_NAMESPACE", "value": "x" }]);
         assert_eq!(place(named).as_deref(), Some("x/two"));
         assert_eq!(place(json!([{ "name": "LEADER_ELECT", "value": "false" }])), None);
+    }
+
+    #[test]
+    fn what_another_container_of_the_pod_is_told_is_no_setting_of_the_agent() {
+        let told = |name: &str| json!([{ "name": "LEASE_NAME", "value": name }]);
+        let place = |containers: Value| {
+            let deployment = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
+                "spec": { "selector": {}, "template": { "spec": { "containers": containers } } } });
+            LeasePlace::of(&serde_json::from_value(deployment).unwrap()).unwrap().name
+        };
+        let proxy = json!({ "name": "proxy", "env": told("of-proxy") });
+        assert_eq!(place(json!([proxy, { "name": "agent" }])), "imgop-agent");
+        assert_eq!(place(json!([proxy, { "name": "agent", "env": told("own") }])), "own");
     }
 }

@@ -7,6 +7,7 @@ use imgop_core::api::{MANAGED_BY, MANAGED_BY_LABEL, NAME_LABEL};
 use imgop_core::job_proxies::{InPlaceOfOwn, Proxies};
 use imgop_core::probe::{Answer, PROBE};
 use imgop_registry::reference::RegistryHost;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
@@ -18,8 +19,8 @@ use super::checks::{Check, Verdict};
 use super::registries::{Asked, AskedFrom, judge};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
+use crate::cluster::agent::setting;
 use crate::installation::Installed;
-use crate::installation::removal::setting;
 
 const AREA: &str = "registry from the cluster";
 /// How long all of it may take.
@@ -157,7 +158,6 @@ async fn why_no_pod(cluster: &Cluster, job: &str) -> Option<String> {
 /// copy, so that the `NetworkPolicy` that selects these holds for it too. The agent counts neither: no Image controls the
 /// Job.
 fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
-    let deployment = serde_json::to_value(&agent.deployment).unwrap_or_default();
     let (mut arguments, mut volumes, mut mounts) = (vec![PROBE.to_owned()], Vec::new(), Vec::new());
     for (index, (_, asked)) in asked.iter().enumerate() {
         let ca_file = asked.ca_secret().map(|secret| {
@@ -169,7 +169,7 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
         });
         arguments.push(serde_json::to_string(&asked.target(ca_file)).unwrap_or_default());
     }
-    let secrets = setting(&deployment, "JOB_PULL_SECRETS").unwrap_or_default();
+    let secrets = setting(&agent.deployment, "JOB_PULL_SECRETS").unwrap_or_default();
     let secrets: Vec<Value> =
         secrets.split(',').filter(|s| !s.is_empty()).map(|name| json!({ "name": name })).collect();
     let labels = json!({ NAME_LABEL: "imgop-copy", MANAGED_BY_LABEL: MANAGED_BY });
@@ -183,7 +183,7 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
                 "securityContext": { "runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
                     "seccompProfile": { "type": "RuntimeDefault" } },
                 "containers": [{
-                    "name": PROBE, "image": agent.image, "args": arguments, "env": proxies(&deployment),
+                    "name": PROBE, "image": agent.image, "args": arguments, "env": proxies(&agent.deployment),
                     "volumeMounts": mounts,
                     "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "cpu": "500m", "memory": "64Mi" } },
                     "securityContext": { "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
@@ -196,8 +196,8 @@ fn job(agent: &Installed, asked: &[(&RegistryHost, &Asked)]) -> Value {
 
 /// Returns the proxies that imgop's Jobs have by the agent's settings and environment. With one that has a password, which is
 /// for the agent's eyes alone, the agent does not start.
-fn proxies(deployment: &Value) -> Vec<Value> {
-    let setting = |name: &str| setting(deployment, name);
+fn proxies(agent: &Deployment) -> Vec<Value> {
+    let setting = |name: &str| setting(agent, name);
     let [http, https, no_proxy] =
         ["JOB_HTTP_PROXY", "JOB_HTTPS_PROXY", "JOB_NO_PROXY"].map(|name| setting(name).unwrap_or_default());
     let given = InPlaceOfOwn { http: &http, https: &https, no_proxy: &no_proxy };

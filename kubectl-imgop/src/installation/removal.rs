@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::Installed;
@@ -18,10 +18,10 @@ use super::keeper::{Keeper, Verb};
 use super::leftovers::{Stays, WorkloadBindings, binding_manifest, lent_jobs};
 use super::plan::{done, is_installed, is_ours, obsolete};
 use crate::cli_error::CliError;
-use crate::cluster::lease::lent_namespace;
+use crate::cluster::lease::{LeasePlace, lent_namespace};
 use crate::cluster::{Cluster, TimeLimit};
 use crate::manifests::choices::Choices;
-use crate::manifests::{DEFAULT_NAMESPACE, Manifest, container, shipped};
+use crate::manifests::{DEFAULT_NAMESPACE, Manifest, shipped};
 use crate::output::Ui;
 use crate::output::text::count;
 
@@ -232,22 +232,16 @@ async fn lease(
     installed: Option<&Installed>,
     namespace: &str,
 ) -> Result<Option<Manifest>, CliError> {
-    let deployment =
-        installed.and_then(|agent| serde_json::to_value(&agent.deployment).ok()).unwrap_or_default();
-    let setting =
-        |name: &str, default: &str| setting(&deployment, name).unwrap_or_else(|| default.to_owned());
-    let (name, namespace) = (setting("LEASE_NAME", "imgop-agent"), setting("LEASE_NAMESPACE", namespace));
-    let body = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": { "name": name, "namespace": namespace } });
-    let Some(lease) = Manifest::read(body) else { return Ok(None) };
+    let Some(lease) = lease_manifest(installed, namespace) else { return Ok(None) };
     Ok(cluster.live(&lease).await?.map(|_| lease))
 }
 
-/// Returns a setting of the agent, unless it is empty.
-pub fn setting(deployment: &Value, name: &str) -> Option<String> {
-    let variables = container(deployment)?["env"].as_array()?;
-    let value = variables.iter().find(|variable| variable["name"] == name)?["value"].as_str()?;
-    Some(value.to_owned()).filter(|value| !value.is_empty())
+/// Returns the Lease of an agent, or of one that is gone; none where agents elect none of them.
+fn lease_manifest(installed: Option<&Installed>, namespace: &str) -> Option<Manifest> {
+    let unset = || Some(LeasePlace::without_settings(namespace));
+    let place = installed.map_or_else(unset, |agent| LeasePlace::of(&agent.deployment))?;
+    Manifest::read(json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": place.name, "namespace": place.namespace } }))
 }
 
 /// Returns how many Secrets are in a namespace; nothing where they may not be listed.
@@ -281,4 +275,31 @@ async fn resources(cluster: &Cluster, with_crds: bool) -> Result<Vec<(String, us
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_lease_that_goes_is_that_of_the_settings_and_none_where_agents_elect_none_of_them() {
+        let place = |lease: Option<Manifest>| {
+            lease.map(|lease| format!("{}/{}", lease.namespace.unwrap_or_default(), lease.name))
+        };
+        let of = |env: Value| {
+            let containers = json!([{ "name": "agent", "env": env }]);
+            let deployment = json!({ "metadata": { "name": "imgop-agent", "namespace": "mirrors" },
+                "spec": { "selector": {}, "template": { "spec": { "containers": containers } } } });
+            let agent = Installed::of(&serde_json::from_value(deployment).unwrap());
+            place(lease_manifest(Some(&agent), &agent.namespace))
+        };
+        assert_eq!(of(json!([])).as_deref(), Some("mirrors/imgop-agent"));
+        let named =
+            json!([{ "name": "LEASE_NAME", "value": "two" }, { "name": "LEASE_NAMESPACE", "value": "x" }]);
+        assert_eq!(of(named).as_deref(), Some("x/two"));
+        assert_eq!(of(json!([{ "name": "LEADER_ELECT", "value": "false" }])), None);
+        assert_eq!(place(lease_manifest(None, "mirrors")).as_deref(), Some("mirrors/imgop-agent"));
+    }
 }

@@ -31,7 +31,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The name of the agent's Deployment, and of its service account.
 pub const AGENT: &str = "imgop-agent";
 /// The name of the agent's container.
-const AGENT_CONTAINER: &str = "agent";
+pub const AGENT_CONTAINER: &str = "agent";
 
 /// An object that is applied.
 #[derive(Debug, Clone, PartialEq)]
