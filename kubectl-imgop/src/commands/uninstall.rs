@@ -17,7 +17,7 @@ use crate::prompts::can_ask;
 /// Deleted are the agent, its roles, the admission policies, the RoleBindings that enable namespaces, the binding by which
 /// the agent sees workloads, and the Jobs that use what an administrator lends, with their Secrets. Nothing is deleted in
 /// any registry. It waits until all of it is gone, and names what stays: bindings of users for WorkloadMirrors, and the
-/// agent's namespace, each with the command that removes it.
+/// agent's namespace, with the command that removes it unless others have made it or need it.
 ///
 /// Without --crds the CRDs and the agent's namespace stay, and with them what users and administrators have written: an
 /// installation later goes on where this one ends. With --crds all of it is deleted, in every namespace, with the Jobs that
@@ -63,6 +63,7 @@ pub async fn run(ui: Ui, args: &UninstallArgs, connection: &ConnectionArgs) -> R
         Removal::new(&cluster, installed.as_ref(), connection.namespace.as_deref(), args.crds).await?;
     if removal.objects.is_empty() {
         ui.data("imgop is not installed: nothing to delete")?;
+        say_what_stays(ui, &removal);
         return Ok(Outcome::Done);
     }
     if is_dry_run {
@@ -75,8 +76,10 @@ pub async fn run(ui: Ui, args: &UninstallArgs, connection: &ConnectionArgs) -> R
         ui.note("Nothing was deleted.");
         return Ok(Outcome::NotReady);
     }
-    removal.run(ui, &cluster, args.timeout).await?;
-    removal.stays.iter().for_each(|stays| ui.note(&stays.sentence()));
+    let removed = removal.run(ui, &cluster, args.timeout).await;
+    // Also where something could not be deleted.
+    say_what_stays(ui, &removal);
+    removed?;
     if !args.crds && removal.resources.iter().any(|(_, number)| *number > 0) {
         ui.note(
             "Images, ImageBuilders, ImageMirrors, WorkloadMirrors and RegistryAccesses stay as they are; nothing \
@@ -84,6 +87,11 @@ pub async fn run(ui: Ui, args: &UninstallArgs, connection: &ConnectionArgs) -> R
         );
     }
     Ok(Outcome::Done)
+}
+
+/// Names what stays, and what can be done about it.
+fn say_what_stays(ui: Ui, removal: &Removal) {
+    removal.stays.iter().for_each(|stays| ui.note(&stays.sentence()));
 }
 
 fn question(removal: &Removal, server: &str) -> String {

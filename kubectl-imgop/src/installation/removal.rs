@@ -89,7 +89,7 @@ impl Removal {
         let of_manifests = || Account { namespace: agent_namespace.clone(), ..Account::default() };
         let account = installed.map_or_else(of_manifests, Account::from);
         let of_workloads = WorkloadBindings::find(cluster, &account).await;
-        let mut stays = of_workloads.staying(&cluster.flags);
+        let mut stays = of_workloads.staying(&account, &cluster.flags);
         for binding in enabling(cluster, &account).await?.into_iter().chain(of_workloads.of_agent) {
             if !is_listed(&objects, &binding) {
                 objects.push(binding);
@@ -127,8 +127,8 @@ impl Removal {
             let what = if self.with_crds { "delete " } else { "keep   " };
             let _ = writeln!(text, "{what} {number} {resource} of users");
         }
-        for Stays { what, .. } in &self.stays {
-            let _ = writeln!(text, "keep    {what}");
+        for stays in &self.stays {
+            let _ = writeln!(text, "{}", stays.line());
         }
         text
     }

@@ -192,3 +192,50 @@ fn crds_that_a_helm_release_of_flux_has_left_behind_can_be_uninstalled() {
     let there = uninstalled(true);
     assert!(there.code == 1 && there.stderr.contains("Flux (helmrelease mirror -n flux-system)"), "{there}");
 }
+
+/// A cluster of which imgop is gone, but for its namespace, a binding of users, and a service account where `is_account_left`;
+/// this one cannot be deleted, and `ClusterRoleBindings` cannot be listed.
+fn leftovers(is_account_left: bool) -> FakeCluster {
+    let found = |kind: &str, name: &str| {
+        json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name,
+            "labels": { "app.kubernetes.io/part-of": "imgop" } } })
+    };
+    let binding = json!({ "metadata": { "name": "of-users", "namespace": "team" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "imgop-workload-mirror" },
+        "subjects": [{ "kind": "Group", "name": "system:serviceaccounts:other" }] });
+    FakeCluster::with_builders(move |request| match request {
+        request if request.starts_with("DELETE ") => refused(403, "Forbidden", "nothing goes today"),
+        request if request.contains("labelSelector=") => list("List", "v1", &[]),
+        request if request.contains("/clusterrolebindings?") => refused(403, "Forbidden", "not for you"),
+        request if request.contains("/rolebindings?") => {
+            list("RoleBindingList", "rbac.authorization.k8s.io/v1", std::slice::from_ref(&binding))
+        }
+        request if request.contains('?') => list("List", "v1", &[]),
+        "GET /api/v1/namespaces/imgop-system" => (200, found("Namespace", "imgop-system")),
+        "GET /api/v1/namespaces/imgop-system/serviceaccounts/imgop-agent" if is_account_left => {
+            (200, found("ServiceAccount", "imgop-agent"))
+        }
+        _ => refused(404, "NotFound", "not found"),
+    })
+}
+
+#[test]
+fn what_stays_is_named_where_nothing_is_left_to_delete_and_where_something_cannot_be_deleted() {
+    let again = leftovers(false).program.run("uninstall --yes");
+    assert_eq!(
+        (again.code, again.stdout.as_str()),
+        (0, "imgop is not installed: nothing to delete\n"),
+        "{again}"
+    );
+    let stopped = leftovers(true).program.run("uninstall --yes");
+    assert!(stopped.code == 1 && stopped.stderr.contains("nothing goes today"), "{stopped}");
+    for run in [again, stopped] {
+        for stays in [
+            "namespace/imgop-system with all that is in it stays; to remove it: kubectl delete namespace imgop-system",
+            "of-users -n team stays; to remove it: kubectl delete rolebinding of-users -n team",
+            "clusterrolebindings.rbac.authorization.k8s.io by which workloads are seen may stay: not for you",
+        ] {
+            assert!(run.stderr.contains(stays), "{stays} in {run}");
+        }
+    }
+}
