@@ -238,7 +238,11 @@ async fn list(
     let found = bindings(cluster, &account, namespace).await?;
     let mut numbers = Numbers::new();
     for (place, kind) in KINDS.into_iter().enumerate() {
-        for (owner, objects) in number(cluster, kind, namespace).await {
+        let counted = number(cluster, kind, namespace).await.unwrap_or_else(|error| {
+            ui.warning(&format!("{}s are not counted: {}", kind.title(), error.message));
+            BTreeMap::new()
+        });
+        for (owner, objects) in counted {
             if let Some(of_kind) = numbers.entry(owner).or_default().get_mut(place) {
                 *of_kind = objects;
             }
@@ -253,15 +257,27 @@ async fn list(
     Ok(Outcome::Done)
 }
 
-/// Returns how many objects of a kind each namespace has; none where they may not be listed.
-async fn number(cluster: &Cluster, kind: KindRef, namespace: Option<&str>) -> BTreeMap<String, usize> {
-    let objects = cluster.in_namespace(namespace).objects(kind, namespace.is_none());
-    let listed = objects.list_metadata(&ListParams::default()).await;
+/// Returns how many objects of a kind each namespace has; none where the cluster does not have the kind.
+///
+/// # Errors
+/// If they cannot be listed.
+async fn number(
+    cluster: &Cluster,
+    kind: KindRef,
+    namespace: Option<&str>,
+) -> Result<BTreeMap<String, usize>, CliError> {
+    let (place, is_everywhere) = (cluster.in_namespace(namespace), namespace.is_none());
     let mut numbers = BTreeMap::new();
-    for object in listed.map(|list| list.items).unwrap_or_default() {
+    let listed = place.objects(kind, is_everywhere).list_metadata(&ListParams::default()).await;
+    let objects = match listed {
+        Ok(list) => list.items,
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(numbers),
+        Err(error) => return Err(place.explain_list(kind, "list", is_everywhere, &error)),
+    };
+    for object in objects {
         *numbers.entry(object.namespace().unwrap_or_default()).or_insert(0) += 1;
     }
-    numbers
+    Ok(numbers)
 }
 
 /// Returns every namespace that is enabled, or has resources.

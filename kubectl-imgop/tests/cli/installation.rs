@@ -239,3 +239,21 @@ fn what_stays_is_named_where_nothing_is_left_to_delete_and_where_something_canno
         }
     }
 }
+
+#[test]
+fn resources_that_cannot_be_counted_are_not_shown_as_none_without_a_word() {
+    let cluster = FakeCluster::start(|request| match request {
+        request if request.contains("/deployments") => {
+            let agent = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" } });
+            list("DeploymentList", "apps/v1", &[agent])
+        }
+        request if request.contains("/images?") => refused(403, "Forbidden", "not for you"),
+        _ => list("List", "v1", &[]),
+    });
+    let run = cluster.program.run("enable --list");
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run}");
+    assert_eq!(
+        run.stderr, "warning: Images are not counted: not for you\nNo namespace is enabled.\n",
+        "a kind that the cluster does not have is no reason to warn: {run}"
+    );
+}
