@@ -1,8 +1,10 @@
 //! The chart as it comes, and what its schema refuses.
 
 use anyhow::ensure;
-use imgop_tests::helm::{Helm, RELEASE, chart};
+use imgop_tests::helm::{Helm, RELEASE, chart, documents};
+use imgop_tests::programs::plugin;
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::{at, by_id, ensure_same, install_yaml, merged, without_marks_of_helm};
 
@@ -94,6 +96,26 @@ pub(super) fn env(objects: Vec<Value>) -> Value {
         .flatten()
         .filter_map(|variable| Some((variable["name"].as_str()?.to_owned(), variable)));
     Value::Object(named.collect())
+}
+
+/// Returns the ports of the agent's container.
+fn ports(objects: Vec<Value>) -> Value {
+    let deployment = objects.into_iter().find(|object| object["kind"] == "Deployment").unwrap_or_default();
+    deployment["spec"]["template"]["spec"]["containers"][0]["ports"].clone()
+}
+
+#[tokio::test]
+async fn the_chart_and_the_plugin_give_the_container_the_port_of_the_same_address() -> anyhow::Result<()> {
+    let address = "0.0.0.0:9090";
+    let rendered = Helm::new().await?.template(&at("settings.listen", address.into())).await?;
+    let setting = format!("LISTEN={address}");
+    let arguments = ["install", "--dry-run=client", "-o", "yaml", "--set", setting.as_str()];
+    let printed = Command::new(plugin()?).args(arguments).output().await?;
+    ensure!(printed.status.success(), "{printed:?}");
+    let printed = documents(&String::from_utf8(printed.stdout)?)?;
+    let (of_chart, of_plugin) = (ports(rendered), ports(printed));
+    ensure!(of_chart == of_plugin && of_chart[0]["containerPort"] == 9090, "{of_chart}, {of_plugin}");
+    Ok(())
 }
 
 #[tokio::test]
