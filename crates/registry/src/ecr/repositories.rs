@@ -117,11 +117,16 @@ impl EcrRepositories {
     /// Forgets that a repository was as others wanted it for the same owner, which it may not be any more once it was written
     /// to. Of a call that failed it is not known what it has changed. What other owners want is believed for as long as
     /// ever: two that set different policies would otherwise each replace the other's whenever they look.
-    fn forget(&self, repository: &Repository, wanted: &WantedRepository) {
+    fn forget_of_owner(&self, repository: &Repository, wanted: &WantedRepository) {
         let owner = wanted.owner();
         self.checked
             .lock()
             .remove_keys(|key| key.owner.as_ref() == owner && key.repository.is_same_place(repository));
+    }
+
+    /// Forgets how a repository was that is not there any more: the next one has the policies of no owner.
+    fn forget(&self, repository: &Repository) {
+        self.checked.lock().remove_keys(|key| key.repository.is_same_place(repository));
     }
 
     async fn check(
@@ -137,7 +142,7 @@ impl EcrRepositories {
         let mut arn = calls.describe().await?;
         if arn.is_none() {
             let created = calls.create(&wanted.tags, wanted.scan_on_push, wanted.immutable).await;
-            self.forget(repository, wanted);
+            self.forget(repository);
             check.is_created = created?;
             if !check.is_created {
                 // Another process was faster.
@@ -159,7 +164,7 @@ impl EcrRepositories {
         for (which, policy) in wanted.policies.iter().filter(|_| is_ours) {
             if calls.policy(*which).await?.as_ref() != Some(policy) {
                 let set = calls.set_policy(*which, policy).await;
-                self.forget(repository, wanted);
+                self.forget_of_owner(repository, wanted);
                 set?;
                 check.set.push(*which);
             }

@@ -47,6 +47,13 @@ fn wanted(policies: &[(RepositoryPolicy, Value)]) -> WantedRepository {
     }
 }
 
+/// What another owner wants, also of a repository that it did not create.
+fn adopting(owner: &str, policies: &[(RepositoryPolicy, Value)]) -> WantedRepository {
+    let mut wanted = WantedRepository { adopt: true, ..wanted(policies) };
+    wanted.tags.insert(OWNER_TAG.to_owned(), owner.to_owned());
+    wanted
+}
+
 fn lifecycle() -> (RepositoryPolicy, Value) {
     (RepositoryPolicy::Lifecycle, json!({ "rules": [{ "rulePriority": 1 }] }))
 }
@@ -126,13 +133,8 @@ async fn owners_that_adopt_one_repository_do_not_write_their_policies_in_turn_wh
     let aws = aws().await;
     aws.hold("mirror/argocd", EcrRepository::default());
     let repositories = repositories(&aws);
-    let of = |owner: &str, policies: &[(RepositoryPolicy, Value)]| {
-        let mut wanted = WantedRepository { adopt: true, ..wanted(policies) };
-        wanted.tags.insert(OWNER_TAG.to_owned(), owner.to_owned());
-        wanted
-    };
-    let one = of("a", &[lifecycle()]);
-    let other = of("b", &[(RepositoryPolicy::Lifecycle, json!({ "rules": [] }))]);
+    let one = adopting("a", &[lifecycle()]);
+    let other = adopting("b", &[(RepositoryPolicy::Lifecycle, json!({ "rules": [] }))]);
     for _ in 0..3 {
         for wanted in [&one, &other] {
             repositories.ensure(&repository(), wanted, false).await.unwrap();
@@ -141,6 +143,21 @@ async fn owners_that_adopt_one_repository_do_not_write_their_policies_in_turn_wh
     let operations = aws.operations();
     let sets = operations.iter().filter(|operation| *operation == "PutLifecyclePolicy").count();
     assert_eq!(sets, 2);
+}
+
+#[tokio::test]
+async fn of_a_repository_that_is_created_anew_no_owners_policy_is_believed_to_be_set() {
+    let aws = aws().await;
+    let repositories = repositories(&aws);
+    let (one, other) = (adopting("a", &[lifecycle()]), adopting("b", &[access()]));
+    for wanted in [&one, &other] {
+        repositories.ensure(&repository(), wanted, false).await.unwrap();
+    }
+    aws.forget("mirror/argocd");
+    repositories.ensure(&repository(), &one, true).await.unwrap();
+    assert_eq!(aws.repository("mirror/argocd").unwrap().access, None);
+    let done = repositories.ensure(&repository(), &other, false).await.unwrap();
+    assert_eq!(done.unwrap().set, [RepositoryPolicy::Access]);
 }
 
 #[tokio::test]
