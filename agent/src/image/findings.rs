@@ -129,7 +129,7 @@ impl Pass<'_> {
         let mut readiness = readiness(state.request, plan, message.as_deref(), &object);
         readiness.add(dispute_message(&state.disputed));
         for policy in &state.yielded {
-            readiness.add(Some(policy.message(CreateField::Destination, &state.request.destination)));
+            readiness.add(policy.message(CreateField::Destination, &state.request.destination));
         }
         let mut findings = Findings::of(readiness, self.requests.clone());
         findings.tags = Some(tags);

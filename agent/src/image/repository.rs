@@ -2,7 +2,7 @@
 
 use imgop_core::api::Side;
 use imgop_core::copy::{CopyRequest, Plan, TagAction};
-use imgop_core::creation::{Creation, YieldedPolicy};
+use imgop_core::creation::YieldedPolicy;
 
 use super::Pass;
 use super::failures::Halt;
@@ -13,16 +13,14 @@ impl Pass<'_> {
     /// Sees to it that it is there and has its policies. `again` does so whatever is known of it.
     pub(super) async fn ensure_repository(&self, state: &PassState<'_>, again: bool) -> Result<(), Halt> {
         let Some(creation) = &state.request.create else { return Ok(()) };
-        let creation = Creation::clone(creation).yielding(&state.yielded);
         let of = self.endpoint_use(Side::Destination, &state.request.destination);
-        Ok(ensure_repository((self.agent(), &self.owner), &creation, of, again).await?)
+        let (by, wanted) = ((self.agent(), &self.owner), (&**creation, state.yielded.as_slice()));
+        Ok(ensure_repository(by, wanted, of, again).await?)
     }
 
-    /// Returns the policies of it that are other ones for objects of the namespace that go before.
+    /// Returns the policies of it that are set for other objects of the namespace.
     pub(super) fn yielded(&self, request: &CopyRequest) -> Vec<YieldedPolicy> {
-        let Some(creation) = request.create.as_ref().filter(|creation| creation.has_policy()) else {
-            return Vec::new();
-        };
+        let Some(creation) = &request.create else { return Vec::new() };
         let (images, policies) = (self.images, &self.agent().policies);
         creation.yielded(&images.conflicts.other_creations(self.image, request, &images.claims, policies))
     }

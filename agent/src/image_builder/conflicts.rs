@@ -54,11 +54,8 @@ impl Pass<'_> {
         self.builders.builders.are_known() && self.builders.images.are_known()
     }
 
-    /// Returns the policies of a repository that are other ones for objects of the namespace that go before.
+    /// Returns the policies of a repository that are set for other objects of the namespace.
     pub(super) fn yielded(&self, repository: &Repository, creation: &Creation) -> Vec<YieldedPolicy> {
-        if !creation.has_policy() {
-            return Vec::new();
-        }
         let (own, here, name) = (&self.builder.metadata, Some(self.namespace()), repository.base_name());
         let images = self.builders.images.having(here, |other: &ImageDestination| other.may_be(name));
         let builders = self.builders.builders.having(here, |other: &BuilderDestination| other.may_be(name));
@@ -78,7 +75,10 @@ impl Pass<'_> {
         }
         let of = |repository: &Repository| {
             let yielded = self.yielded(repository, creation);
-            yielded.iter().map(|policy| policy.message(CreateField::Image, repository)).collect::<Vec<_>>()
+            yielded
+                .iter()
+                .filter_map(|policy| policy.message(CreateField::Image, repository))
+                .collect::<Vec<_>>()
         };
         request.destination.repositories().into_iter().flat_map(of).collect()
     }

@@ -10,7 +10,6 @@ use imgop_core::build::dockerfile::{BuildInputs, Dockerfile, Problem, Severity};
 use imgop_core::build::{
     BuildContext, BuildFailure, BuildRequest, ImageReference, ObservedInputs, context_not_found, own_platform,
 };
-use imgop_core::creation::Creation;
 use imgop_registry::oci::{Platform, PlatformSelector};
 use imgop_registry::reference::{Digest, ManifestRef};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
@@ -270,8 +269,9 @@ impl Pass<'_> {
             if let Some(creation) = &request.destination.create {
                 let named = NamedEndpoint { field: "image".to_owned(), endpoint };
                 let of = self.used(&named, repository, RegistryAction::Push);
-                let creation = Creation::clone(creation).yielding(&self.yielded(repository, creation));
-                ensure_repository((self.agent(), &self.owner), &creation, of, self.is_asked_for).await?;
+                let yielded = self.yielded(repository, creation);
+                let (by, wanted) = ((self.agent(), &self.owner), (&**creation, yielded.as_slice()));
+                ensure_repository(by, wanted, of, self.is_asked_for).await?;
             }
             if *repository == request.destination.repository {
                 access.destination.check_push().await.map_err(refused)?;

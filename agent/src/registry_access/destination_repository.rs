@@ -2,7 +2,7 @@
 
 use imgop_core::api::MANAGED_REPOSITORY_TAG;
 use imgop_core::api::conditions::reasons;
-use imgop_core::creation::Creation;
+use imgop_core::creation::{Creation, YieldedPolicy};
 use imgop_registry::ecr::{EcrRepositoryError, RepositoryCheck, RepositoryPolicy, WantedRepository};
 use imgop_registry::reference::Repository;
 
@@ -25,18 +25,21 @@ pub enum EnsureError {
     Aws(#[from] Box<EcrRepositoryError>),
 }
 
-/// Sees to it that a registry has a repository as the spec of an object says, before something is pushed there: who may
-/// pull is to be right before there is something to pull. `again` does so whatever is known of it.
+/// Sees to it that a registry has a repository as the spec of an object says, with these policies of others, before something
+/// is pushed there: who may pull is to be right before there is something to pull. `again` does so whatever is known of it.
 pub async fn ensure_repository(
     (agent, owner): (&Agent, &Owner),
-    creation: &Creation,
+    (creation, yielded): (&Creation, &[YieldedPolicy]),
     of: EndpointUse<'_>,
     again: bool,
 ) -> Result<(), EnsureError> {
     let freshness = if again { Freshness::Now } else { Freshness::Cached };
     agent.registry_access().may_create(of, creation, freshness).await?;
-    let check = agent.ecr_repositories.ensure(of.repository, &wanted(creation, of.namespace), again).await;
-    if let Some(check) = check.map_err(Box::new)? {
+    let wanted = wanted(&creation.clone().yielding(yielded), of.namespace);
+    let check = agent.ecr_repositories.ensure(of.repository, &wanted, again).await;
+    if let Some(mut check) = check.map_err(Box::new)? {
+        // An object without a policy has none to miss.
+        check.is_foreign = check.is_foreign && creation.has_policy();
         report((agent, owner), (of.repository, of.field), &check).await;
     }
     Ok(())
@@ -51,7 +54,7 @@ async fn report((agent, owner): (&Agent, &Owner), (to, field): (&Repository, &st
         let note = format!("repository {to} is created{with}");
         events.change(owner, reasons::REPOSITORY_CREATED, ACTION, note).await;
     } else if !set.is_empty() {
-        let note = format!("{set} of repository {to} set");
+        let note = format!("repository {to} is given its {set}");
         events.change(owner, reasons::REPOSITORY_POLICY_SET, ACTION, note).await;
     }
     if check.is_foreign {

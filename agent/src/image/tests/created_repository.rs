@@ -193,7 +193,8 @@ async fn a_policy_that_has_changed_is_set_also_where_nothing_is_to_be_copied() {
     ecr.aws.deny("PutLifecyclePolicy", None);
     pass_of_nothing(&ecr).await;
     assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(r#"{"rules":[]}"#));
-    assert_eq!((ecr.jobs(), ecr.events(reasons::REPOSITORY_POLICY_SET).len()), (0, 1));
+    let note = format!("repository {REPOSITORY} is given its lifecycle policy");
+    assert_eq!((ecr.jobs(), ecr.events(reasons::REPOSITORY_POLICY_SET)), (0, vec![note]));
     let asked = ecr.aws.operations().len();
     pass_of_nothing(&ecr).await;
     assert!(ecr.aws.operations()[asked..].iter().all(|operation| operation != "DescribeRepositories"));
@@ -234,7 +235,7 @@ async fn of_two_images_with_different_policies_both_set_the_older_one_s_and_the_
         let result = pass_of_nothing(&ecr).await;
         assert_eq!((lifecycle(&ecr).as_deref(), sets(&ecr)), (Some(policy), 1), "set by whoever comes first");
         assert_eq!(reason(&result), reasons::SUCCEEDED);
-        let said = "spec.destination.create.lifecyclePolicy is not set, as Image \"older\", which is older, has another one";
+        let said = "spec.destination.create.lifecyclePolicy is not set: Image \"older\", which is older, has another one";
         assert!(message(&result).contains(said), "{}", message(&result));
         ecr.stage.image = older.clone();
         beside(&mut ecr, &younger);
@@ -296,6 +297,29 @@ async fn a_repository_that_a_younger_image_creates_has_the_policy_of_the_older_o
     beside(&mut ecr, &older);
     ecr.pass().await;
     assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(OLDER_POLICY));
+}
+
+#[tokio::test]
+async fn an_image_without_a_policy_creates_the_repository_with_that_of_another_one_and_says_nothing() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    let (_, older) = ages(&mut ecr);
+    ecr.stage.image.spec.destination.create.as_mut().unwrap().lifecycle_policy = None;
+    beside(&mut ecr, &older);
+    let result = ecr.pass().await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle.as_deref(), Some(OLDER_POLICY));
+    assert!(!message(&result).contains("is not set"), "{}", message(&result));
+}
+
+#[tokio::test]
+async fn an_image_without_a_policy_is_told_nothing_of_those_of_a_repository_of_others() {
+    let mut ecr = Ecr::lending(&creating(), create()).await;
+    ecr.aws.hold("mirror/argocd", EcrRepository::default());
+    let (_, older) = ages(&mut ecr);
+    ecr.stage.image.spec.destination.create.as_mut().unwrap().lifecycle_policy = None;
+    beside(&mut ecr, &older);
+    ecr.pass().await;
+    assert_eq!(ecr.aws.repository("mirror/argocd").unwrap().lifecycle, None);
+    assert_eq!(ecr.events(reasons::REPOSITORY_NOT_ADOPTED), [] as [&str; 0]);
 }
 
 #[tokio::test]

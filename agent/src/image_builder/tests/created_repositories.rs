@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use imgop_core::api::{CreationPolicy, Destination, Image, ImageSpec, Mode, RepositoryCreation, Source};
+use imgop_core::build::BuildRequest;
 use imgop_fakes::FakeAws;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
 use crate::controller::Objects;
-use crate::image_builder::ImageBuilders;
 use crate::image_builder::memory::Memory;
+use crate::image_builder::{ImageBuilders, Pass};
 use crate::registry_access::testing::{ECR, fake_aws, lent_ecr};
 
 /// A pass over an ImageBuilder whose namespace is lent an identity that may do this at AWS.
@@ -49,16 +50,13 @@ async fn a_missing_repository_is_created_before_the_build_begins_which_waits_unt
     assert!(message.contains("ecr:PutLifecyclePolicy") && stage.jobs().is_empty(), "{message}");
 }
 
-#[tokio::test]
-async fn a_policy_of_which_an_older_image_of_the_namespace_has_another_one_is_set_as_that_says() {
-    let (mut stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
-    aws.deny("PutLifecyclePolicy", None);
-    aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
-    let create = stage.builder.spec.image.create.as_mut().unwrap();
-    create.access_policy = Some(r#"{"Statement":[]}"#.to_owned());
+const OLDER_POLICY: &str = r#"{"rules":["older"]}"#;
+
+/// An Image that creates the same repository with [`OLDER_POLICY`] and is older than the ImageBuilder.
+fn older(stage: &mut Stage) -> Image {
     let create = RepositoryCreation {
         policy: CreationPolicy::IfMissing,
-        lifecycle_policy: Some(r#"{"rules":["older"]}"#.to_owned()),
+        lifecycle_policy: Some(OLDER_POLICY.to_owned()),
         ..RepositoryCreation::default()
     };
     let mut spec = ImageSpec::new(Mode::Recurrent, Source::new("quay.io/a/app", "1"), Destination::default());
@@ -69,15 +67,51 @@ async fn a_policy_of_which_an_older_image_of_the_namespace_has_another_one_is_se
     let created = stage.now - Duration::from_hours(9);
     (image.metadata.uid, image.metadata.creation_timestamp) = (Some("older".into()), Some(Time(created)));
     stage.builder.metadata.creation_timestamp = Some(Time(stage.now));
-    let images = Objects::listed([image]);
+    image
+}
+
+/// The same agent beside these Images.
+fn beside(stage: &mut Stage, images: Objects<Image>) {
     stage.builders = ImageBuilders::new(stage.builders.agent.clone(), Objects::new([]), images);
     stage.memory = Memory::default();
-    stage.builder.metadata.generation = stage.builder.metadata.generation.map(|generation| generation + 1);
+}
+
+#[tokio::test]
+async fn a_policy_of_which_an_older_image_of_the_namespace_has_another_one_is_set_as_that_says() {
+    let (mut stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    aws.deny("PutLifecyclePolicy", None);
+    aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
+    let image = older(&mut stage);
+    beside(&mut stage, Objects::listed([image]));
+    stage.edit(|spec| {
+        let create = spec.image.create.as_mut().unwrap();
+        create.access_policy = Some(r#"{"Statement":[]}"#.to_owned());
+    });
     stage.pass().await;
     let (reason, message) = stage.ready();
     assert!(reason == "RepositoryNotReady" && message.contains("ecr:SetRepositoryPolicy"), "{message}");
     let lifecycle = aws.repository("mirror/app").unwrap().lifecycle;
-    assert_eq!(lifecycle.as_deref(), Some(r#"{"rules":["older"]}"#));
+    assert_eq!(lifecycle.as_deref(), Some(OLDER_POLICY));
+}
+
+#[tokio::test]
+async fn a_policy_of_another_object_is_set_where_the_builder_has_none_of_its_own_and_nothing_is_said() {
+    let (mut stage, aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    let image = older(&mut stage);
+    beside(&mut stage, Objects::listed([image]));
+    stage.edit(|spec| spec.image.create.as_mut().unwrap().lifecycle_policy = None);
+    let asked = aws.operations().len();
+    stage.pass().await;
+    let (reason, message) = stage.ready();
+    assert!(reason == "RepositoryNotReady" && message.contains("ecr:PutLifecyclePolicy"), "{message}");
+    assert!(aws.operations()[asked..].contains(&"PutLifecyclePolicy".to_owned()));
+    assert_eq!(unset(&stage), [] as [&str; 0]);
+}
+
+/// What is said of policies that are not set.
+fn unset(stage: &Stage) -> Vec<String> {
+    let pass = Pass::new(&stage.builders, &stage.builder, &stage.memory, stage.now);
+    pass.unset_policies(&BuildRequest::parse(&stage.builder.spec).unwrap())
 }
 
 #[tokio::test]

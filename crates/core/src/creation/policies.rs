@@ -1,6 +1,7 @@
 //! Policies of a repository that several objects of a namespace create: each is that of one object which has one of it, and
 //! all of them set that. Two that set different ones would replace each other's for ever. Objects with `adopt` go before
-//! those without, whose policies a repository that others created never gets; among either the oldest goes first.
+//! those without, whose policies a repository that others created never gets; among either the oldest goes first. One that
+//! has none sets that of another one all the same: it may be the one that creates the repository.
 
 use std::fmt;
 
@@ -38,7 +39,7 @@ pub struct OtherCreation {
     pub creation: Creation,
 }
 
-/// A policy that is not set, because an object that goes before has another one.
+/// A policy of another object that is set: in place of the own one, or where there is none of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct YieldedPolicy {
     field: PolicyField,
@@ -46,8 +47,8 @@ pub struct YieldedPolicy {
     policy: Value,
     /// The object whose policy it is.
     object: String,
-    /// Why that one goes before.
-    because: Precedence,
+    /// Why that one goes before; nothing where there is no own policy that it takes the place of.
+    because: Option<Precedence>,
 }
 
 /// Why an object goes before another one.
@@ -87,24 +88,31 @@ impl fmt::Display for PolicyField {
 }
 
 impl Creation {
-    /// Returns whether it has a policy.
-    pub fn has_policy(&self) -> bool {
-        PolicyField::ALL.into_iter().any(|field| self.policy(field).is_some())
+    /// Returns of which fields it has a policy.
+    pub fn policy_fields(&self) -> impl Iterator<Item = PolicyField> {
+        PolicyField::ALL.into_iter().filter(move |field| self.policy(*field).is_some())
     }
 
-    /// Returns which of its policies are other ones for objects of the namespace that go before; these are given the oldest
-    /// first, and only those that may create.
+    /// Returns whether it has a policy.
+    pub fn has_policy(&self) -> bool {
+        self.policy_fields().next().is_some()
+    }
+
+    /// Returns which policies of other objects of the namespace are set: those of objects that go before, where they are
+    /// other ones, and those of which it has none. The others are given the oldest first, and only those that may create.
     pub fn yielded(&self, others: &[OtherCreation]) -> Vec<YieldedPolicy> {
-        let mut preceding: Vec<(Precedence, &OtherCreation)> =
-            others.iter().filter_map(|other| Some((self.yields_to(other)?, other))).collect();
-        preceding.sort_by_key(|(_, other)| !other.creation.adopt);
-        let yielded = |field: PolicyField| {
-            let own = self.policy(field)?;
-            let with_policy = |(because, other): &(Precedence, &OtherCreation)| {
-                let (policy, object) = (other.creation.policy(field)?.clone(), other.object.clone());
-                Some(YieldedPolicy { field, policy, object, because: *because })
-            };
-            preceding.iter().find_map(with_policy).filter(|first| first.policy != *own)
+        let mut others: Vec<&OtherCreation> = others.iter().collect();
+        others.sort_by_key(|other| !other.creation.adopt);
+        let yielded = |field: PolicyField| match self.policy(field) {
+            Some(own) => {
+                let before = |other: &&OtherCreation| other.policy(field, Some(self.yields_to(other)?));
+                others.iter().find_map(before).filter(|first| first.policy != *own)
+            }
+            // Whoever adopts a repository would set it there also where others created that.
+            None => {
+                let may_be_set = |other: &&&OtherCreation| other.creation.adopt || !self.adopt;
+                others.iter().filter(may_be_set).find_map(|other| other.policy(field, None))
+            }
         };
         PolicyField::ALL.into_iter().filter_map(yielded).collect()
     }
@@ -118,8 +126,8 @@ impl Creation {
         }
     }
 
-    /// Returns it with the policies of those that go before. They are set with what comes first, so that who may pull is right
-    /// before there is something to pull.
+    /// Returns it with these policies of others. They are set with what comes first, so that who may pull is right before there
+    /// is something to pull.
     #[must_use]
     pub fn yielding(mut self, yielded: &[YieldedPolicy]) -> Self {
         for YieldedPolicy { field, policy, .. } in yielded {
@@ -140,18 +148,27 @@ impl Creation {
     }
 }
 
+impl OtherCreation {
+    /// Returns its policy for an object that sets it, and why it goes before that one's own.
+    fn policy(&self, field: PolicyField, because: Option<Precedence>) -> Option<YieldedPolicy> {
+        let (policy, object) = (self.creation.policy(field)?.clone(), self.object.clone());
+        Some(YieldedPolicy { field, policy, object, because })
+    }
+}
+
 impl PolicyField {
     const ALL: [Self; 2] = [Self::Lifecycle, Self::Access];
 }
 
 impl YieldedPolicy {
-    /// Returns what users are told of the policy, which stands in a field of `create`.
-    pub fn message(&self, create: CreateField, repository: &Repository) -> String {
-        let Self { field, object, because, .. } = self;
-        format!(
+    /// Returns what users are told of the own policy, which stands in a field of `create` and is not set; nothing where there
+    /// is none.
+    pub fn message(&self, create: CreateField, repository: &Repository) -> Option<String> {
+        let (Self { field, object, .. }, because) = (self, self.because?);
+        Some(format!(
             "{create}.{field} is not set: {object}, {because}, has another one for {repository}. Give both the same, or \
              leave it out of one"
-        )
+        ))
     }
 }
 
@@ -215,7 +232,7 @@ mod tests {
             assert_eq!(with.yielded(&[as_other(&without, adopts_younger)]), []);
             let yielded = without.yielded(&[as_other(&with, !adopts_younger)]);
             assert_eq!(yielded.len(), 1);
-            assert_eq!(yielded[0].because, Precedence::Adopts);
+            assert_eq!(yielded[0].because, Some(Precedence::Adopts));
         }
     }
 
@@ -234,6 +251,30 @@ mod tests {
     }
 
     #[test]
+    fn an_object_without_a_policy_sets_that_of_the_first_one_that_has_it_and_nothing_is_said_of_it() {
+        let own = creation(None, Some(1));
+        let younger = OtherCreation { is_older: false, ..other("c", Some(3), Some(3)) };
+        let others = [other("a", None, None), other("b", Some(2), Some(1)), younger.clone()];
+        let yielded = own.yielded(&others);
+        assert_eq!(own.clone().yielding(&yielded), creation(Some(2), Some(1)));
+        let repository = "1.dkr.ecr.eu-west-3.amazonaws.com/app".parse().unwrap();
+        assert_eq!(yielded[0].message(CreateField::Destination, &repository), None);
+        let yielded = own.yielded(std::slice::from_ref(&younger));
+        assert_eq!(own.clone().yielding(&yielded), creation(Some(3), Some(1)), "it may come first");
+        assert_eq!(own.yielded(&[other("a", None, None)]), []);
+    }
+
+    #[test]
+    fn an_object_that_adopts_the_repository_takes_no_policy_from_one_that_does_not() {
+        let own = adopting(creation(None, None));
+        let without = other("a", Some(1), None);
+        assert_eq!(own.yielded(std::slice::from_ref(&without)), []);
+        let with = OtherCreation { creation: adopting(creation(Some(2), None)), ..other("b", None, None) };
+        let yielded = own.yielded(&[without, with]);
+        assert_eq!(own.clone().yielding(&yielded), adopting(creation(Some(2), None)));
+    }
+
+    #[test]
     fn the_policy_of_an_object_that_goes_before_is_set_and_said_with_both_and_the_fix() {
         let own = creation(Some(1), Some(1));
         let older = other("older", Some(2), Some(1));
@@ -242,7 +283,7 @@ mod tests {
         let adopts = OtherCreation { creation: adopting(older.creation.clone()), is_older: false, ..older };
         let to_adopting = own.yielded(&[adopts]);
         let repository = "1.dkr.ecr.eu-west-3.amazonaws.com/app".parse().unwrap();
-        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository), @r#"spec.image.create.lifecyclePolicy is not set: Image "older", which adopts the repository, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
-        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository), @r#"spec.destination.create.lifecyclePolicy is not set: Image "older", which is older, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(to_adopting[0].message(CreateField::Image, &repository).unwrap(), @r#"spec.image.create.lifecyclePolicy is not set: Image "older", which adopts the repository, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
+        insta::assert_snapshot!(yielded[0].message(CreateField::Destination, &repository).unwrap(), @r#"spec.destination.create.lifecyclePolicy is not set: Image "older", which is older, has another one for 1.dkr.ecr.eu-west-3.amazonaws.com/app. Give both the same, or leave it out of one"#);
     }
 }
