@@ -26,9 +26,7 @@ type Kept<'r> = (&'r Repository, &'r Tag, String);
 impl Pass<'_> {
     /// Fails if an older object of the namespace keeps one of the tags. Between namespaces an administrator decides.
     pub(super) fn no_conflict(&self, request: &BuildRequest) -> Result<(), Halt> {
-        // A namespace that cannot be watched must not stop all others, so this has an end.
-        let is_early = self.now < saturating_add(self.agent().started, READY_WITHOUT_SOME_AFTER);
-        if is_early && !self.are_others_known() {
+        if self.awaits_others() {
             return Err(Halt::Postponed(SHORT_INTERVAL));
         }
         let base_names = || request.destination.tags.iter().map(|(repository, _)| repository.base_name());
@@ -49,9 +47,11 @@ impl Pass<'_> {
         Err(Halt::of(BuildFailure::DestinationConflict, message))
     }
 
-    /// Returns whether all ImageBuilders and Images are known that may want the same tags or another policy.
-    pub(super) fn are_others_known(&self) -> bool {
-        self.builders.builders.are_known() && self.builders.images.are_known()
+    /// Returns whether ImageBuilders and Images may be known in a moment that want the same tags or another policy. A
+    /// namespace that cannot be watched must not stop all others, so this has an end.
+    fn awaits_others(&self) -> bool {
+        let is_early = self.now < saturating_add(self.agent().started, READY_WITHOUT_SOME_AFTER);
+        is_early && !(self.builders.builders.are_known() && self.builders.images.are_known())
     }
 
     /// Returns the policies of a repository that are set for other objects of the namespace.
@@ -60,18 +60,21 @@ impl Pass<'_> {
         let images = self.builders.images.having(here, |other: &ImageDestination| other.may_be(name));
         let builders = self.builders.builders.having(here, |other: &BuilderDestination| other.may_be(name));
         let policies = &self.agent().policies;
-        let may_create = |other: &Creation| !policies.refuses_creation(self.namespace(), repository, other);
+        let may_create =
+            |other: &Creation| policies.refuses_creation(self.namespace(), repository, other) != Some(true);
         creation.yielded(&other_creations(own, repository, &policies.latest(), may_create, images, builders))
     }
 
-    /// Returns what is said of those policies; as long as not all others are known, what was said before. Each begins with
-    /// `spec.`.
+    /// Returns what is said of own policies that are not set for them; as long as it is not known what others want or may,
+    /// what was said before. Each begins with `spec.`.
     pub(super) fn unset_policies(&self, request: &BuildRequest) -> Vec<String> {
         let Some(creation) = &request.destination.create else { return Vec::new() };
-        if !self.are_others_known() {
-            let of_create = format!("{}.", CreateField::Image);
-            let said = self.status.warnings.iter().filter(|warning| warning.starts_with(&of_create));
-            return said.cloned().collect();
+        let (repositories, policies) = (request.destination.repositories(), &self.agent().policies);
+        let is_known = |repository: &&Repository| {
+            policies.refuses_creation(self.namespace(), repository, creation).is_some()
+        };
+        if self.awaits_others() || !repositories.iter().all(is_known) {
+            return self.said_of_policies(creation);
         }
         let of = |repository: &Repository| {
             let yielded = self.yielded(repository, creation);
@@ -80,7 +83,15 @@ impl Pass<'_> {
                 .filter_map(|policy| policy.message(CreateField::Image, repository))
                 .collect::<Vec<_>>()
         };
-        request.destination.repositories().into_iter().flat_map(of).collect()
+        repositories.into_iter().flat_map(of).collect()
+    }
+
+    /// Returns what the status says of the policies that the spec still has.
+    fn said_of_policies(&self, creation: &Creation) -> Vec<String> {
+        let fields: Vec<String> =
+            creation.policy_fields().map(|field| format!("{}.{field} ", CreateField::Image)).collect();
+        let is_of_them = |warning: &&String| fields.iter().any(|field| warning.starts_with(field));
+        self.status.warnings.iter().filter(is_of_them).cloned().collect()
     }
 
     /// Returns what is said of tags that objects of other namespaces put as well. Those that administrators keep from
@@ -125,7 +136,7 @@ impl Pass<'_> {
         request: &'r BuildRequest,
         policy: &AccessPolicy,
     ) -> Option<Kept<'r>> {
-        if other.spec.suspend || !self.is_older(other) {
+        if !is_building(other) || !self.is_older(other) {
             return None;
         }
         let theirs = BuildRequest::parse(&other.spec).ok()?.destination.tags;

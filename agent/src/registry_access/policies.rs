@@ -4,6 +4,7 @@
 //! and no decision. A cluster without the kind has none of them, and that is known; but of a cluster that had the kind it
 //! is believed only once it lasts.
 
+mod refusals;
 mod seen;
 
 use std::collections::BTreeMap;
@@ -12,12 +13,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use imgop_core::access::{AccessPolicy, Borrower, Decision, PolicyError};
-use imgop_core::api::{RegistryAccess, RegistryAction};
-use imgop_core::creation::Creation;
+use imgop_core::access::{AccessPolicy, PolicyError};
+use imgop_core::api::RegistryAccess;
 use imgop_registry::RequestLimit;
 use imgop_registry::cache::{Bounded, SingleFlight};
-use imgop_registry::reference::{RegistryHost, Repository};
+use imgop_registry::reference::RegistryHost;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
@@ -213,27 +213,6 @@ impl Policies {
     /// Returns what was granted when that was last known, be it long ago; nothing if it never was. For what grants nothing.
     pub fn latest(&self) -> Arc<AccessPolicy> {
         self.0.state.lock().policy.clone().unwrap_or_default()
-    }
-
-    /// Returns whether a namespace is kept from writing to a repository, as far as that is known without asking: its
-    /// labels are read by the passes of its own objects.
-    pub fn refuses_push(&self, namespace: &str, repository: &Repository) -> bool {
-        let (Ok(policy), Some(labels)) = (self.current(), self.known_labels(namespace)) else { return false };
-        let borrower = Borrower { namespace, labels: &labels };
-        let decision = policy.decide(borrower, repository, RegistryAction::Push);
-        matches!(decision, Ok(Decision::NotSelected { .. }))
-    }
-
-    /// Returns whether a namespace is kept from having a repository created as this says, as far as that is known without
-    /// asking.
-    pub fn refuses_creation(&self, namespace: &str, repository: &Repository, creation: &Creation) -> bool {
-        let (Ok(policy), Some(labels)) = (self.current(), self.known_labels(namespace)) else { return false };
-        let borrower = Borrower { namespace, labels: &labels };
-        match policy.decide(borrower, repository, RegistryAction::Push) {
-            Ok(Decision::Granted { grant, .. }) => creation.refusal(grant.aws.as_ref()).is_some(),
-            Ok(Decision::Ungoverned | Decision::NotSelected { .. }) => true,
-            Err(_) => false,
-        }
     }
 
     /// Returns all objects as they were last seen; none before the first complete list.

@@ -184,7 +184,8 @@ impl Conflicts {
         let namespace = this.namespace.as_deref().unwrap_or_default();
         let (images, builders) =
             (self.of_path(repository.path()).into_iter(), builders.near(namespace, repository));
-        let may_create = |creation: &Creation| !policies.refuses_creation(namespace, repository, creation);
+        let may_create =
+            |creation: &Creation| policies.refuses_creation(namespace, repository, creation) != Some(true);
         other_creations(this, repository, &policies.latest(), may_create, images, builders)
     }
 

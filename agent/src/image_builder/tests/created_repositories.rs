@@ -1,17 +1,20 @@
 //! Repositories of ECR that are created before something is built for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use imgop_core::api::{CreationPolicy, Destination, Image, ImageSpec, Mode, RepositoryCreation, Source};
 use imgop_core::build::BuildRequest;
 use imgop_fakes::FakeAws;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::reflector;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
 use crate::controller::Objects;
 use crate::image_builder::memory::Memory;
 use crate::image_builder::{ImageBuilders, Pass};
+use crate::registry_access::Policies;
 use crate::registry_access::testing::{ECR, fake_aws, lent_ecr};
 
 /// A pass over an ImageBuilder whose namespace is lent an identity that may do this at AWS.
@@ -112,6 +115,47 @@ async fn a_policy_of_another_object_is_set_where_the_builder_has_none_of_its_own
 fn unset(stage: &Stage) -> Vec<String> {
     let pass = Pass::new(&stage.builders, &stage.builder, &stage.memory, stage.now);
     pass.unset_policies(&BuildRequest::parse(&stage.builder.spec).unwrap())
+}
+
+/// The status says this of its policies.
+fn says(stage: &mut Stage, warnings: &[&str]) {
+    let warnings = warnings.iter().map(|warning| (*warning).to_owned()).collect();
+    stage.builder.status.get_or_insert_default().warnings = warnings;
+}
+
+const SAID: &str = "spec.image.create.lifecyclePolicy is not set: …";
+
+#[tokio::test]
+async fn what_is_said_of_policies_stays_while_it_is_not_known_what_others_may_create() {
+    let (mut stage, _aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    let mut image = older(&mut stage);
+    image.spec.destination.create.as_mut().unwrap().adopt = true;
+    beside(&mut stage, Objects::listed([image]));
+    says(&mut stage, &[SAID]);
+    assert_eq!(unset(&stage), [] as [&str; 0], "the other one may not adopt it");
+
+    let policies = Policies::new(stage.api.client());
+    Arc::get_mut(&mut stage.builders.agent).unwrap().policies = policies;
+    assert_eq!(unset(&stage), [SAID], "no RegistryAccess is known");
+    stage.builders.agent.policies.show(&[lent_ecr(&creating())]);
+    assert_eq!(unset(&stage), [SAID], "the labels of the namespace are not known");
+    says(&mut stage, &[]);
+    assert_eq!(unset(&stage), [] as [&str; 0]);
+    stage.edit(|spec| spec.image.create.as_mut().unwrap().lifecycle_policy = None);
+    says(&mut stage, &[SAID]);
+    assert_eq!(unset(&stage), [] as [&str; 0], "there is no policy any more");
+}
+
+#[tokio::test]
+async fn a_namespace_that_cannot_be_watched_keeps_what_is_said_of_policies_only_for_a_while() {
+    let (mut stage, _aws) = built(&creating(), "FROM scratch\nLABEL a=b\n").await;
+    let (never_listed, _writer) = reflector::store();
+    beside(&mut stage, Objects::new([never_listed]));
+    says(&mut stage, &[SAID]);
+    assert_eq!(unset(&stage), [] as [&str; 0], "the agent runs for an hour");
+    let now = stage.now;
+    Arc::get_mut(&mut stage.builders.agent).unwrap().started = now;
+    assert_eq!(unset(&stage), [SAID]);
 }
 
 #[tokio::test]

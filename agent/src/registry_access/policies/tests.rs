@@ -1,3 +1,6 @@
+use imgop_core::access::{Borrower, Decision};
+use imgop_core::api::RegistryAction;
+use imgop_core::creation::Creation;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use serde_json::json;
@@ -133,6 +136,27 @@ async fn an_object_that_cannot_be_decoded_leaves_nothing_decided() {
     assert!(policy.governs(&"elsewhere.example.com/x".parse().unwrap(), RegistryAction::Pull).is_err());
     policies.apply(Ok(Event::Apply(DeserializeGuard(Ok(object("two"))))), &mut handle);
     assert!(matches!(of_team_b(&policies), Decision::NotSelected { .. }));
+}
+
+#[tokio::test]
+async fn that_nobody_lends_for_a_repository_is_known_without_labels_and_what_is_lent_is_not() {
+    let creation = Creation {
+        tags: BTreeMap::new(),
+        scan_on_push: false,
+        immutable: false,
+        lifecycle_policy: None,
+        access_policy: None,
+        adopt: false,
+        role_arn: None,
+    };
+    let (policies, _handle) = policies();
+    let refuses = |host: &str| {
+        let repository = format!("{host}.example.com/x").parse().unwrap();
+        policies.refuses_creation("team-a", &repository, &creation)
+    };
+    assert_eq!(refuses("elsewhere"), None, "nothing is listed yet");
+    policies.show(&[object("one")]);
+    assert_eq!((refuses("elsewhere"), refuses("registry")), (Some(true), None));
 }
 
 #[tokio::test]
