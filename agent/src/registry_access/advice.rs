@@ -4,7 +4,7 @@ use imgop_core::api::EndpointRef;
 use imgop_registry::{Reason, Unreachable};
 
 /// Returns which credentials a registry refused, or where to name some. `is_lent` says that where the spec names none an
-/// administrator lends some: of what is theirs a tenant learns no name.
+/// administrator lends some, by a RegistryAccess or by the agent's own variables: of what is theirs a tenant learns no name.
 pub fn about_credentials(field: &str, endpoint: EndpointRef<'_>, is_lent: bool) -> String {
     if endpoint.use_aws_irsa {
         return format!("the credentials are those of the agent's AWS identity (spec.{field}.useAwsIRSA)");
@@ -15,8 +15,9 @@ pub fn about_credentials(field: &str, endpoint: EndpointRef<'_>, is_lent: bool) 
             format!("the credentials are those of Secret {secret:?} (spec.{field}.credentials)")
         }
         None if is_lent => format!(
-            "the credentials are those that an administrator lends for this registry (RegistryAccess): only an administrator \
-             can correct them, or name a Secret of your own in spec.{field}.credentials"
+            "the credentials are those that an administrator lends for this registry (by a RegistryAccess, or by CREDS_* in \
+             the agent's environment): only an administrator can correct them, or name a Secret of your own in \
+             spec.{field}.credentials"
         ),
         None => format!("name a Secret with credentials in spec.{field}.credentials"),
     }
@@ -63,7 +64,7 @@ mod tests {
             about_credentials("destination", endpoint, is_lent)
         };
         insta::assert_snapshot!(said(None, false), @"name a Secret with credentials in spec.destination.credentials");
-        insta::assert_snapshot!(said(None, true), @"the credentials are those that an administrator lends for this registry (RegistryAccess): only an administrator can correct them, or name a Secret of your own in spec.destination.credentials");
+        insta::assert_snapshot!(said(None, true), @"the credentials are those that an administrator lends for this registry (by a RegistryAccess, or by CREDS_* in the agent's environment): only an administrator can correct them, or name a Secret of your own in spec.destination.credentials");
         insta::assert_snapshot!(said(Some(&own), true), @r#"the credentials are those of Secret "push" (spec.destination.credentials)"#);
     }
 

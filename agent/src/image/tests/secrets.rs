@@ -100,7 +100,7 @@ async fn a_lent_login_that_is_refused_is_an_administrators_to_correct_and_the_co
     assert_eq!(reason(&result), reasons::REGISTRY_UNAUTHORIZED);
     let status = result.report.unwrap().status;
     let message = &find(&status.conditions, READY).unwrap().message;
-    let whose = "those that an administrator lends for this registry (RegistryAccess)";
+    let whose = "those that an administrator lends for this registry (by a RegistryAccess, or by CREDS_* in ";
     assert!(message.starts_with("destination: ") && message.contains(whose), "{message}");
     let of_administrator = ["granted", "shared", "hunter2"];
     assert!(of_administrator.iter().all(|name| !message.contains(name)), "{message}");
