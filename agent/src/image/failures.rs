@@ -19,7 +19,7 @@ use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, EnsureError, JobSecretError, PolicyFault};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -153,35 +153,27 @@ impl Pass<'_> {
     }
 
     fn access_failed(&self, error: AccessError, memory: &mut Memory) -> Result<Conclusion, ApiError> {
-        let message = error.to_string();
-        let right = match error {
-            AccessError::Api(error) => return Err(error),
-            AccessError::Aws { error, .. } if error.is_transient() => {
-                let readiness = Readiness::retrying(reasons::REGISTRY_UNREACHABLE, error.to_string());
-                return Ok(self.report_and_retry(readiness, memory));
-            }
-            AccessError::Aws { .. } => {
-                return Ok(self.report_until_changed(reasons::REGISTRY_UNAUTHORIZED, message, memory));
-            }
-            AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {
-                return Ok(self.report_until_changed(reasons::SECRET_UNUSABLE, message, memory));
-            }
-            AccessError::DestinationNotAllowed { .. } | AccessError::CreationNotAllowed { .. } => {
-                return Ok(self.report_until_changed(reasons::DESTINATION_NOT_ALLOWED, message, memory));
-            }
-            AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => {
-                return Ok(self.report_until_changed(reasons::INVALID_SPEC, message, memory));
-            }
-            AccessError::Policy(PolicyFault::Pending) => return Ok(Conclusion::unchanged(SHORT_INTERVAL)),
-            AccessError::Policy(_) => {
-                let readiness = Readiness::retrying(reasons::ACCESS_UNKNOWN, message);
-                return Ok(self.report_and_retry(readiness, memory));
-            }
-            AccessError::AwsNotEnabled => Right::USE_AWS,
-            AccessError::Forbidden { .. } => Right::GET_SECRETS,
+        let mut message = error.to_string();
+        let Some((reason, right)) = error.reason_and_right() else {
+            return match error {
+                AccessError::Api(error) => Err(error),
+                _ => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
+            };
         };
-        let how = self.agent().rights.how_to_grant(right, self.namespace());
-        Ok(self.report_missing_right(format!("{message}; {how}"), memory))
+        match error {
+            AccessError::Aws { error, .. } if error.is_transient() => {
+                return Ok(self.report_and_retry(Readiness::retrying(reason, error.to_string()), memory));
+            }
+            AccessError::Policy(_) => {
+                return Ok(self.report_and_retry(Readiness::retrying(reason, message), memory));
+            }
+            _ => {}
+        }
+        if let Some(right) = right {
+            let how = self.agent().rights.how_to_grant(right, self.namespace());
+            message = format!("{message}; {how}");
+        }
+        Ok(self.report_until_changed(reason, message, memory))
     }
 
     fn observe_failed(&self, error: ObserveError, with: AskedWith, memory: &mut Memory) -> Conclusion {

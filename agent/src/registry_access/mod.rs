@@ -25,7 +25,7 @@ use imgop_registry::reference::{Digest, RegistryHost, Repository};
 
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::owner::Owner;
-use crate::cluster::rights::Rights;
+use crate::cluster::rights::{Right, Rights};
 use crate::cluster::secrets::Secrets;
 use crate::config::given_credentials::GivenCredentials;
 pub use destination_repository::{EnsureError, ensure_repository};
@@ -176,6 +176,31 @@ pub enum AccessError {
     /// The API server did not answer.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+impl AccessError {
+    /// Returns the reason of the condition that says it, one of [`reasons`], and the right that the agent lacks, if that is
+    /// why; nothing where it is over in a moment, or only the API server can help.
+    pub fn reason_and_right(&self) -> Option<(&'static str, Option<Right>)> {
+        let reason = match self {
+            Self::Api(_) | Self::Policy(PolicyFault::Pending) => return None,
+            Self::AwsNotEnabled => return Some((reasons::NAMESPACE_NOT_ENABLED, Some(Right::USE_AWS))),
+            Self::Forbidden { .. } => {
+                return Some((reasons::NAMESPACE_NOT_ENABLED, Some(Right::GET_SECRETS)));
+            }
+            Self::Aws { error, .. } if error.is_transient() => reasons::REGISTRY_UNREACHABLE,
+            Self::Aws { .. } => reasons::REGISTRY_UNAUTHORIZED,
+            Self::Missing { .. } | Self::Unusable { .. } | Self::LentUnusable { .. } => {
+                reasons::SECRET_UNUSABLE
+            }
+            Self::DestinationNotAllowed { .. } | Self::CreationNotAllowed { .. } => {
+                reasons::DESTINATION_NOT_ALLOWED
+            }
+            Self::TlsOfLent { .. } | Self::OpenDestination(_) => reasons::INVALID_SPEC,
+            Self::Policy(_) => reasons::ACCESS_UNKNOWN,
+        };
+        Some((reason, None))
+    }
 }
 
 /// Why the Secrets that Jobs mount are not there.

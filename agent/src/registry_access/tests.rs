@@ -1,5 +1,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use imgop_core::access::PolicyError;
 use imgop_core::api::{Credentials, RegistryAction, Tls as TlsSpec};
 use imgop_registry::credentials::{CA_KEY, DOCKER_CONFIG_KEY};
 use imgop_registry::{Credential, Tls};
@@ -102,6 +103,20 @@ async fn what_is_wrong_with_a_secret_is_said_with_the_field_that_names_it() {
 async fn the_agents_aws_identity_is_not_used_where_it_is_not_lent() {
     let error = resolved("quay.io", TlsSpec::default(), true).await.unwrap_err();
     assert!(matches!(error, AccessError::AwsNotEnabled));
+}
+
+#[test]
+fn why_an_endpoint_is_not_reached_has_a_reason_and_a_right_where_the_agent_lacks_one() {
+    let name = || "push".to_owned();
+    let not_enabled = |right| Some((reasons::NAMESPACE_NOT_ENABLED, Some(right)));
+    assert_eq!(AccessError::AwsNotEnabled.reason_and_right(), not_enabled(Right::USE_AWS));
+    let forbidden = AccessError::Forbidden { secret: name() };
+    assert_eq!(forbidden.reason_and_right(), not_enabled(Right::GET_SECRETS));
+    let missing = AccessError::Missing { field: name(), secret: name() };
+    assert_eq!(missing.reason_and_right(), Some((reasons::SECRET_UNUSABLE, None)));
+    let unreadable = PolicyFault::Unreadable(PolicyError::Unreadable(Vec::new()));
+    assert_eq!(AccessError::from(unreadable).reason_and_right(), Some((reasons::ACCESS_UNKNOWN, None)));
+    assert_eq!(AccessError::from(PolicyFault::Pending).reason_and_right(), None);
 }
 
 #[test]
