@@ -167,15 +167,21 @@ fn beyond_limit<'a>(
         return BTreeSet::new();
     }
     findings.push(Finding::TooManyImages { found: asked.len(), limit });
-    let known: BTreeSet<(&Repository, Option<&str>)> = situation
+    let known: BTreeSet<(&Repository, &str)> = situation
         .children
         .iter()
-        .flat_map(|child| child.tags.iter().map(|one| (&child.source, one.name().map(Tag::as_str))))
+        .flat_map(|child| child.tags.iter().filter_map(|one| Some((&child.source, one.name()?.as_str()))))
         .collect();
     let is_new = |reference: &ImageReference| {
-        !known.contains(&(&reference.repository, reference.tag.as_ref().map(Tag::as_str)))
+        tag_there(reference).is_none_or(|tag| !known.contains(&(&reference.repository, tag.as_str())))
     };
     let mut asked: Vec<&ImageReference> = asked.into_iter().collect();
     asked.sort_by_key(|reference| is_new(reference));
     asked.into_iter().skip(most).collect()
+}
+
+/// Returns the tag by which an Image has an image: its own, or else the pin tag of its digest.
+fn tag_there(reference: &ImageReference) -> Option<Tag> {
+    let pin = || SourceRef::under_pin_tag(reference.digest.clone()?).ok()?.name().cloned();
+    reference.tag.clone().or_else(pin)
 }

@@ -138,6 +138,21 @@ fn more_images_than_the_limit_are_reported_and_those_that_are_there_stay() {
 }
 
 #[test]
+fn beyond_the_limit_an_image_by_its_digest_that_is_there_stays_before_a_new_one() {
+    let mut stage = Stage::new();
+    stage.names(&format!("nginx@{}", content("A")));
+    stage.act();
+    // By its name it would come first.
+    stage.names("alpine:1");
+    stage.spec.limits.images = 1;
+    stage.act();
+    let there = "docker.io/library/nginx sha256:A -> registry.corp:5000/mirror/library/nginx:pin-sha256-A";
+    assert_eq!(stage.copies(), [there]);
+    assert!(stage.children.iter().all(|child| child.unused_since == UnusedSince::default()));
+    assert!(stage.outcomes()[0].contains("raise limits.images"), "{:?}", stage.outcomes());
+}
+
+#[test]
 fn more_tags_than_an_image_has_are_reported_and_those_go_first_that_are_not_used() {
     let mut stage = Stage::new();
     stage.names("nginx:old");
