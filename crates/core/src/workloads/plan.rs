@@ -1,5 +1,6 @@
 //! From what workloads use to the Images that mirror it.
 
+mod capped;
 pub(super) mod claims;
 mod placing;
 
@@ -21,6 +22,7 @@ use super::targets::MirrorTarget;
 use super::usage::UsedImage;
 use crate::build::ImageReference;
 use crate::selection::SourceRef;
+use capped::cap;
 use claims::Claims;
 use placing::Placed;
 pub use placing::mirrored_images;
@@ -231,7 +233,7 @@ pub fn plan<'a>(request: &WorkloadRequest, situation: &Situation<'a>) -> Plan<'a
     desired.retain(|_, desired| !desired.items.is_empty());
     let mut children: Vec<PlannedChild> = Vec::with_capacity(desired.len());
     for (key, mut desired) in desired {
-        findings.extend(cap(&key, &mut desired, &claims, situation.max_tags.min(MAX_TAGS)));
+        findings.extend(cap(situation, &key, &mut desired, &claims));
         let platforms = retention.platforms(&key, &mut desired);
         children.push(child(key, situation.mirror, desired, platforms));
     }
@@ -243,27 +245,6 @@ pub fn plan<'a>(request: &WorkloadRequest, situation: &Situation<'a>) -> Plan<'a
     let gone = gone(situation, &children);
     let counts = counts(request, &uses, &children);
     Plan { children, gone, findings, uses, counts }
-}
-
-/// Takes out tags beyond what an Image can have: those that nothing is known to use, first those that are unused for longest,
-/// then the last by name.
-fn cap(key: &ChildKey, desired: &mut Desired, claims: &Claims, limit: usize) -> Option<Finding> {
-    let left_out = desired.items.len().checked_sub(limit).filter(|more| *more > 0)?;
-    let is_used = |tag: &Tag| claims.is_used(&(key.destination.clone(), tag.clone()));
-    let since = |tag: &Tag| desired.unused_since.0.get(tag.as_str()).copied();
-    let mut tags: Vec<(bool, Option<Timestamp>, Tag)> =
-        desired.items.keys().map(|tag| (!is_used(tag), since(tag), tag.clone())).collect();
-    // Those in use first, then those that are unused for the shortest time.
-    tags.sort_by(|(one_unused, one, one_tag), (other_unused, other, other_tag)| {
-        let by_use = one_unused.cmp(other_unused).then(one.is_some().cmp(&other.is_some()));
-        by_use.then(other.cmp(one)).then(one_tag.cmp(other_tag))
-    });
-    for (_, _, tag) in tags.into_iter().skip(limit) {
-        desired.items.remove(&tag);
-        desired.unused_since.0.remove(tag.as_str());
-    }
-    let (source, destination) = (key.source.to_string(), key.destination.to_string());
-    Some(Finding::TooManyTags { source, destination, left_out, limit })
 }
 
 fn child(

@@ -182,8 +182,8 @@ fn a_thousand_pods_of_one_image_are_one_image() {
     assert_eq!((pods.count, pods.newest.as_ref().unwrap().pod.as_str()), (1000, "web-999"));
 }
 
-#[test]
-fn beyond_the_tags_of_an_image_what_runs_stays_before_what_nothing_is_known_to_use() {
+/// An Image that may have two tags and has two, none of which is seen to be used any more, while another tag is.
+fn with_a_tag_too_many() -> Stage {
     let mut stage = Stage::new();
     stage.max_tags = 2;
     stage.names("nginx:1");
@@ -191,9 +191,36 @@ fn beyond_the_tags_of_an_image_what_runs_stays_before_what_nothing_is_known_to_u
     stage.act();
     stage.usage = Usage::default();
     stage.names("nginx:9");
-    stage.is_complete = false;
-    assert!(stage.copies().iter().any(|copy| copy.contains(" 9 -> ")), "{:?}", stage.copies());
-    assert_eq!(stage.copies().len(), 2);
+    stage
+}
+
+/// The tags of what is copied.
+fn tags(stage: &Stage) -> Vec<String> {
+    let copies = stage.copies().into_iter();
+    copies.filter_map(|copy| copy.rsplit(':').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn beyond_the_tags_of_an_image_what_runs_stays_before_what_nothing_uses() {
+    let stage = with_a_tag_too_many();
+    assert_eq!(tags(&stage), ["1", "9"]);
     let said = stage.plan(|plan| plan.findings.iter().map(ToString::to_string).collect::<String>());
     assert!(said.contains("an Image has 2 at most") && said.contains("MAX_TAGS_PER_IMAGE"), "{said}");
+}
+
+#[test]
+fn beyond_the_tags_of_an_image_a_list_that_is_not_complete_puts_nothing_in_the_place_of_what_may_be_used() {
+    let mut stage = with_a_tag_too_many();
+    stage.is_complete = false;
+    assert_eq!(tags(&stage), ["1", "2"]);
+    let said = stage.plan(|plan| plan.findings.iter().map(ToString::to_string).collect::<String>());
+    assert!(said.starts_with("1 tags of docker.io/library/nginx are not mirrored"), "{said}");
+    // What was known to be unused before has no such place.
+    stage.children[0].unused_since.0.insert("1".to_owned(), time(START));
+    assert_eq!(tags(&stage), ["2", "9"]);
+    // Among what is there, what is seen to be used comes first.
+    stage.children[0].unused_since = UnusedSince::default();
+    stage.names("nginx:2");
+    stage.max_tags = 1;
+    assert_eq!(tags(&stage), ["2"]);
 }
