@@ -47,6 +47,7 @@ fn install_yaml() -> String {
         "imagebuilder-reference-policies.yaml",
         "imagemirror-reference-policies.yaml",
         "workloadmirror-reference-policies.yaml",
+        "warning-policies.yaml",
         "address-policies.yaml",
         "destination-policies.yaml",
         "ownership-policies.yaml",

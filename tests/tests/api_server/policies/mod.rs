@@ -9,6 +9,7 @@ mod pod_fields;
 mod references;
 mod specs_with_secrets;
 mod users;
+mod warnings;
 
 use std::path::PathBuf;
 use std::time::Duration;
