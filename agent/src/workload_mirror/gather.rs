@@ -80,14 +80,15 @@ impl Pass<'_> {
             }
             _ => Arc::default(),
         };
-        let members: Vec<Member<'_>> = members.iter().map(|one| one.member(&platforms)).collect();
+        let mut members: Vec<Member<'_>> = members.iter().map(|one| one.member(&platforms)).collect();
         let known = self.mirrors.owners.of(links(&members)).await?;
+        let open = known.open + self.opt_out(request, &mut members, &known.makers).await?;
         let in_use = in_use(request, &members, &known.makers);
         Ok(Gathered {
             unseen: unseen(request, &sight, &granted),
-            is_complete: sight.is_complete && known.open == 0 && in_use.unreadable.is_none(),
+            is_complete: sight.is_complete && open == 0 && in_use.unreadable.is_none(),
             has_unwatched,
-            is_open: known.open > 0 || granted.open > 0,
+            is_open: open > 0 || granted.open > 0,
             in_use,
             sight,
         })

@@ -15,6 +15,7 @@ mod gather;
 mod halt;
 mod observe;
 mod on_the_fly;
+mod opt_outs;
 mod owners;
 mod registries;
 mod status;
@@ -44,6 +45,7 @@ use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use halt::Halt;
 use on_the_fly::OnTheFly;
+use opt_outs::OptOuts;
 use owners::Owners;
 use status::Observed;
 use workloads::{Asking, Workloads};
@@ -58,6 +60,7 @@ pub struct WorkloadMirrors {
     workloads: Workloads,
     others: Others,
     owners: Owners,
+    opt_outs: OptOuts,
     group_rights: GroupRights,
 }
 
@@ -73,9 +76,10 @@ pub struct Others {
 impl WorkloadMirrors {
     /// Returns the kind, which sees these workloads and keeps Images among these.
     pub fn new(agent: Arc<Agent>, images: ChildImages, workloads: Workloads, others: Others) -> Self {
-        let (owners, group_rights) =
-            (Owners::new(agent.client.clone()), GroupRights::new(agent.client.clone()));
-        Self { agent, images, workloads, others, owners, group_rights }
+        let client = || agent.client.clone();
+        let (owners, opt_outs) = (Owners::new(client()), OptOuts::new(client()));
+        let group_rights = GroupRights::new(client());
+        Self { agent, images, workloads, others, owners, opt_outs, group_rights }
     }
 }
 

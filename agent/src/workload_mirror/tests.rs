@@ -2,6 +2,7 @@
 
 mod modes;
 mod on_the_fly;
+mod opt_outs;
 mod passes;
 mod stage;
 mod tenancy;

@@ -1,23 +1,24 @@
 //! What a WorkloadMirror sees of a cluster, as far as the user may see it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Debug;
+mod opt_outs;
+mod targets;
 
-use imgop_core::api::{Image, ImageMirror, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use imgop_core::api::{Image, WORKLOAD_MIRROR_LABEL, WorkloadKind, WorkloadMirror};
 use imgop_core::build::ImageReference;
 use imgop_core::inventory::mirror_label;
 use imgop_core::workloads::{
     ChildImage, InUse, Maker, Makers, Member, MirrorTarget, ObservedMetadata, ObservedPod, ObservedWorkload,
-    SeenBefore, SelectedNamespace, Sight, UsedImage, WorkloadRequest, in_use, kinds_read, targets_in_sight,
-    wants,
+    SeenBefore, SelectedNamespace, Sight, UsedImage, WorkloadRequest, in_use, kinds_read, wants,
 };
 use imgop_registry::oci::PlatformSelector;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
-use kube::{Api, Resource, ResourceExt as _};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
 use super::allowing::allowing;
@@ -62,6 +63,8 @@ struct Reader<'a> {
     workloads: Vec<(WorkloadKind, ObservedWorkload)>,
     pods: Vec<ObservedPod>,
     makers: Makers,
+    /// Kind, namespace and name of workloads that are not to be mirrored, of those that are not read.
+    opted_out: HashSet<(WorkloadKind, String, String)>,
     nodes: HashMap<String, PlatformSelector>,
     unseen: Vec<String>,
     notes: Vec<String>,
@@ -82,6 +85,7 @@ impl Seen {
             workloads: Vec::new(),
             pods: Vec::new(),
             makers: Makers::new(),
+            opted_out: HashSet::new(),
             nodes: HashMap::new(),
             unseen: Vec::new(),
             notes: Vec::new(),
@@ -93,6 +97,7 @@ impl Seen {
         for namespace in &sight.namespaces {
             reader.read_namespace(namespace).await?;
         }
+        reader.read_opt_outs().await?;
         let targets = reader.targets(namespace, &sight).await?;
         let InUse { usage, waiting, pods, .. } = reader.in_use();
         let waiting = waiting.into_keys().map(|reference| request.as_named_here(reference));
@@ -189,18 +194,15 @@ impl Reader<'_> {
     }
 
     async fn read_namespace(&mut self, namespace: &str) -> Result<(), CliError> {
-        let kinds: [(WorkloadKind, ApiResource); 5] = [
-            (WorkloadKind::Deployment, ApiResource::erase::<Deployment>(&())),
-            (WorkloadKind::StatefulSet, ApiResource::erase::<StatefulSet>(&())),
-            (WorkloadKind::DaemonSet, ApiResource::erase::<DaemonSet>(&())),
-            (WorkloadKind::Job, ApiResource::erase::<Job>(&())),
-            (WorkloadKind::CronJob, ApiResource::erase::<CronJob>(&())),
-        ];
         let read = kinds_read(self.request.spec());
-        // Jobs also say what made them.
-        let is_read = |kind: WorkloadKind| kind == WorkloadKind::Job || read.contains(&kind);
-        for (kind, resource) in kinds.into_iter().filter(|(kind, _)| is_read(*kind)) {
-            for workload in self.list::<ObservedWorkload>(namespace, &resource).await? {
+        // Jobs also say what made them, and pods are read below.
+        let is_read = |kind: WorkloadKind| match kind {
+            WorkloadKind::Job => true,
+            WorkloadKind::Pod => false,
+            kind => read.contains(&kind),
+        };
+        for kind in WorkloadKind::ALL.into_iter().filter(|kind| is_read(*kind)) {
+            for workload in self.list::<ObservedWorkload>(namespace, &resource(kind)).await? {
                 self.add_maker(&workload.metadata);
                 self.workloads.push((kind, workload));
             }
@@ -209,8 +211,7 @@ impl Reader<'_> {
         for set in self.list::<ObservedWorkload>(namespace, &replica_sets).await? {
             self.add_maker(&set.metadata);
         }
-        let pods = ApiResource::erase::<Pod>(&());
-        let pods = self.list::<ObservedPod>(namespace, &pods).await?;
+        let pods = self.list::<ObservedPod>(namespace, &resource(WorkloadKind::Pod)).await?;
         self.pods.extend(pods);
         Ok(())
     }
@@ -225,6 +226,16 @@ impl Reader<'_> {
 
     /// Returns what all that was read uses.
     fn in_use(&self) -> InUse {
+        let (mut members, makers) = self.members();
+        for member in &mut members {
+            let is_opted_out = self.is_opted_out(member, &makers);
+            member.is_opted_out |= is_opted_out;
+        }
+        in_use(self.request, &members, &makers)
+    }
+
+    /// Returns all that was read, and what made what stands between.
+    fn members(&self) -> (Vec<Member<'_>>, Makers) {
         let workloads =
             self.workloads.iter().filter_map(|(kind, workload)| Member::of_workload(*kind, workload));
         let platform = |pod: &ObservedPod| self.nodes.get(pod.spec.node_name.as_ref()?);
@@ -235,7 +246,7 @@ impl Reader<'_> {
         for (_, controller) in members.iter().filter_map(Member::made_between) {
             makers.entry(controller.uid.into()).or_default();
         }
-        in_use(self.request, &members, &makers)
+        (members, makers)
     }
 
     /// Returns the objects of a kind; none where the user may not see them. That is noted, and so are objects that cannot
@@ -266,35 +277,16 @@ impl Reader<'_> {
         }
         Ok(objects)
     }
+}
 
-    /// Returns where the mirrors bring images that count for one in this namespace.
-    async fn targets(&mut self, own: &str, sight: &Sight) -> Result<Vec<MirrorTarget>, CliError> {
-        let namespaces: BTreeSet<&str> = sight.namespaces.iter().map(String::as_str).chain([own]).collect();
-        let inventories = self.mirrors::<ImageMirror>(&namespaces).await?;
-        let mirrors = self.mirrors::<WorkloadMirror>(&namespaces).await?;
-        Ok(targets_in_sight(own, &sight.namespaces, inventories, mirrors))
-    }
-
-    /// Returns the mirrors of a kind: of all namespaces, or of each of these where the user may see them.
-    async fn mirrors<K>(&mut self, namespaces: &BTreeSet<&str>) -> Result<Vec<K>, CliError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
-    {
-        let client = &self.cluster.client;
-        let (all, resource) = (ListParams::default(), K::plural(&()));
-        let everywhere = unless_forbidden(Api::<K>::all(client.clone()).list(&all).await);
-        let explain = |error| self.cluster.explain_in_namespace("list", &resource, &error);
-        if let Some(list) = everywhere.map_err(explain)? {
-            return Ok(list.items);
-        }
-        let mut found = Vec::new();
-        for namespace in namespaces {
-            let of = unless_forbidden(Api::<K>::namespaced(client.clone(), namespace).list(&all).await);
-            match of.map_err(explain)? {
-                Some(list) => found.extend(list.items),
-                None => self.unseen.push(format!("{resource} in {namespace}")),
-            }
-        }
-        Ok(found)
+/// Returns the resource of a kind.
+fn resource(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        WorkloadKind::Job => ApiResource::erase::<Job>(&()),
+        WorkloadKind::CronJob => ApiResource::erase::<CronJob>(&()),
+        WorkloadKind::Pod => ApiResource::erase::<Pod>(&()),
     }
 }

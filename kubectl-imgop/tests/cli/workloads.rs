@@ -231,17 +231,21 @@ fn used_images_are_a_document_for_programs() {
 
 #[test]
 fn what_an_operator_made_counts_by_its_template_and_its_pods_and_an_annotation_on_it_for_both() {
-    let of = |annotations: Value| {
-        let cluster = cluster_with(json!({}), move |request| of_an_operator(request, &annotations));
+    let of = |spec: Value, annotations: Value| {
+        let cluster = cluster_with(spec, move |request| of_an_operator(request, &annotations));
         let run = cluster.program.run("workloads list -o json");
         let document: Value = serde_json::from_str(&run.stdout).unwrap();
         let images = document["images"].as_array().unwrap().clone();
         let of_db = images.into_iter().find(|image| image["image"] == "quay.io/a/db:1").unwrap();
         (of_db["usedBy"].clone(), of_db["state"].clone())
     };
-    assert_eq!(of(json!({})), (json!(["ci/statefulset/db"]), json!("planned")));
-    let annotations = json!({ "imgop.skopeo.io/mirror": "false" });
-    assert_eq!(of(annotations), (json!(["ci/statefulset/db"]), json!("excluded")));
+    // Pods count for it also where its kind does not.
+    for spec in [json!({}), json!({ "kinds": ["Pod"] })] {
+        let of = |annotations| of(spec.clone(), annotations);
+        assert_eq!(of(json!({})), (json!(["ci/statefulset/db"]), json!("planned")), "{spec}");
+        let annotations = json!({ "imgop.skopeo.io/mirror": "false" });
+        assert_eq!(of(annotations), (json!(["ci/statefulset/db"]), json!("excluded")), "{spec}");
+    }
 }
 
 #[test]

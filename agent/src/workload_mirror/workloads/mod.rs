@@ -24,6 +24,12 @@ pub(crate) use store::Members;
 use store::Scope;
 pub(crate) use watches::Asking;
 
+/// Returns the right to list the objects of a kind.
+pub(crate) fn list_right(kind: WorkloadKind) -> Right {
+    let [list, _] = watches::rights(kind);
+    list
+}
+
 /// What runs in the cluster. Cloning shares it.
 #[derive(Debug, Clone, Default)]
 pub struct Workloads(Arc<Shared>);

@@ -173,6 +173,23 @@ impl<'a> Member<'a> {
         Some((Between::of(controller.kind)?, controller))
     }
 
+    /// Returns the workload that a pod counts for, by its kind and name, where that kind is not read: it is to be asked for
+    /// whether it is to be mirrored. Where only what pods cannot pull is copied, that matters for such pods alone.
+    pub fn workload_to_ask<'m>(
+        &'m self,
+        request: &WorkloadRequest,
+        makers: &'m Makers,
+    ) -> Option<(WorkloadKind, &'m str)> {
+        let matters = request.has_trigger(WorkloadTrigger::Running)
+            || self.images.iter().any(|image| image.cannot_be_pulled);
+        if self.kind != WorkloadKind::Pod || self.is_opted_out || !matters {
+            return None;
+        }
+        let top = self.top(makers).filter(|top| is_looked_at(request, self.kind, top))?;
+        let kind = WorkloadKind::ALL.into_iter().find(|known| known.name() == top.kind)?;
+        (!kinds_read(request.spec()).contains(&kind)).then_some((kind, top.name))
+    }
+
     /// Returns the workload that it counts for, which is the same for a template and for its pods; none where that is not
     /// known yet. What has made a workload itself, such as an operator, is not asked for: its pods do not know of it.
     fn top(&self, makers: &'a Makers) -> Option<Top<'a>> {

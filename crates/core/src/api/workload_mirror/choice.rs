@@ -75,8 +75,8 @@ pub struct WorkloadNamespaces {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadExclusions {
-    /// Workloads. The annotation imgop.skopeo.io/mirror with the value "false" excludes one too: on its pod template, and on
-    /// itself where its kind is looked at and triggers has Running.
+    /// Workloads. The annotation imgop.skopeo.io/mirror with the value "false" excludes one too: on itself and on its pod
+    /// template.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub workloads: Vec<ExcludedWorkload>,

@@ -210,6 +210,33 @@ fn what_only_copies_what_pods_cannot_pull_reads_no_template() {
 }
 
 #[test]
+fn the_workload_of_a_pod_is_to_be_asked_for_where_its_kind_is_not_read_and_a_pod_counts_for_it() {
+    let known = makers(&[("web-7", "Deployment", "web"), ("other-7", "Rollout", "other")]);
+    let asked = |stage: &Stage, pod: &ObservedPod| {
+        let member = Member::of_pod(pod, None).unwrap();
+        let asked = member.workload_to_ask(&stage.request(), &known);
+        asked.map(|(kind, name)| format!("{} {name}", kind.name()))
+    };
+    let of = |kinds: &[WorkloadKind]| Stage::with(|spec| spec.kinds = kinds.to_vec());
+    let (of_web, of_db) = (pod("w", owner("ReplicaSet", "web-7")), pod("d", owner("StatefulSet", "db")));
+    let of_pods = of(&[WorkloadKind::Pod]);
+    assert_eq!(asked(&of_pods, &of_web).as_deref(), Some("Deployment web"));
+    assert_eq!(asked(&of_pods, &of_db).as_deref(), Some("StatefulSet db"));
+    for nothing in [json!([]), owner("ReplicaSet", "other-7"), owner("ReplicaSet", "unknown")] {
+        assert_eq!(asked(&of_pods, &pod("x", nothing)), None);
+    }
+    assert_eq!(asked(&Stage::new(), &of_web), None, "it is read");
+    assert_eq!(asked(&of(&[WorkloadKind::StatefulSet]), &of_web), None, "it does not count");
+    let on_the_fly = Stage::with(|spec| spec.triggers = vec![WorkloadTrigger::PullFailure]);
+    assert_eq!(asked(&on_the_fly, &of_db), None);
+    let mut waits = of_db;
+    waits.status = serde_json::from_value(json!({ "phase": "Pending", "containerStatuses": [
+        { "name": "main", "state": { "waiting": { "reason": "ErrImagePull" } } }] }))
+    .unwrap();
+    assert_eq!(asked(&on_the_fly, &waits).as_deref(), Some("StatefulSet db"));
+}
+
+#[test]
 fn of_objects_that_cannot_be_read_the_first_is_named_in_whichever_order_they_come() {
     let [a, b] = ["a", "b"].map(|name| workload(name, json!([]), json!({})));
     let members = [&b, &a].map(|one| Member {
