@@ -181,11 +181,11 @@ impl Mirrored {
             failure.image == child && failure.tag.as_ref().is_none_or(|tag| names(what, tag))
         };
         let reason = &self.failing.iter().find(is_meant)?.reason;
-        let why = match message_of(reason) {
-            Some(message) if self.request.spec().mode == WorkloadMode::Observe => {
-                format!("{reason}: {message}; kubectl imgop preview workloadmirror/{} asks both", self.name)
-            }
-            _ => reason.clone(),
+        let why = if self.request.spec().mode == WorkloadMode::Observe {
+            let message = message_of(reason);
+            format!("{reason}: {message}; kubectl imgop preview workloadmirror/{} asks both", self.name)
+        } else {
+            reason.clone()
         };
         Some((State::Failed, Some(why)))
     }

@@ -62,25 +62,18 @@ impl Kind for WorkloadMirror {
 fn not_seen(failing: &[MirrorFailure]) -> Option<Table> {
     let mut table = Table::new(["FAILING-IMAGE", "REASON", "TAG", "MESSAGE"]);
     for image in failing {
-        let message = message_of(&image.reason).map_or_else(none, str::to_owned);
-        table.row([
-            image.image.clone(),
-            image.reason.clone(),
-            image.tag.clone().unwrap_or_else(none),
-            message,
-        ]);
+        let tag = image.tag.clone().unwrap_or_else(none);
+        table.row([image.image.clone(), image.reason.clone(), tag, message_of(&image.reason).to_owned()]);
     }
     (!failing.is_empty()).then_some(table)
 }
 
 /// Returns what mode Observe means by a reason: its status has no message.
-pub fn message_of(reason: &str) -> Option<&'static str> {
+pub fn message_of(reason: &str) -> &'static str {
     match reason {
-        reasons::TAG_NOT_FOUND => Some("the source does not have it"),
-        reasons::REGISTRY_UNREACHABLE => {
-            Some("source or destination did not say what it has of it, or may not be asked")
-        }
-        _ => None,
+        reasons::TAG_NOT_FOUND => "the source does not have it",
+        reasons::REGISTRY_UNREACHABLE => "source or destination did not say what it has of it",
+        _ => "a registry could not be asked; the condition says why for the first of them",
     }
 }
 

@@ -26,7 +26,8 @@ fn mirror() -> DynamicObject {
                 "waitingForDigest": 2, "synced": 412, "failed": 6, "originNotFound": 0, "retained": 11 },
             "conflicts": [{ "destination": "registry.corp/mirror/app:1", "sources": ["quay.io/x/app:1", "ghcr.io/x/app:1"] }],
             "conflictCount": 3,
-            "failing": [{ "image": "cluster-app-0123456789", "reason": "TagNotFound", "tag": "1.0" }],
+            "failing": [{ "image": "cluster-app-0123456789", "reason": "TagNotFound", "tag": "1.0" },
+                { "image": "cluster-db-0123456789", "reason": "RegistryUnauthorized", "tag": "2.0" }],
             "lastSyncTime": "2026-01-08T00:00:00Z",
             "conditions": [{ "type": "Ready", "status": "False", "reason": "ImagesNotReady", "message": "6 of 418 tags",
                 "lastTransitionTime": "2026-01-08T00:00:00Z" }],
@@ -70,8 +71,16 @@ fn a_workload_mirror_is_described_with_what_it_looks_at_and_what_fails() {
         "412 synced in 80 repositories (6 failed, 7 by digest, 11 retained)",
         "registry.corp/mirror/app:1   quay.io/x/app:1, ghcr.io/x/app:1",
         "and 2 more",
-        "cluster-app-0123456789   TagNotFound   1.0   the source does not have it",
     ] {
         assert!(page.contains(part), "{part}: {page}");
+    }
+    let lines: Vec<String> =
+        page.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        "cluster-app-0123456789 TagNotFound 1.0 the source does not have it",
+        "cluster-db-0123456789 RegistryUnauthorized 2.0 a registry could not be asked; the condition says why for the \
+         first of them",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "{line}: {page}");
     }
 }
