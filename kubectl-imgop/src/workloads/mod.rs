@@ -14,6 +14,8 @@ pub mod planned;
 mod pulled;
 pub mod rows;
 pub mod seen;
+#[cfg(test)]
+mod testing;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +50,8 @@ pub async fn images(
 pub struct Mirrored {
     /// Its name.
     pub name: String,
+    /// ` -n ci --context x`: what a command needs that is about it.
+    place: String,
     /// Its spec, read.
     pub request: WorkloadRequest,
     /// What it sees, as far as the user may see it.
@@ -78,7 +82,8 @@ impl Mirrored {
         let status = status.filter(|status| status.observed_generation == mirror.metadata.generation);
         let not_found = status.and_then(|status| status.counts).map(|counts| counts.origin_not_found);
         let failing = status.map(|status| status.failing.clone()).unwrap_or_default();
-        let mut mirrored = Self { name, request, seen, failing, has_looked_in_vain: false };
+        let place = cluster.in_namespace(Some(&namespace)).place();
+        let mut mirrored = Self { name, place, request, seen, failing, has_looked_in_vain: false };
         mirrored.has_looked_in_vain = not_found.is_some_and(|number| mirrored.looked_in_vain(number));
         Ok(mirrored)
     }

@@ -51,8 +51,7 @@ impl Mirrored {
         if self.has_looked_in_vain {
             return (State::Failed, ", and it is found at no origin".to_owned());
         }
-        let (name, namespace) = (&self.name, &self.seen.namespace);
-        let events = format!("kubectl imgop describe workloadmirror/{name} -n {namespace}");
+        let events = format!("kubectl imgop describe workloadmirror/{}{}", self.name, self.place);
         (State::Waiting, format!("; the events of the mirror say what the agent has found: {events}"))
     }
 
@@ -77,5 +76,19 @@ impl Mirrored {
             let what = child.tags.iter().filter(|_| is_there).find(is_meant)?;
             Some((self.seen.images.get(&child.name)?, what))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::workloads::testing::mirrored;
+
+    #[test]
+    fn the_command_that_shows_events_leads_to_the_mirrors_own_place() {
+        let (_, why) = mirrored(json!({ "triggers": ["PullFailure"] })).not_copied();
+        let command = ": kubectl imgop describe workloadmirror/cluster -n ci --context there";
+        assert!(why.ends_with(command), "{why}");
     }
 }

@@ -182,8 +182,8 @@ impl Mirrored {
         };
         let reason = &self.failing.iter().find(is_meant)?.reason;
         let why = if self.request.spec().mode == WorkloadMode::Observe {
-            let message = message_of(reason);
-            format!("{reason}: {message}; kubectl imgop preview workloadmirror/{} asks both", self.name)
+            let (message, name, place) = (message_of(reason), &self.name, &self.place);
+            format!("{reason}: {message}; kubectl imgop preview workloadmirror/{name}{place} asks both")
         } else {
             reason.clone()
         };
@@ -244,7 +244,10 @@ fn users(one: &Use<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::workloads::testing::mirrored;
 
     fn row(image: &str, digest: Option<&str>, user: &str, state: State) -> Row {
         Row {
@@ -256,6 +259,16 @@ mod tests {
             state,
             why_not: None,
         }
+    }
+
+    #[test]
+    fn the_command_that_asks_both_registries_leads_to_the_mirrors_own_place() {
+        let mut mirror = mirrored(json!({ "mode": "Observe" }));
+        let (image, reason) = ("web".to_owned(), "RegistryUnreachable".to_owned());
+        mirror.failing.push(MirrorFailure { image, reason, tag: None });
+        let (_, why) = mirror.failure("web", &"1".parse().unwrap()).unwrap();
+        let command = "; kubectl imgop preview workloadmirror/cluster -n ci --context there asks both";
+        assert!(why.as_ref().is_some_and(|why| why.ends_with(command)), "{why:?}");
     }
 
     #[test]

@@ -358,7 +358,7 @@ fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status()
     let run = cluster.program.run("workloads list");
     let web = ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", "failed", "RegistryUnreachable:"];
     assert_rows(&run.stdout, &[&["ci/pod/db"], &web]);
-    assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster asks both"), "{run}");
+    assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster -n ci asks both"), "{run}");
 }
 
 #[test]
