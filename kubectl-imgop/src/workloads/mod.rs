@@ -58,7 +58,7 @@ pub struct Mirrored {
     pub seen: Seen,
     /// What the agent says of Images that it would make, or cannot make.
     failing: Vec<MirrorFailure>,
-    /// Whether the agent has looked in vain for each image that pods cannot pull and that no Image copies.
+    /// Whether the agent has looked in vain for each image that pods cannot pull.
     has_looked_in_vain: bool,
 }
 

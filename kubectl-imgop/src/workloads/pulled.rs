@@ -57,9 +57,10 @@ impl Mirrored {
 
     /// Returns whether the agent has found none of the images that pods cannot pull, where it looked for `not_found` in vain.
     pub(super) fn looked_in_vain(&self, not_found: u32) -> bool {
-        let open = self.seen.waiting.iter().filter(|one| self.copied(one).is_none()).count();
-        // The status has their number alone: of some of them it is not known which they are.
-        self.seen.is_complete && usize::try_from(not_found).is_ok_and(|not_found| not_found >= open)
+        // The status has their number alone: of some of them it is not known which they are. One that an Image copies by now
+        // may count, too.
+        let waiting = self.seen.waiting.len();
+        self.seen.is_complete && usize::try_from(not_found).is_ok_and(|not_found| not_found >= waiting)
     }
 
     /// Returns the Image that brings an image to where it is pulled from, and what it copies.
@@ -81,8 +82,10 @@ impl Mirrored {
 
 #[cfg(test)]
 mod tests {
+    use imgop_core::workloads::ChildImage;
     use serde_json::json;
 
+    use super::*;
     use crate::workloads::testing::mirrored;
 
     #[test]
@@ -90,5 +93,24 @@ mod tests {
         let (_, why) = mirrored(json!({ "triggers": ["PullFailure"] })).not_copied();
         let command = ": kubectl imgop describe workloadmirror/cluster -n ci --context there";
         assert!(why.ends_with(command), "{why}");
+    }
+
+    #[test]
+    fn what_no_origin_has_may_be_the_image_that_is_copied_by_now_and_not_the_other_one() {
+        let mut mirror = mirrored(json!({ "triggers": ["PullFailure"] }));
+        let waiting =
+            |name: &str| format!("registry.corp/mirror/{name}:1").parse::<ImageReference>().unwrap();
+        mirror.seen.waiting = ["there", "other"].into_iter().map(waiting).collect();
+        let copies: Image = serde_json::from_value(json!({
+            "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": "there", "namespace": "ci" },
+            "spec": { "mode": "OneShot", "source": { "name": "quay.io/a/there", "tags": ["1"] },
+                "destination": { "name": "registry.corp/mirror/there" } },
+        }))
+        .unwrap();
+        mirror.seen.children.extend(ChildImage::read(&copies));
+        mirror.seen.images.insert("there".to_owned(), copies);
+        assert!(mirror.copied(&waiting("there")).is_some());
+        assert!(!mirror.looked_in_vain(1));
+        assert!(mirror.looked_in_vain(2));
     }
 }
