@@ -19,7 +19,7 @@ mod testing;
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Image, MirrorFailure, WorkloadMirror};
+use imgop_core::api::{Image, MirrorFailure, WorkloadMirror, WorkloadMode};
 use imgop_core::build::ImageReference;
 use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
@@ -31,6 +31,8 @@ use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster};
 use seen::Seen;
 
+/// Failures that the agent's status names at most.
+const MAX_FAILURES: usize = 20;
 /// They are the agent's to read. Where an image goes that has an Image, that Image says.
 static UNKNOWN_ARCHITECTURES: BTreeMap<ImageReference, String> = BTreeMap::new();
 
@@ -105,6 +107,18 @@ impl Mirrored {
         plan(&self.request, &situation)
     }
 
+    /// Returns that there may be failures of which the rows say nothing, if so: the agent's status names only the first.
+    pub fn unnamed_failures(&self) -> Option<String> {
+        let is_full = self.request.spec().mode == WorkloadMode::Observe && self.failing.len() >= MAX_FAILURES;
+        is_full.then(|| {
+            format!(
+                "{}: the agent's status names {MAX_FAILURES} tags at most that a source does not have or that could not be \
+                 looked at; others like them are listed as planned",
+                self.name
+            )
+        })
+    }
+
     /// Returns the Images that it is to become.
     pub fn images(&self) -> Vec<Image> {
         let image = |child: &imgop_core::workloads::PlannedChild| {
@@ -113,5 +127,32 @@ impl Mirrored {
             image
         };
         self.plan().children.iter().map(image).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::workloads::testing::mirrored;
+
+    #[test]
+    fn where_the_status_is_full_of_failures_those_that_it_does_not_name_are_spoken_of() {
+        let with = |mode: &str, number: usize| {
+            let failure = |tag: usize| MirrorFailure {
+                image: "web".to_owned(),
+                reason: "RegistryUnauthorized".to_owned(),
+                tag: Some(tag.to_string()),
+            };
+            let failing = (0..number).map(failure).collect();
+            Mirrored { failing, ..mirrored(json!({ "mode": mode })) }.unnamed_failures()
+        };
+        assert_eq!(with("Observe", 19), None);
+        assert!(
+            with("Observe", 20)
+                .is_some_and(|why| why.starts_with("cluster: the agent's status names 20 tags"))
+        );
+        assert_eq!(with("Active", 20), None, "there each Image says what became of its tags");
     }
 }

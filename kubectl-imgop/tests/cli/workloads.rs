@@ -348,8 +348,9 @@ fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status()
     let images = planned["mirrors"][0]["images"].as_array().unwrap();
     let web = images.iter().find(|image| image["source"] == "quay.io/a/web").unwrap();
     let mut mirror = mirror(json!({ "mode": "Observe" }));
-    mirror["status"] =
-        json!({ "failing": [{ "image": web["name"], "reason": "RegistryUnreachable", "tag": "1" }] });
+    let mut failing = vec![json!({ "image": web["name"], "reason": "RegistryUnreachable", "tag": "1" })];
+    failing.resize(20, json!({ "image": "other", "reason": "TagNotFound", "tag": "1" }));
+    mirror["status"] = json!({ "failing": failing });
     let cluster = cluster_with(json!({}), move |request| {
         request
             .contains("/workloadmirrors")
@@ -359,6 +360,7 @@ fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status()
     let web = ["ci/deployment/web", "registry.corp/mirror/quay.io/a/web:1", "failed", "RegistryUnreachable:"];
     assert_rows(&run.stdout, &[&["ci/pod/db"], &web]);
     assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster -n ci asks both"), "{run}");
+    assert!(run.stderr.contains("cluster: the agent's status names 20 tags at most"), "{run}");
 }
 
 #[test]

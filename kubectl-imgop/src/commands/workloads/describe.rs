@@ -6,7 +6,7 @@ use clap::Args;
 use imgop_core::build::ImageReference;
 use imgop_registry::reference::{Digest, ReferenceError};
 
-use super::MirrorsArgs;
+use super::{MirrorsArgs, warn_of_rows};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
@@ -65,6 +65,7 @@ impl NamedImage {
 pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let cluster = connection.connect().await?;
     let mirrored = args.mirrors.read(ui, &cluster).await?;
+    mirrored.iter().for_each(|one| warn_of_rows(ui, one));
     let name = args.image.text();
     let mut rows: Vec<Row> = mirrored.iter().flat_map(|one| one.rows(&one.plan())).collect();
     rows.retain(|row| args.image.is_meant(&row.image));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{MirrorsArgs, warn};
+use super::{MirrorsArgs, warn, warn_of_rows};
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::output::Ui;
@@ -40,6 +40,7 @@ pub async fn run(ui: Ui, args: &ListArgs, connection: &ConnectionArgs) -> Result
     for one in &mirrored {
         let plan = one.plan();
         warn(ui, one, &plan);
+        warn_of_rows(ui, one);
         let mut of_mirror = one.rows(&plan);
         if args.all_namespaces {
             for row in &mut of_mirror {

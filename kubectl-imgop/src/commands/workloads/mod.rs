@@ -127,3 +127,10 @@ fn warn(ui: Ui, mirrored: &Mirrored, plan: &imgop_core::workloads::Plan<'_>) {
         ui.warning(&format!("{}: {finding}", mirrored.name));
     }
 }
+
+/// Says what rows do not tell of what became of images.
+fn warn_of_rows(ui: Ui, mirrored: &Mirrored) {
+    if let Some(unnamed) = mirrored.unnamed_failures() {
+        ui.warning(&unnamed);
+    }
+}
