@@ -26,13 +26,20 @@ pub struct Previews {
     previewed: Vec<Result<Report, Failed>>,
     errors: Vec<CliError>,
     no_matches: Vec<CliError>,
+    /// Whether there may be more to copy than is previewed.
+    is_partial: bool,
 }
 
 impl Previews {
     /// Returns that of `number` previews none is made yet.
     pub fn new(ui: Ui, printing: Printing, number: usize) -> Self {
         let (previewed, errors, no_matches) = (Vec::new(), Vec::new(), Vec::new());
-        Self { ui, printing, number, previewed, errors, no_matches }
+        Self { ui, printing, number, previewed, errors, no_matches, is_partial: false }
+    }
+
+    /// Notes that there may be more to copy, of workloads that the user may not see.
+    pub fn may_lack_some(&mut self) {
+        self.is_partial = true;
     }
 
     /// Inspects a target and prints its page. A failure of one Image does not stop the others.
@@ -139,6 +146,7 @@ impl Previews {
             (self.reports().any(Report::lacks_platforms), "some tags have none of the selected platforms"),
             (self.reports().any(Report::has_unsupported), "some tags are in a format that cannot be copied"),
             (self.reports().any(Report::has_conflict), "some tags belong to older Images"),
+            (self.is_partial, "you may not see all workloads that are mirrored"),
             (!self.no_matches.is_empty(), "some versions match no tag at the source"),
         ];
         match obstacles.into_iter().find(|(applies, _)| is_comparison && *applies) {

@@ -36,16 +36,28 @@ const MAX_FAILURES: usize = 20;
 /// They are the agent's to read. Where an image goes that has an Image, that Image says.
 static UNKNOWN_ARCHITECTURES: BTreeMap<ImageReference, String> = BTreeMap::new();
 
+/// The Images that a mirror becomes, as far as the user sees what workloads use.
+pub struct SeenImages {
+    /// The Images.
+    pub images: Vec<Image>,
+    /// Whether the user may see all that the mirror sees.
+    pub is_whole: bool,
+    /// What is to be known of what the user does not see.
+    pub warnings: Vec<String>,
+}
+
 /// Returns the Images that a mirror becomes.
 pub async fn images(
     mirror: &WorkloadMirror,
     cluster: Result<&Cluster, String>,
-) -> Result<Vec<Image>, CliError> {
+) -> Result<SeenImages, CliError> {
     let cluster = cluster.map_err(|why| {
         let name = mirror.name_any();
         CliError::failed(format!("WorkloadMirror {name}: what workloads use is in the cluster: {why}"))
     })?;
-    Mirrored::read(mirror, cluster).await.map(|mirrored| mirrored.images())
+    let mirrored = Mirrored::read(mirror, cluster).await?;
+    let (images, warnings) = (mirrored.images(), mirrored.warnings());
+    Ok(SeenImages { images, is_whole: mirrored.seen.unseen.is_empty(), warnings })
 }
 
 /// A WorkloadMirror with what it sees.
@@ -105,6 +117,14 @@ impl Mirrored {
             now: Timestamp::now(),
         };
         plan(&self.request, &situation)
+    }
+
+    /// Returns what is to be known of what the user does not see.
+    pub fn warnings(&self) -> Vec<String> {
+        let Seen { unseen, notes, .. } = &self.seen;
+        let unseen = (!unseen.is_empty())
+            .then(|| format!("you may not list {}; the agent may see more", unseen.join(", ")));
+        unseen.iter().chain(notes).map(|text| format!("{}: {text}", self.name)).collect()
     }
 
     /// Returns that there may be failures of which the rows say nothing, if so: the agent's status names only the first.

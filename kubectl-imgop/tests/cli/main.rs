@@ -70,4 +70,5 @@ mod terminal;
 mod verify;
 mod workloads;
 mod workloads_plan;
+mod workloads_preview;
 mod workloads_verify;

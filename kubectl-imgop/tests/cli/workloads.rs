@@ -28,7 +28,7 @@ pub fn cluster(spec: Value) -> FakeCluster {
 }
 
 /// The same, but for what is answered otherwise.
-fn cluster_with(
+pub fn cluster_with(
     spec: Value,
     otherwise: impl Fn(&str) -> Option<(u16, Value)> + Send + Sync + 'static,
 ) -> FakeCluster {
@@ -361,22 +361,4 @@ fn what_mode_observe_could_not_look_at_is_listed_with_the_reason_in_the_status()
     assert_rows(&run.stdout, &[&["ci/pod/db"], &web]);
     assert!(run.stdout.contains("kubectl imgop preview workloadmirror/cluster -n ci asks both"), "{run}");
     assert!(run.stderr.contains("cluster: the agent's status names 20 tags at most"), "{run}");
-}
-
-#[test]
-fn a_preview_of_a_file_of_which_nothing_is_copied_says_why() {
-    let cluster = cluster(json!({}));
-    let access = json!({ "apiVersion": "imgop.io/v1alpha1", "kind": "RegistryAccess",
-        "metadata": { "name": "corp" }, "spec": {} });
-    let mirror = mirror(json!({ "triggers": ["PullFailure"] }));
-    let both = json!({ "apiVersion": "v1", "kind": "List", "items": [mirror, access] });
-    cluster.program.file("both.json", &both.to_string());
-    let run = cluster.program.run("preview -f both.json");
-    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{run}");
-    for why in [
-        "WorkloadMirror cluster becomes no Image: triggers has PullFailure alone",
-        "RegistryAccess of imgop.io/v1alpha1 is nothing that is copied or built",
-    ] {
-        assert!(run.stderr.contains(why), "{why}: {run}");
-    }
 }

@@ -2,6 +2,7 @@
 
 mod builders;
 mod requested;
+mod subjects;
 
 use std::path::PathBuf;
 
@@ -29,8 +30,9 @@ use crate::preview::targets::object_name;
 use crate::registry::local_access::{AccessSources, LocalAccessArgs};
 use crate::registry::registries;
 use builders::of_builder;
-use requested::{Requested, Subject, of_manifest, requested};
+use requested::{Requested, of_manifest, requested};
 pub use requested::{cluster_of, of_cluster};
+use subjects::Subject;
 
 /// Flags for when and how tags are written.
 const WITHOUT_EFFECT: [&str; 6] = ["mode", "frequency", "schedule", "time_zone", "suspend", "publish"];
@@ -154,10 +156,8 @@ fn without_differences(outcome: Outcome) -> Outcome {
 
 async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let now = Timestamp::now();
-    let Requested { targets, left_out, cluster } = Box::pin(requested(args, connection, now)).await?;
-    for why in left_out {
-        ui.note(&why);
-    }
+    let Requested { subjects, cluster } = Box::pin(requested(args, connection, now)).await?;
+    subjects.say_what_is_left_out(ui);
     let (local, registries) = (args.local.credentials.read()?, registries(args.no_bulk_apis)?);
     let accesses = RegistryAccesses::new(&cluster);
     let images = ClusterImages::new(&cluster, &accesses);
@@ -180,10 +180,14 @@ async fn preview(ui: Ui, args: &PreviewArgs, connection: &ConnectionArgs) -> Res
         excluded: args.show_excluded,
         verb: Verb::Preview,
     };
-    let copies = targets.iter().filter(|target| !matches!(target, Ok(Subject::Builder { .. }))).count();
+    let is_copy = |target: &&Result<Subject, CliError>| !matches!(target, Ok(Subject::Builder { .. }));
+    let copies = subjects.targets.iter().filter(is_copy).count();
     let mut previews = Previews::new(ui, Printing { format: args.output, page }, copies);
+    if subjects.is_partial {
+        previews.may_lack_some();
+    }
     let mut checked = Outcome::Done;
-    for target in targets {
+    for target in subjects.targets {
         let target = match target {
             Ok(Subject::Builder { builder, is_of_cluster }) => {
                 let builder = default_destination::completed(*builder, &accesses).await?;

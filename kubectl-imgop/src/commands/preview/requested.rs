@@ -1,12 +1,12 @@
 //! What the arguments of a preview ask for: references, the objects of files, or an object of the cluster.
 
-use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror, WorkloadTrigger};
+use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror};
 use imgop_registry::reference::Reference;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 
 use super::PreviewArgs;
+use super::subjects::{Subject, Subjects};
 use crate::args::image_spec;
 use crate::cli_error::CliError;
 use crate::cluster::objects::FoundObject;
@@ -16,31 +16,12 @@ use crate::kinds::{Erased, ObjectRef, TypedName, read};
 use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::files::{Content, Manifest, manifests};
-use crate::preview::inventory::{self, Mirrored};
 use crate::preview::targets::{ImageName, Target, WrittenBy, applied};
-use crate::workloads;
 
 /// What the arguments ask for.
 pub(super) struct Requested {
-    pub(super) targets: Vec<Result<Subject, CliError>>,
-    /// What files have of which nothing is previewed, and why.
-    pub(super) left_out: Vec<String>,
+    pub(super) subjects: Subjects,
     pub(super) cluster: AnsweringCluster,
-}
-
-/// One thing to preview.
-pub(super) enum Subject {
-    /// It is known already.
-    Target(Box<Target>),
-    /// An Image of a file or of a mirror, which the cluster may have already.
-    Manifest(Box<Image>, WrittenBy),
-    /// An ImageBuilder, of a file or of the cluster.
-    Builder {
-        /// The object.
-        builder: Box<ImageBuilder>,
-        /// Whether others may have written it.
-        is_of_cluster: bool,
-    },
 }
 
 /// Returns what to preview, or what is wrong with it, and the cluster where it or its Secrets are.
@@ -61,66 +42,40 @@ pub(super) async fn requested(
     let source = args.source.as_deref().unwrap_or_default();
     if let Some(name) = args.object() {
         let cluster = connection.connect().await?;
-        let targets = named(&cluster, source, &name, now).await?;
-        let left_out = targets.is_empty().then(|| format!("{source} becomes no Image"));
-        let cluster = AnsweringCluster::new(Ok(cluster));
-        return Ok(Requested { targets, left_out: left_out.into_iter().collect(), cluster });
+        let subjects = named(&cluster, source, &name, now).await?;
+        return Ok(Requested { subjects, cluster: AnsweringCluster::new(Ok(cluster)) });
     }
     let target = of_references(args, source, now)?;
     let cluster = match cluster_of(&target, connection).await {
         cluster if target.names_secrets() || !target.has_destination => cluster,
         _ => AnsweringCluster::briefly(connection.clone().without_questions().connect().await),
     };
-    let targets = vec![Ok(Subject::Target(Box::new(target)))];
-    Ok(Requested { targets, left_out: Vec::new(), cluster })
+    Ok(Requested { subjects: Subjects::of(Ok(Subject::Target(Box::new(target)))), cluster })
 }
 
 /// Returns what files have to preview.
 async fn of_files(args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Requested, CliError> {
     let Content { manifests, others } = manifests(&args.files)?;
     let cluster = connection.connect().await.map_err(|error| error.message);
-    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+    let mut subjects = Subjects::default();
     for manifest in manifests {
         let of_cluster = cluster.as_ref().map_err(String::clone);
-        let (why, found) = match manifest {
-            Ok(Manifest::Image(image)) => {
-                targets.push(Ok(Subject::Manifest(image, WrittenBy::User)));
-                continue;
-            }
+        let found = match manifest {
+            Ok(Manifest::Image(image)) => Subjects::of(Ok(Subject::Manifest(image, WrittenBy::User))),
             Ok(Manifest::Builder(builder)) => {
-                targets.push(Ok(Subject::Builder { builder, is_of_cluster: false }));
-                continue;
+                Subjects::of(Ok(Subject::Builder { builder, is_of_cluster: false }))
             }
-            Ok(Manifest::Mirror(mirror)) => {
-                let why = format!("ImageMirror {} becomes no Image", mirror.name_any());
-                (why, mirrored(inventory::images(&mirror, of_cluster).await))
-            }
-            Ok(Manifest::Workloads(mirror)) => {
-                let images = workloads::images(&mirror, of_cluster).await;
-                (without_images(&mirror), subjects(images, WrittenBy::WorkloadMirror))
-            }
-            Err(error) => {
-                targets.push(Err(error));
-                continue;
-            }
+            Ok(Manifest::Mirror(mirror)) => Subjects::of_mirror(&mirror, of_cluster).await,
+            Ok(Manifest::Workloads(mirror)) => Subjects::of_workloads(&mirror, of_cluster).await,
+            Err(error) => Subjects::of(Err(error)),
         };
-        left_out.extend(found.is_empty().then_some(why));
-        targets.extend(found);
+        subjects.add(found);
     }
-    if targets.is_empty() {
-        left_out.extend(others.iter().map(|kind| format!("{kind} is nothing that is copied or built")));
+    if subjects.targets.is_empty() {
+        let others = others.iter().map(|kind| format!("{kind} is nothing that is copied or built"));
+        subjects.left_out.extend(others);
     }
-    Ok(Requested { targets, left_out, cluster: AnsweringCluster::new(cluster) })
-}
-
-/// Returns what is said of a WorkloadMirror that becomes no Image.
-fn without_images(mirror: &WorkloadMirror) -> String {
-    let why = if mirror.spec.triggers.contains(&WorkloadTrigger::Running) {
-        "no workload that it sees uses an image that it copies"
-    } else {
-        "triggers has PullFailure alone, which copies what pods cannot pull once the agent has found it"
-    };
-    format!("WorkloadMirror {} becomes no Image: {why}", mirror.name_any())
+    Ok(Requested { subjects, cluster: AnsweringCluster::new(cluster) })
 }
 
 /// Returns the cluster where the Secrets of a target are, if it names any.
@@ -138,41 +93,21 @@ async fn named(
     argument: &str,
     name: &TypedName,
     now: Timestamp,
-) -> Result<Vec<Result<Subject, CliError>>, CliError> {
+) -> Result<Subjects, CliError> {
     let found = cluster.named(name).await.map_err(|error| error.hinted(on_docker_hub(argument)))?;
     if found.kind == Erased::<ImageBuilder>::REF {
         let builder = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(vec![Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true })]);
+        return Ok(Subjects::of(Ok(Subject::Builder { builder: Box::new(builder), is_of_cluster: true })));
     }
     if found.kind == Erased::<ImageMirror>::REF {
         let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(mirrored(inventory::images(&mirror, Ok(cluster)).await));
+        return Ok(Subjects::of_mirror(&mirror, Ok(cluster)).await);
     }
     if found.kind == Erased::<WorkloadMirror>::REF {
         let mirror = read(&found.object).map_err(|why| cluster.unreadable(&found.reference(), &why))?;
-        return Ok(subjects(workloads::images(&mirror, Ok(cluster)).await, WrittenBy::WorkloadMirror));
+        return Ok(Subjects::of_workloads(&mirror, Ok(cluster)).await);
     }
-    Ok(vec![Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))])
-}
-
-/// Returns the Images of an ImageMirror, and which tags none of them copies.
-fn mirrored(mirrored: Result<Mirrored, CliError>) -> Vec<Result<Subject, CliError>> {
-    match mirrored {
-        Ok(Mirrored { images, conflicts }) => subjects(Ok(images), WrittenBy::ImageMirror)
-            .into_iter()
-            .chain(conflicts.into_iter().map(Err))
-            .collect(),
-        Err(error) => vec![Err(error)],
-    }
-}
-
-/// Returns the Images that a mirror becomes, or why they are not known.
-fn subjects(images: Result<Vec<Image>, CliError>, by: WrittenBy) -> Vec<Result<Subject, CliError>> {
-    let subject = |image| Ok(Subject::Manifest(Box::new(image), by));
-    match images {
-        Ok(images) => images.into_iter().map(subject).collect(),
-        Err(error) => vec![Err(error)],
-    }
+    Ok(Subjects::of(Ok(Subject::Target(Box::new(of_found(cluster, &found, now).await?)))))
 }
 
 fn on_docker_hub(argument: &str) -> String {

@@ -78,18 +78,7 @@ impl MirrorsArgs {
             ui.note(&format!("No WorkloadMirrors found in {} namespace.", cluster.namespace));
         }
         let mirrored = try_join_all(mirrors.iter().map(|mirror| Mirrored::read(mirror, cluster))).await?;
-        for one in &mirrored {
-            if !one.seen.unseen.is_empty() {
-                ui.warning(&format!(
-                    "{}: you may not list {}; the agent may see more",
-                    one.name,
-                    one.seen.unseen.join(", ")
-                ));
-            }
-            for note in &one.seen.notes {
-                ui.warning(&format!("{}: {note}", one.name));
-            }
-        }
+        mirrored.iter().flat_map(Mirrored::warnings).for_each(|warning| ui.warning(&warning));
         Ok(mirrored)
     }
 
