@@ -71,25 +71,28 @@ pub struct ImportOptions {
 
 /// Prints an ImageMirror.
 pub fn run(ui: Ui, args: &ImportArgs) -> Result<Outcome, CliError> {
-    let (mirror, outcome) = args.options.import(ui, &args.file, args.format)?;
-    let printed = if args.images { images(ui, &mirror)? } else { document(&mirror)? };
+    let (mirror, imported) = args.options.import(ui, &args.file, args.format)?;
+    let (printed, carried) =
+        if args.images { images(ui, &mirror)? } else { (document(&mirror)?, Outcome::Done) };
     args.output.print(ui, &printed)?;
-    Ok(outcome)
+    Ok(imported.and(carried))
 }
 
-/// Returns a list of the Images that a mirror becomes. Tags that two sources would become are named, and left out.
-fn images(ui: Ui, mirror: &ImageMirror) -> Result<Value, CliError> {
+/// Returns a list of the Images that a mirror becomes, and whether they copy all of it. Tags that two sources would become are
+/// named, and left out.
+fn images(ui: Ui, mirror: &ImageMirror) -> Result<(Value, Outcome), CliError> {
     let failed = |error: InventoryError| CliError::failed(error.to_string());
     let inventory = Inventory::read(&mirror.spec, &[]).map_err(failed)?;
     let Expansion { children, conflicts } = inventory.expand().map_err(failed)?;
-    for conflict in conflicts {
+    for conflict in &conflicts {
         ui.warning(&format!("not carried: {conflict}"));
     }
     let name = mirror.name_any();
     let image =
         |child: &Child| document(&Image::new(&child.name(&name), inventory.image_spec(child, &mirror.spec)));
     let items: Vec<Value> = children.iter().map(image).collect::<Result<_, _>>()?;
-    Ok(json!({ "apiVersion": "v1", "kind": "List", "items": items }))
+    let carried = if conflicts.is_empty() { Outcome::Done } else { Outcome::NotReady };
+    Ok((json!({ "apiVersion": "v1", "kind": "List", "items": items }), carried))
 }
 
 impl ImportOptions {
