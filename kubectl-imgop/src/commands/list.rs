@@ -1,5 +1,7 @@
 //! `kubectl imgop list`.
 
+mod documents;
+
 use std::cell::{Cell, RefCell};
 
 use clap::Args;
@@ -7,7 +9,6 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
-use serde_json::{Value, json};
 
 use crate::args::SortPath;
 use crate::cli_error::{CliError, Outcome};
@@ -20,8 +21,9 @@ use crate::kinds::listing::{Columns, table};
 use crate::kinds::object_name::parse_selector;
 use crate::kinds::{KINDS, KindRef, LISTED_KINDS, TypedName, kind_of_word};
 use crate::output::Ui;
-use crate::output::documents::{ListFormat, document, json as as_json, yaml};
+use crate::output::documents::ListFormat;
 use crate::output::table::{Table, terminal_width};
+use documents::{print_documents, print_one};
 
 /// List Images and ImageBuilders and their status
 ///
@@ -71,27 +73,31 @@ const KINDS_OF_OTHERS: [&str; 8] =
     ["configmaps", "cronjobs", "daemonsets", "deployments", "jobs", "pods", "secrets", "statefulsets"];
 
 impl ListArgs {
-    /// Returns the kind whose name is all that is typed: it reads as the name of an object.
+    /// Returns the kind whose name is all that is typed.
     fn kind_alone(&self) -> Option<KindRef> {
-        match self.names.as_slice() {
-            [only] if !only.has_kind() => kind_of_word(&only.reference().name, &LISTED_KINDS),
-            _ => None,
-        }
+        if let [only] = self.names.as_slice() { kind_of(only) } else { None }
+    }
+
+    /// Whether names of objects are typed.
+    fn names_objects(&self) -> bool {
+        !self.names.is_empty() && self.kind_alone().is_none()
     }
 
     /// Fails where objects are named, and others are asked for as well.
     fn check_names(&self) -> Result<(), CliError> {
-        let are_objects = !self.names.is_empty() && self.kind_alone().is_none();
         if self.watch && self.names.len() > 1 {
             return Err(CliError::usage("--watch takes one name, a --selector, or all of the namespace"));
         }
         let flags = [("--all-namespaces", self.all_namespaces), ("--selector", self.selector.is_some())];
-        match flags.into_iter().find(|(_, is_given)| are_objects && *is_given) {
-            Some((flag, _)) => Err(CliError::usage(format!(
-                "{flag} goes with the name of a kind, such as images, and not with those of objects"
-            ))),
-            None => Ok(()),
+        let given = flags.into_iter().find(|(_, is_given)| self.names_objects() && *is_given);
+        let Some((flag, _)) = given else { return Ok(()) };
+        if self.names.iter().all(|name| kind_of(name).is_some()) {
+            let message = format!("{flag} goes with one kind at a time, or with no name at all");
+            return Err(CliError::usage(message));
         }
+        let message =
+            format!("{flag} goes with the name of a kind, such as images, and not with those of objects");
+        Err(of_others(CliError::usage(message), &self.names))
     }
 
     /// Returns the columns that are requested.
@@ -185,7 +191,12 @@ async fn fetch(ui: Ui, args: &ListArgs, cluster: &Cluster) -> Result<Fetched, Cl
     Ok(Fetched { found: Found { objects, outcome: Outcome::Done }, kinds })
 }
 
-/// Adds to why an object is not found that its name is that of a kind.
+/// Returns the kind of which this is the name: it reads as that of an object.
+fn kind_of(name: &TypedName) -> Option<KindRef> {
+    if name.has_kind() { None } else { kind_of_word(&name.reference().name, &LISTED_KINDS) }
+}
+
+/// Adds to what is wrong with the names of objects that one of them is that of a kind.
 fn of_others(error: CliError, names: &[TypedName]) -> CliError {
     let words = names.iter().filter(|name| !name.has_kind()).map(|name| name.reference().name);
     let mut kinds = words.filter(|word| KINDS_OF_OTHERS.contains(&word.as_str()));
@@ -203,7 +214,7 @@ fn print_tables(
     objects: &[FoundObject],
 ) -> Result<usize, CliError> {
     // Why those that were named do not exist is printed already.
-    if objects.is_empty() && (args.names.is_empty() || args.kind_alone().is_some()) {
+    if objects.is_empty() && !args.names_objects() {
         let place = namespace.map(|namespace| format!(" in {namespace} namespace")).unwrap_or_default();
         ui.note(&format!("No resources found{place}."));
     }
@@ -225,36 +236,6 @@ fn print_tables(
 fn of_kind(objects: &[FoundObject], kind: KindRef) -> Vec<DynamicObject> {
     let of_kind = objects.iter().filter(|object| object.kind == kind);
     of_kind.map(|object| object.object.clone()).collect()
-}
-
-fn print_documents(ui: Ui, args: &ListArgs, objects: &[FoundObject]) -> Result<(), CliError> {
-    if args.watch || args.output == ListFormat::Name {
-        return objects.iter().try_for_each(|object| print_one(ui, args.output, object));
-    }
-    let whole = whole(args, objects)?;
-    ui.data(&if args.output == ListFormat::Yaml { yaml(&whole)? } else { as_json(&whole)? })
-}
-
-/// Prints one object, where each is printed by itself.
-fn print_one(ui: Ui, format: ListFormat, found: &FoundObject) -> Result<(), CliError> {
-    let document = |object: &DynamicObject| document(object.clone(), &found.kind.resource());
-    match format {
-        ListFormat::Json => ui.data(&as_json(&document(&found.object)?)?),
-        ListFormat::Yaml => ui.data(&format!("---\n{}", yaml(&document(&found.object)?)?)),
-        _ => ui.data(&found.reference().qualified()),
-    }
-}
-
-/// Returns the one object that was named, or a List as kubectl prints it.
-fn whole(args: &ListArgs, objects: &[FoundObject]) -> Result<Value, CliError> {
-    let document = |found: &FoundObject| document(found.object.clone(), &found.kind.resource());
-    let items = objects.iter().map(document).collect::<Result<Vec<Value>, _>>()?;
-    match (args.names.as_slice(), items.as_slice()) {
-        ([_], [only]) => Ok(only.clone()),
-        _ => Ok(
-            json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": items }),
-        ),
-    }
 }
 
 /// What a watch shows, of all kinds: a terminal redraws all tables together.

@@ -35,6 +35,7 @@ mod help;
 mod history;
 mod installation;
 mod leading;
+mod lists;
 mod logs;
 mod migrate;
 mod mirror;
