@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::fake_cluster::{FakeCluster, image, list, refused};
+use crate::fake_cluster::{FakeCluster, image, list};
 
 /// An Image with a Job of two tags; `pods` are its pods, and `log` answers for a container.
 fn cluster(
@@ -16,7 +16,7 @@ fn cluster(
 }
 
 /// The same, but for what is answered otherwise.
-fn cluster_with(
+pub fn cluster_with(
     ended: bool,
     pods: &'static [&'static str],
     log: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static,
@@ -52,7 +52,7 @@ fn answer(request: &str, ended: bool, pods: &[&str], log: &dyn Fn(&str) -> (u16,
     }
 }
 
-fn waiting() -> (u16, Value) {
+pub fn waiting() -> (u16, Value) {
     (
         400,
         json!({ "kind": "Status", "code": 400, "message": "container \"copy-0\" in pod \"p\" is waiting to start" }),
@@ -211,64 +211,6 @@ fn the_pod_before_the_newest_one_is_an_earlier_try() {
 
     hint: kubectl imgop describe a -n ci shows what became of it
     ");
-}
-
-/// Answers for an Image that has no Job in its own namespace, so that agents are looked for.
-fn without_jobs_of_its_own(request: &str, agents: (u16, Value)) -> Option<(u16, Value)> {
-    match request.split('?').next().unwrap_or_default() {
-        "GET /apis/apps/v1/deployments" => Some(agents),
-        path if path.contains("/namespaces/ci/jobs") => Some(list("JobList", "batch/v1", &[])),
-        _ => None,
-    }
-}
-
-/// An agent that runs what is lent in namespace `lent`.
-fn agent() -> (u16, Value) {
-    let env = json!([{ "name": "JOB_NAMESPACE", "value": "lent" }]);
-    let pod = json!({ "containers": [{ "name": "agent", "env": env }] });
-    let agent = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
-        "spec": { "selector": {}, "template": { "spec": pod } } });
-    list("DeploymentList", "apps/v1", &[agent])
-}
-
-#[test]
-fn a_job_that_uses_what_is_lent_is_found_in_the_agents_namespace() {
-    let log = |_: &str| (200, json!("Copying blob 1.0"));
-    let elsewhere = |request: &str| without_jobs_of_its_own(request, agent());
-    let cluster = cluster_with(false, &["p"], log, elsewhere);
-    insta::assert_snapshot!(cluster.program.run("logs a --tag 1.0"), @r#"
-    exit code: 0
-    ----- stdout -----
-    ==> 1.0 (pod p, container copy-0) <==
-    "Copying blob 1.0"
-    ----- stderr -----
-    the Job is in namespace lent, since it uses what an administrator lends
-    "#);
-    let requests = cluster.requests();
-    let mut logs = requests.iter().filter(|request| request.contains("/log?"));
-    assert!(logs.all(|request| request.contains("/namespaces/lent/pods/p/log")), "{requests:?}");
-}
-
-#[test]
-fn where_a_job_may_be_that_the_user_may_not_see_is_said() {
-    let forbidden = || refused(403, "Forbidden", "no");
-    let run = |agents: (u16, Value)| {
-        let otherwise = move |request: &str| {
-            let is_hidden = request.contains("/namespaces/lent/");
-            without_jobs_of_its_own(request, agents.clone()).or_else(|| is_hidden.then(forbidden))
-        };
-        cluster_with(false, &["p"], |_| waiting(), otherwise).program.run("logs a")
-    };
-    insta::assert_snapshot!(run(forbidden()), @"
-    exit code: 1
-    ----- stderr -----
-    error: a has no Job
-
-    hint: kubectl imgop describe a -n ci shows what became of it
-    hint: Jobs that use what an administrator lends (RegistryAccess) are in a namespace of the agent: whoever may list Jobs and read the logs of pods there can print them
-    ");
-    let named = run(agent());
-    assert!(named.code == 1 && named.stderr.contains(" are in namespace lent: whoever may"), "{named}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod installation;
 mod leading;
 mod lists;
 mod logs;
+mod logs_lent;
 mod migrate;
 mod mirror;
 #[cfg(unix)]

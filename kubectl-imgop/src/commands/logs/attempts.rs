@@ -196,7 +196,7 @@ fn runs(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Vec<Run> {
 }
 
 /// Returns the Jobs that work on what is wanted, each with the containers that do. The Jobs come newest first.
-fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
+pub fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
     let is_selected = |container: &JobContainer| {
         wanted.works_on.as_ref().is_none_or(|what| container.works_on == *what || container.writes == *what)
     };

@@ -79,13 +79,13 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
     if let Some(error) = of_children(&cluster, &found) {
         return Err(error);
     }
-    let place = JobPlace::of(&cluster, &found).await?;
     let wanted = Wanted {
         works_on: args.tag.clone().or_else(|| args.platform.clone()),
         run: args.build,
         previous: args.previous,
         waits_for_pod: args.follow,
     };
+    let place = JobPlace::of(&cluster, &found, &wanted).await?;
     let pods = Pods { ui, cluster: &cluster, place: &place, found: &found, wanted: &wanted };
     let (runs, logs) = (pods.runs()?, Logs { ui, args, cluster: &place.cluster });
     if let Some(elsewhere) = place.elsewhere(&cluster) {

@@ -1,0 +1,92 @@
+//! `logs` of Jobs that use what an administrator lends, which are in a namespace of the agent.
+
+use serde_json::{Value, json};
+
+use crate::fake_cluster::{list, refused};
+use crate::logs::{cluster_with, waiting};
+
+/// Answers for an Image that has no Job in its own namespace, so that agents are looked for.
+fn without_jobs_of_its_own(request: &str, agents: (u16, Value)) -> Option<(u16, Value)> {
+    match request.split('?').next().unwrap_or_default() {
+        "GET /apis/apps/v1/deployments" => Some(agents),
+        path if path.contains("/namespaces/ci/jobs") => Some(list("JobList", "batch/v1", &[])),
+        _ => None,
+    }
+}
+
+/// An agent that runs what is lent in namespace `lent`.
+fn agent() -> (u16, Value) {
+    let env = json!([{ "name": "JOB_NAMESPACE", "value": "lent" }]);
+    let pod = json!({ "containers": [{ "name": "agent", "env": env }] });
+    let agent = json!({ "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
+        "spec": { "selector": {}, "template": { "spec": pod } } });
+    list("DeploymentList", "apps/v1", &[agent])
+}
+
+#[test]
+fn a_job_that_uses_what_is_lent_is_found_in_the_agents_namespace() {
+    let log = |_: &str| (200, json!("Copying blob 1.0"));
+    let elsewhere = |request: &str| without_jobs_of_its_own(request, agent());
+    let cluster = cluster_with(false, &["p"], log, elsewhere);
+    insta::assert_snapshot!(cluster.program.run("logs a --tag 1.0"), @r#"
+    exit code: 0
+    ----- stdout -----
+    ==> 1.0 (pod p, container copy-0) <==
+    "Copying blob 1.0"
+    ----- stderr -----
+    the Job is in namespace lent, since it uses what an administrator lends
+    "#);
+    let requests = cluster.requests();
+    let mut logs = requests.iter().filter(|request| request.contains("/log?"));
+    assert!(logs.all(|request| request.contains("/namespaces/lent/pods/p/log")), "{requests:?}");
+}
+
+#[test]
+fn where_a_job_may_be_that_the_user_may_not_see_is_said() {
+    let forbidden = || refused(403, "Forbidden", "no");
+    let run = |agents: (u16, Value)| {
+        let otherwise = move |request: &str| {
+            let is_hidden = request.contains("/namespaces/lent/");
+            without_jobs_of_its_own(request, agents.clone()).or_else(|| is_hidden.then(forbidden))
+        };
+        cluster_with(false, &["p"], |_| waiting(), otherwise).program.run("logs a")
+    };
+    insta::assert_snapshot!(run(forbidden()), @"
+    exit code: 1
+    ----- stderr -----
+    error: a has no Job
+
+    hint: kubectl imgop describe a -n ci shows what became of it
+    hint: Jobs that use what an administrator lends (RegistryAccess) are in a namespace of the agent: whoever may list Jobs and pods and read the logs of pods there, and list Deployments in all namespaces, can print them
+    ");
+    let named = run(agent());
+    assert!(named.code == 1 && named.stderr.contains(" are in namespace lent: whoever may"), "{named}");
+}
+
+/// A Job that copies a tag.
+fn job(created: &str, tag: &str) -> Value {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let copies = json!([{ "source": tag, "destination": tag, "attempt": 1, "digest": digest }]).to_string();
+    json!({ "metadata": { "name": "j", "creationTimestamp": created,
+        "annotations": { "imgop.skopeo.io/copies": copies } } })
+}
+
+#[test]
+fn the_newest_job_is_printed_whichever_namespace_it_is_in() {
+    let jobs = |created: &str, tag: &str| Some(list("JobList", "batch/v1", &[job(created, tag)]));
+    let otherwise = move |request: &str| match request.split('?').next().unwrap_or_default() {
+        "GET /apis/apps/v1/deployments" => Some(agent()),
+        path if path.ends_with("/namespaces/ci/jobs") => jobs("2026-01-01T00:00:00Z", "1.0"),
+        path if path.ends_with("/namespaces/lent/jobs") => jobs("2026-01-02T00:00:00Z", "1.1"),
+        _ => None,
+    };
+    let log = |request: &str| (200, json!(request.split('?').next()));
+    let cluster = cluster_with(false, &["p"], log, otherwise);
+    for (arguments, namespace) in
+        [("logs a", "lent"), ("logs a --tag 1.1", "lent"), ("logs a --tag 1.0", "ci")]
+    {
+        let run = cluster.program.run(arguments);
+        let from = format!("/namespaces/{namespace}/pods/p/log");
+        assert!(run.code == 0 && run.stdout.contains(&from), "{arguments}: {run}");
+    }
+}
