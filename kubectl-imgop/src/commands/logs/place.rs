@@ -61,8 +61,8 @@ impl JobPlace {
     }
 }
 
-/// Returns which of these places has the newest Job of those that are wanted; the first where none has any. In each of them the
-/// Jobs come newest first.
+/// Returns which of these places has the newest Job of those that are wanted; the first where none has any. The Jobs of each
+/// come newest first.
 fn newest(kind: KindRef, places: &[&[Job]], wanted: &Wanted) -> usize {
     let (mut found, mut newest) = (0, None);
     for (place, jobs) in places.iter().enumerate() {

@@ -78,8 +78,8 @@ pub fn run(ui: Ui, args: &ImportArgs) -> Result<Outcome, CliError> {
     Ok(imported.and(carried))
 }
 
-/// Returns a list of the Images that a mirror becomes, and whether they copy all of it. Tags that two sources would become are
-/// named, and left out.
+/// Returns a list of the Images that a mirror becomes, and whether they copy all of it. Tags that two sources would become
+/// are named, and left out.
 fn images(ui: Ui, mirror: &ImageMirror) -> Result<(Value, Outcome), CliError> {
     let failed = |error: InventoryError| CliError::failed(error.to_string());
     let inventory = Inventory::read(&mirror.spec, &[]).map_err(failed)?;
