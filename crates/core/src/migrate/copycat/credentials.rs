@@ -1,5 +1,6 @@
-//! `registryCredentials`: each becomes a Secret, which is created by hand, and a source that names it. What is for all names
-//! below another one is lent by an administrator: a source of a WorkloadMirror is one registry.
+//! `registryCredentials`: each of their registries becomes a Secret, which is created by hand, and a source that names it. What
+//! is for all names below another one is lent by an administrator: the Secret of a source has a login for each registry that is
+//! written in it in full, and none for a wildcard.
 
 use serde_json::{Value, json};
 
@@ -34,25 +35,35 @@ pub(super) fn sources(settings: &Settings<'_>, made: &mut Made) {
         {
             settings.is_set(key);
         }
-        let aliases = entry.get("registryAliases").and_then(Value::as_array).into_iter().flatten();
-        let hosts = std::iter::once(text("registry")).chain(aliases.filter_map(Value::as_str));
-        let hosts: Vec<String> = hosts.map(str::to_lowercase).filter(|host| !host.is_empty()).collect();
         let (wild, hosts): (Vec<String>, Vec<String>) =
-            hosts.into_iter().partition(|host| host.contains(['*', '?', '[']));
+            registries(entry).into_iter().partition(|host| host.contains(['*', '?', '[']));
         if ["token", "tokenEnv"].map(text).iter().any(|token| !token.is_empty()) {
             made.changed(&field, "its token was sent as it is, without being exchanged; here it is a password, with the user that the registry wants for tokens");
         }
         lend(&field, &wild, settings.namespace.unwrap_or(DEFAULT_NAMESPACE), made);
-        let Some(first) = hosts.first() else { continue };
-        let name = secret_name(first);
-        made.commands.push(secret_command(&name, first, settings));
-        all.extend(
-            hosts.iter().map(|host| json!({ "registry": host, "credentials": { "secretName": name } })),
-        );
+        for host in hosts {
+            // A Secret that is made by hand is for one registry.
+            let name = secret_name(&host);
+            made.commands.push(secret_command(&name, &host, settings));
+            all.push(json!({ "registry": host, "credentials": { "secretName": name } }));
+        }
     }
     if !all.is_empty() {
         made.set("sources", all);
     }
+}
+
+/// Returns the registries of a login, each once.
+fn registries(entry: &Value) -> Vec<String> {
+    let aliases = entry.get("registryAliases").and_then(Value::as_array).into_iter().flatten();
+    let all = entry.get("registry").into_iter().chain(aliases).filter_map(Value::as_str);
+    let mut hosts: Vec<String> = Vec::new();
+    for host in all.map(|host| host.trim().to_lowercase()) {
+        if !host.is_empty() && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
 /// Has an administrator lend a login for the registries that wildcards stand for, where a RegistryAccess can say it.
@@ -79,7 +90,7 @@ fn lend(field: &str, wildcards: &[String], namespace: &str, made: &mut Made) {
     made.lent.push(access.object());
     made.commands.push(lent_secret_command(&name));
     let hosts = hosts.join(", ");
-    made.changed(field, format!("a source is one registry; for {hosts} RegistryAccess {name} lends the login to the namespace {namespace}, and an administrator applies it"));
+    made.changed(field, format!("RegistryAccess {name} lends the login for {hosts} to the namespace {namespace}, and an administrator applies it; a Secret of that namespace is read for registries that are written in it in full, so sources with such a name need one that has each of them"));
 }
 
 /// Returns the name of the Secret for a registry.

@@ -39,6 +39,7 @@ fn every_setting_of_the_file_is_carried_or_it_is_said_why_not() {
     insta::assert_snapshot!("copycat_changes", said(&migrated));
     insta::assert_snapshot!(migrated.commands.join("\n"), @"
     kubectl create secret docker-registry copycat-ghcr-io -n mirror --docker-server=ghcr.io --docker-username=USER --docker-password=PASSWORD
+    kubectl create secret docker-registry copycat-docker-pkg-github-com -n mirror --docker-server=docker.pkg.github.com --docker-username=USER --docker-password=PASSWORD
     kubectl create secret generic copycat-corp-example -n imgop-system --type=kubernetes.io/basic-auth --from-file=username=FILE --from-file=password=FILE
     ");
     let access = &migrated.lent[0]["spec"];
@@ -60,6 +61,22 @@ fn secrets_are_created_where_the_mirror_is_and_without_a_namespace_where_it_has_
     };
     insta::assert_snapshot!(commands(Some("mirror")), @"kubectl create secret docker-registry copycat-target -n mirror --docker-server=r.io --docker-username=USER --docker-password=PASSWORD");
     insta::assert_snapshot!(commands(None), @"kubectl create secret docker-registry copycat-target --docker-server=r.io --docker-username=USER --docker-password=PASSWORD");
+}
+
+#[test]
+fn each_registry_of_a_login_is_a_source_once_and_a_wildcard_that_nothing_here_knows_is_named() {
+    let logins = json!([{ "registry": "Quay.io", "registryAliases": ["quay.io", "r.corp:5000", "*.corp", "r?.corp"] }]);
+    let migrated = migrate(Some(json!({ "registryCredentials": logins })), &[]);
+    let source = |registry: &str, secret: &str| json!({ "registry": registry, "credentials": { "secretName": secret } });
+    let sources = json!([source("quay.io", "copycat-quay-io"), source("r.corp:5000", "copycat-r-corp-5000")]);
+    assert_eq!(migrated.object["spec"]["sources"], sources);
+    assert_eq!(migrated.lent.len(), 1);
+    assert_eq!(migrated.lent[0]["spec"]["hosts"], json!(["*.corp"]));
+    let said = said(&migrated);
+    assert!(
+        said.contains("registryCredentials[0] not carried: r?.corp stands for several registries"),
+        "{said}"
+    );
 }
 
 #[test]
