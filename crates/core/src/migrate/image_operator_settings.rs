@@ -79,8 +79,8 @@ const ON_THE_FLY: &str = "FEATURE_COPY_ON_THE_FLY";
 /// passwords are not needed: that they are set is enough.
 pub fn migrate_operator_settings(settings: &BTreeMap<String, String>) -> MigratedOperator {
     let mut made = MigratedOperator::default();
-    made.objects.extend(migrate_on_the_fly(settings));
     let of = Settings(settings);
+    made.objects.extend(migrate_on_the_fly(settings, of.namespace()));
     of.agent(&mut made);
     of.destination(&mut made);
     of.source(&mut made);
@@ -114,6 +114,7 @@ impl Settings<'_> {
         self.0.contains_key(user) || self.0.contains_key(password)
     }
 
+    /// Returns the namespace that gets what is lent, and that copies on the fly.
     fn namespace(&self) -> &str {
         self.text(JOB_NAMESPACE).unwrap_or(NAMESPACE)
     }

@@ -61,9 +61,9 @@ pub fn image_operator_values(values: &Value) -> Option<BTreeMap<String, String>>
     Some(VALUES.iter().filter_map(|(path, variable)| of(path, variable)).chain(feature).collect())
 }
 
-/// Returns the `WorkloadMirror` that does what image-operator did with these variables where a pull failed; nothing where it
-/// did nothing.
-pub fn migrate_on_the_fly(env: &BTreeMap<String, String>) -> Option<Migrated> {
+/// Returns the `WorkloadMirror` that does what image-operator did with these variables where a pull failed, in the namespace
+/// that gets what is lent; nothing where it did nothing.
+pub fn migrate_on_the_fly(env: &BTreeMap<String, String>, namespace: &str) -> Option<Migrated> {
     let text = |name: &str| env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     let is_true = |name: &str| text(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if !ENABLED.iter().any(|name| is_true(name)) {
@@ -111,7 +111,7 @@ pub fn migrate_on_the_fly(env: &BTreeMap<String, String>) -> Option<Migrated> {
         "it says whose pods are looked at, and no longer whose Images are copied; an administrator lets the WorkloadMirror see other namespaces (ClusterRole imgop-workload-mirror)",
     );
     let object = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "WorkloadMirror",
-        "metadata": { "name": "copy-on-the-fly" }, "spec": spec });
+        "metadata": { "name": "copy-on-the-fly", "namespace": namespace }, "spec": spec });
     Some(Migrated { object, changes })
 }
 
@@ -122,6 +122,7 @@ mod tests {
     fn of(env: &[(&str, &str)]) -> Option<Migrated> {
         migrate_on_the_fly(
             &env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            "image-operator",
         )
     }
 
@@ -152,8 +153,8 @@ mod tests {
         };
         let object = config(json!({ "enabled": true, "namespacesAllowed": ["a", "b"] }));
         for (values, namespaces) in [(object, json!(["a", "b"])), (config(true.into()), json!(["*"]))] {
-            let spec =
-                migrate_on_the_fly(&image_operator_values(&values).unwrap()).unwrap().object["spec"].clone();
+            let env = image_operator_values(&values).unwrap();
+            let spec = migrate_on_the_fly(&env, "image-operator").unwrap().object["spec"].clone();
             assert_eq!(
                 (&spec["namespaces"]["include"], &spec["destination"]["useAwsIRSA"]),
                 (&namespaces, &json!(true))

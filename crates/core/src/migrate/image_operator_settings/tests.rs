@@ -118,6 +118,25 @@ fn that_a_registry_is_closed_to_all_other_namespaces_is_said_of_what_is_lent_to_
 }
 
 #[test]
+fn what_copies_on_the_fly_is_in_the_namespace_that_gets_what_is_lent() {
+    let settings = [
+        ("FEATURE_COPY_ON_THE_FLY", "true"),
+        ("DESTINATION_DEFAULT_REGISTRY", "registry.corp"),
+        ("CREDS_DESTINATION_PASSWORD", ""),
+    ];
+    let of_jobs = [("PULL_JOB_NAMESPACE", "copies")];
+    for (settings, namespace) in
+        [(settings.to_vec(), "image-operator"), ([&settings[..], &of_jobs].concat(), "copies")]
+    {
+        let objects = migrated(&settings).objects;
+        let [mirror, access] = objects.as_slice() else { panic!("{objects:?}") };
+        assert_eq!(mirror.object["metadata"], json!({ "name": "copy-on-the-fly", "namespace": namespace }));
+        let selector = &access.object["spec"]["namespaceSelector"]["matchLabels"];
+        assert_eq!(*selector, json!({ "kubernetes.io/metadata.name": namespace }));
+    }
+}
+
+#[test]
 fn the_identity_of_aws_is_lent_for_the_default_registry() {
     let made = migrated(&[
         ("DESTINATION_DEFAULT_REGISTRY", "1.dkr.ecr.eu-west-3.amazonaws.com"),
