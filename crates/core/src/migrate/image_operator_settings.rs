@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::lent::{Lent, LentAccess, lent_secret_command};
+use super::manager_flags::why_not_carried;
 use super::on_the_fly::{IRSA, NO_TLS, REGISTRY, migrate_on_the_fly};
 use super::{Change, Migrated, Outcome};
 
@@ -40,7 +41,7 @@ const SOURCE_LOGIN: [&str; 3] = ["CREDS_SOURCE_USERNAME", "CREDS_SOURCE_PASSWORD
 const DESTINATION_LOGIN: [&str; 3] =
     ["CREDS_DESTINATION_USERNAME", "CREDS_DESTINATION_PASSWORD", "CREDS_DESTINATION_REGISTRY"];
 /// Settings for which there is nothing to set here, and why.
-const WITHOUT: [(&str, &str); 19] = [
+const WITHOUT: [(&str, &str); 9] = [
     ("BUILDAH_JOB_NAMESPACE", OF_BUILDS),
     ("BUILD_JOB_NAMESPACE", OF_BUILDS),
     ("FEATURE_DOCKERHUB_RATE_LIMIT_ENABLED", OF_LIMITS),
@@ -50,16 +51,6 @@ const WITHOUT: [(&str, &str); 19] = [
     ("API_AWS_PAGE_MAX", OF_PAGES),
     ("AVOID_OPERATOR", OF_GRAPHQL),
     ("GRAPHQL_API_ENABLED", OF_GRAPHQL),
-    ("--metrics-bind-address", OF_LISTENING),
-    ("--health-probe-bind-address", OF_LISTENING),
-    ("--metrics-secure", OF_LISTENING),
-    ("--enable-http2", OF_LISTENING),
-    ("--leader-elect", "of several agents one works, always"),
-    ("--zap-devel", OF_LOGS),
-    ("--zap-encoder", OF_LOGS),
-    ("--zap-log-level", OF_LOGS),
-    ("--zap-stacktrace-level", OF_LOGS),
-    ("--zap-time-encoding", OF_LOGS),
 ];
 const OF_BUILDS: &str = "a build runs in the namespace of its ImageBuilder, which an administrator enables: kubectl imgop enable NAMESPACE --builds";
 const OF_LIMITS: &str =
@@ -67,9 +58,6 @@ const OF_LIMITS: &str =
 const OF_PAGES: &str =
     "tags of every registry are listed whole, within REGISTRY_MAX_TAGS and REGISTRY_MAX_TAG_PAGES";
 const OF_GRAPHQL: &str = "there is no GraphQL API and no UI: kubectl imgop list, describe, search and copy";
-const OF_LISTENING: &str =
-    "metrics and health are answered at one address, which is the agent's setting LISTEN";
-const OF_LOGS: &str = "it is the agent's setting RUST_LOG";
 /// The action of what is lent to destinations.
 const PUSH: &str = "Push";
 /// What settings of one beginning have in common that are answered by `migrate_on_the_fly`.
@@ -235,8 +223,9 @@ impl Settings<'_> {
             .chain([JOB_NAMESPACE, IRSA, NO_TLS, NO_SOURCE_TLS])
             .collect();
         for name in self.0.keys().filter(|name| !answered.contains(&name.as_str())) {
-            match WITHOUT.iter().find(|(known, _)| known == name) {
-                Some((_, why)) => made.say(name, Outcome::NotCarried, *why),
+            let known = WITHOUT.iter().find(|(known, _)| known == name).map(|(_, why)| *why);
+            match known.or_else(|| why_not_carried(name)) {
+                Some(why) => made.say(name, Outcome::NotCarried, why),
                 None if name.starts_with(ON_THE_FLY) && made.copies_on_the_fly() => {}
                 None if name.starts_with(ON_THE_FLY) => {
                     made.say(

@@ -7,6 +7,7 @@ mod image_operator;
 mod image_operator_frequency;
 mod image_operator_settings;
 mod lent;
+mod manager_flags;
 mod on_the_fly;
 
 use std::fmt;

@@ -17,8 +17,8 @@ use crate::preview::files::documents;
 
 /// From k8s-copycat: its file and its environment become a WorkloadMirror and settings of the agent
 ///
-/// A FILE is its config.yaml, or manifests as kubectl prints them: config.yaml is then in a ConfigMap, and the environment is
-/// that of the containers of a Deployment. The environment goes before the file, as there. No credential is read: stderr has
+/// A FILE is its config.yaml, or manifests as kubectl prints them: config.yaml is then in a ConfigMap, and environment and flags
+/// are those of the containers of a Deployment. The environment goes before the file, as there. No credential is read: stderr has
 /// the commands that create the Secrets. What each setting becomes: docs/migrate/copycat.md.
 #[derive(Debug, Args)]
 #[command(group = super::what_is_read())]
@@ -67,11 +67,11 @@ pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, Cl
     if let Some(path) = &args.env {
         found.env.extend(environment::of_file(&InputFile::read(path)?.text));
     }
-    let Found { file, env, mut unread } = found;
+    let Found { file, env, flags, mut unread } = found;
     unread.retain(|one| !one.is_among(&env));
     let is_unread = super::warn_unread(ui, &unread, args.env.is_some());
     let (name, namespace) = (args.name.clone(), args.into.clone());
-    let migrated = migrate_copycat(&CopycatInput { file, env, name, namespace });
+    let migrated = migrate_copycat(&CopycatInput { file, env, flags, name, namespace });
     for change in &migrated.changes {
         ui.warning(&change.to_string());
     }
@@ -91,6 +91,7 @@ pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, Cl
 struct Found {
     file: Option<Value>,
     env: BTreeMap<String, String>,
+    flags: BTreeMap<String, String>,
     /// Variables whose values stand elsewhere.
     unread: Vec<Unread>,
 }
@@ -124,16 +125,7 @@ impl Found {
     }
 
     fn add_container(&mut self, container: &Value) {
-        for flag in
-            ["args", "command"].iter().flat_map(|key| container[*key].as_array().into_iter().flatten())
-        {
-            let variable = match flag.as_str() {
-                Some("--dry-run" | "--dry-run=true") => "DRY_RUN",
-                Some("--dry-pull" | "--dry-pull=true") => "DRY_PULL",
-                _ => continue,
-            };
-            self.env.insert(variable.to_owned(), "true".to_owned());
-        }
+        self.flags.extend(environment::flags_of_container(container));
         self.env.extend(environment::of_container(container));
         self.unread.extend(environment::unread(container, is_copycat_variable));
     }

@@ -7,6 +7,17 @@ use serde_json::Value;
 /// Parts of names of variables whose values are credentials, and are not kept.
 const CREDENTIALS: [&str; 3] = ["PASSWORD", "TOKEN", "SECRET"];
 
+/// Flags whose values may be words of their own: all others without a value are switches.
+const WITH_VALUE: [&str; 7] = [
+    "health-probe-bind-address",
+    "kubeconfig",
+    "metrics-bind-address",
+    "zap-encoder",
+    "zap-log-level",
+    "zap-stacktrace-level",
+    "zap-time-encoding",
+];
+
 /// Returns the containers of a Deployment.
 pub fn containers(deployment: &Value) -> impl Iterator<Item = &Value> {
     deployment["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten()
@@ -97,16 +108,24 @@ pub fn unread(container: &Value, matters: impl Fn(&str) -> bool) -> Vec<Unread> 
     of_env.chain(of_whole).collect()
 }
 
-/// Returns the flags of a container with their values, by their names with two dashes.
+/// Returns the flags of a container with their values, by their names with two dashes: Go's package `flag` reads them with one
+/// dash or two. Of a switch without a value it is `true`.
 pub fn flags_of_container(container: &Value) -> BTreeMap<String, String> {
     let words = ["command", "args"].iter().flat_map(|key| container[*key].as_array().into_iter().flatten());
-    let flag = |word: &Value| {
-        let word = word.as_str()?.strip_prefix('-')?;
-        let (name, value) =
-            word.trim_start_matches('-').split_once('=').unwrap_or((word.trim_start_matches('-'), "true"));
-        Some((format!("--{name}"), without_credential(name, value)))
-    };
-    words.filter_map(flag).collect()
+    let mut words = words.filter_map(Value::as_str);
+    let mut flags = BTreeMap::new();
+    while let Some(word) = words.next() {
+        let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).unwrap_or_default();
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, value),
+            None if WITH_VALUE.contains(&flag) => (flag, words.next().unwrap_or_default()),
+            None => (flag, "true"),
+        };
+        if !name.is_empty() {
+            flags.insert(format!("--{name}"), without_credential(name, value));
+        }
+    }
+    flags
 }
 
 /// Returns the variables of a file: lines with a name and a value; others say nothing.
@@ -131,6 +150,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn flags_are_read_as_go_reads_them() {
+        let flags = |command: Value, args: Value| {
+            let flags = flags_of_container(&json!({ "command": command, "args": args }));
+            flags.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        for (args, expected) in [
+            (json!(["--dry-run"]), "--dry-run=true"),
+            (json!(["-dry-run"]), "--dry-run=true"),
+            (json!(["-dry-run=T", "--dry-pull=0"]), "--dry-pull=0 --dry-run=T"),
+            (
+                json!(["--zap-log-level", "debug", "-leader-elect"]),
+                "--leader-elect=true --zap-log-level=debug",
+            ),
+            (json!(["--metrics-bind-address=:9090"]), "--metrics-bind-address=:9090"),
+            (json!(["--dry-run", "false"]), "--dry-run=true"),
+            (json!(["--"]), ""),
+            (json!(["--registry-password=hunter2"]), "--registry-password="),
+        ] {
+            assert_eq!(flags(Value::Null, args.clone()), expected, "{args}");
+        }
+        let command = json!(["/tini", "--", "/manager", "--dry-run"]);
+        assert_eq!(flags(command, json!(["--dry-pull"])), "--dry-pull=true --dry-run=true");
+    }
 
     #[test]
     fn of_an_environment_that_stands_elsewhere_only_what_matters_is_unread() {

@@ -1,10 +1,11 @@
-//! k8s-copycat's configuration, its file and its environment, as a `WorkloadMirror` and settings of the agent.
+//! k8s-copycat's configuration, its file, its environment and its flags, as a `WorkloadMirror` and settings of the agent.
 //!
 //! Its environment goes before its file, as there. Its file is read strictly, which copycat did not: what it ignored in
 //! silence is named.
 
 mod credentials;
 mod destination;
+mod flags;
 mod paths;
 mod settings;
 mod workloads;
@@ -26,6 +27,8 @@ pub struct CopycatInput {
     pub file: Option<Value>,
     /// Its environment. A value that is none of ours to know is empty: that it is set is enough.
     pub env: BTreeMap<String, String>,
+    /// Its flags with their values, by their names with two dashes; of one without a value, `true`.
+    pub flags: BTreeMap<String, String>,
     /// The name of the resource.
     pub name: String,
     /// Its namespace, if it is to have one.
@@ -60,7 +63,8 @@ struct Made {
 /// Returns what copycat's configuration becomes.
 pub fn migrate_copycat(input: &CopycatInput) -> MigratedCopycat {
     let mut made = Made::default();
-    let settings = Settings::new(input, &mut made.changes);
+    let flags = flags::flags(input, &mut made);
+    let settings = Settings::new(input, flags, &mut made.changes);
     destination::destination(&settings, &mut made);
     workloads::workloads(&settings, &mut made);
     workloads::contents(&settings, &mut made);
@@ -146,9 +150,28 @@ fn agent(settings: &Settings<'_>, made: &mut Made) {
     // Its metrics name registries, and it has no setting for that.
     made.agent.insert("METRICS_NAME_REGISTRIES".to_owned(), "true".to_owned());
     if let Some(level) = settings.text("logLevel", made) {
-        made.agent.insert("RUST_LOG".to_owned(), level.to_lowercase());
+        made.agent.insert("RUST_LOG".to_owned(), log_level(&level));
     }
-    if let Some(address) = settings.text("METRICS_ADDR", made) {
+    listening(settings, made);
+}
+
+/// Returns a level of the agent's log for one of copycat's: beside words zap has numbers, of which greater ones say more.
+fn log_level(text: &str) -> String {
+    let text = text.to_lowercase();
+    let level = match text.as_str() {
+        "dpanic" | "panic" | "fatal" => "error",
+        number if number.parse::<u8>().is_ok() => "debug",
+        word => word,
+    };
+    level.to_owned()
+}
+
+/// Where metrics are answered.
+fn listening(settings: &Settings<'_>, made: &mut Made) {
+    let Some(address) = settings.text("METRICS_ADDR", made) else { return };
+    if address == "0" {
+        made.not_carried("METRICS_ADDR", "0 switched metrics off; here health is answered at the same address, which is the agent's setting LISTEN");
+    } else {
         let address = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
         made.agent.insert("LISTEN".to_owned(), address);
         made.kept("METRICS_ADDR", "it is the agent's setting LISTEN, where health is answered too; what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::flags::Flagged;
 use super::{CopycatInput, Made};
 use crate::migrate::{Change, Outcome};
 
@@ -65,6 +66,7 @@ pub fn is_variable(name: &str) -> bool {
 /// copycat's settings.
 pub(super) struct Settings<'a> {
     env: &'a BTreeMap<String, String>,
+    flags: Flagged,
     /// The namespace of the resource, if it has one.
     pub(super) namespace: Option<&'a str>,
     /// Values of the file, by their whole keys.
@@ -75,7 +77,7 @@ pub(super) struct Settings<'a> {
 
 impl<'a> Settings<'a> {
     /// Reads the file, and reports the keys that copycat does not have, or never read.
-    pub(super) fn new(input: &'a CopycatInput, changes: &mut Vec<Change>) -> Self {
+    pub(super) fn new(input: &'a CopycatInput, flags: Flagged, changes: &mut Vec<Change>) -> Self {
         let mut file = BTreeMap::new();
         let all: Vec<(String, &Value)> = input.file.iter().flat_map(|file| leaves("", file)).collect();
         for (key, value) in all {
@@ -92,36 +94,28 @@ impl<'a> Settings<'a> {
             }
         }
         let namespace = input.namespace.as_deref();
-        Self { env: &input.env, namespace, file, known: RefCell::default() }
+        Self { env: &input.env, flags, namespace, file, known: RefCell::default() }
     }
 
-    /// Returns a setting as text: of its variable, or else of the file. Lists of the file are joined with commas.
+    /// Returns a setting as text: of its flag, of its variable, or else of the file. Lists of the file are joined with commas.
     pub(super) fn text(&self, key: &str, made: &mut Made) -> Option<String> {
         let variable = SETTINGS.iter().find(|(known, _)| *known == key).map_or("", |(_, variable)| *variable);
-        if let Some(text) = self.variable(variable) {
-            if self.file.contains_key(key) {
+        let in_variable = self.variable(variable);
+        let in_file = self.file.get(key);
+        if let Some((flag, text)) = self.flags.get(key) {
+            if in_variable.is_some() || in_file.is_some() {
+                let other = if in_variable.is_some() { variable } else { "the file" };
+                made.kept(key, format!("the value of {flag}, which goes before {other}"));
+            }
+            return Some(text.clone());
+        }
+        if let Some(text) = in_variable {
+            if in_file.is_some() {
                 made.kept(key, format!("the value of {variable}, which goes before the file"));
             }
             return Some(text);
         }
-        let value = self.file.get(key)?;
-        match value {
-            Value::Null => None,
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-            Value::Array(all) if !all.iter().all(Value::is_string) => {
-                made.unusable(key, "one of its elements is no text: write it in quotes");
-                None
-            }
-            Value::Array(all) => {
-                let texts: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
-                Some(texts.join(",")).filter(|text| !text.is_empty())
-            }
-            Value::Object(_) => {
-                made.unusable(key, "it is no text, number or list");
-                None
-            }
-        }
+        of_file(key, in_file?, made)
     }
 
     /// Returns a setting as a list.
@@ -183,6 +177,27 @@ impl<'a> Settings<'a> {
             let reason = if is_login { OF_DOCKER } else { "copycat has no such variable" };
             let (field, outcome) = (name.clone(), Outcome::NotCarried);
             changes.push(Change { field, outcome, reason: reason.to_owned() });
+        }
+    }
+}
+
+/// Returns a value of the file as text.
+fn of_file(key: &str, value: &Value, made: &mut Made) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(all) if !all.iter().all(Value::is_string) => {
+            made.unusable(key, "one of its elements is no text: write it in quotes");
+            None
+        }
+        Value::Array(all) => {
+            let texts: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+            Some(texts.join(",")).filter(|text| !text.is_empty())
+        }
+        Value::Object(_) => {
+            made.unusable(key, "it is no text, number or list");
+            None
         }
     }
 }

@@ -6,7 +6,8 @@ use super::*;
 
 fn migrate(file: Option<Value>, env: &[(&str, &str)]) -> MigratedCopycat {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    migrate_copycat(&CopycatInput { file, env, name: "copycat".into(), namespace: Some("mirror".into()) })
+    let (name, namespace) = ("copycat".to_owned(), Some("mirror".to_owned()));
+    migrate_copycat(&CopycatInput { file, env, name, namespace, ..CopycatInput::default() })
 }
 
 fn said(migrated: &MigratedCopycat) -> String {
@@ -56,7 +57,7 @@ fn secrets_are_created_where_the_mirror_is_and_without_a_namespace_where_it_has_
         env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let commands = |namespace: Option<&str>| {
         let namespace = namespace.map(str::to_owned);
-        let input = CopycatInput { file: None, env: env.clone(), name: "copycat".into(), namespace };
+        let input = CopycatInput { env: env.clone(), namespace, ..CopycatInput::default() };
         migrate_copycat(&input).commands.join("\n")
     };
     insta::assert_snapshot!(commands(Some("mirror")), @"kubectl create secret docker-registry copycat-target -n mirror --docker-server=r.io --docker-username=USER --docker-password=PASSWORD");
