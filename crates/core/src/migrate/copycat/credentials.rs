@@ -37,8 +37,11 @@ pub(super) fn sources(settings: &Settings<'_>, made: &mut Made) {
         }
         let (wild, hosts): (Vec<String>, Vec<String>) =
             registries(entry).into_iter().partition(|host| host.contains(['*', '?', '[']));
-        if ["token", "tokenEnv"].map(text).iter().any(|token| !token.is_empty()) {
+        let has_token = ["token", "tokenEnv"].map(text).iter().any(|token| !token.is_empty());
+        if has_token {
             made.changed(&field, "its token was sent as it is, without being exchanged; here it is a password, with the user that the registry wants for tokens");
+        } else if !hosts.is_empty() {
+            made.kept(&field, "each of its registries is one of sources, with a Secret");
         }
         lend(&field, &wild, settings.namespace.unwrap_or(DEFAULT_NAMESPACE), made);
         for host in hosts {

@@ -33,6 +33,8 @@ pub(super) fn destination(settings: &Settings<'_>, made: &mut Made) {
     if let Some(text) = settings.text(prefix, made) {
         if let Some(token) = unreadable_token(&text) {
             made.unusable(prefix, format!("{token} was read as a word and the rest of it; only {} are words here, each up to a slash, a dot or a dash", TOKENS.join(", ")));
+        } else {
+            made.kept(prefix, "it is destination.prefix");
         }
         destination.insert("prefix".to_owned(), text.trim_matches('/').into());
     }
@@ -50,6 +52,9 @@ fn ecr(settings: &Settings<'_>, made: &mut Made, destination: &mut Map<String, V
         (Some(account), Some(region)) => {
             let repository = format!("{account}.dkr.ecr.{region}.amazonaws.com");
             destination.insert("repository".to_owned(), repository.into());
+            for name in ["ecr.accountID", "ecr.region"] {
+                made.kept(name, "it is part of destination.repository");
+            }
         }
         (account, _) => {
             let missing = if account.is_some() { "ecr.region" } else { "ecr.accountID" };
@@ -68,6 +73,7 @@ fn ecr(settings: &Settings<'_>, made: &mut Made, destination: &mut Map<String, V
     let policy = settings.text("ecr.lifecyclePolicy", made);
     let role = settings.text("ecr.assumeRoleArn", made);
     if !settings.flag("ecr.createRepo", made).unwrap_or(true) {
+        made.kept("ecr.createRepo", "no repository is created, as there");
         for (name, _) in [("ecr.lifecyclePolicy", &policy), ("ecr.assumeRoleArn", &role)]
             .iter()
             .filter(|(_, value)| value.is_some())
@@ -94,6 +100,8 @@ fn docker(settings: &Settings<'_>, made: &mut Made, destination: &mut Map<String
         Some(registry) => {
             let host = registry.trim_start_matches("https://").trim_start_matches("http://");
             destination.insert("repository".to_owned(), host.trim_end_matches('/').into());
+            made.kept("targetKind", "the destination is docker.registry");
+            made.kept("docker.registry", "it is destination.repository");
         }
         None => made.unusable(
             "docker.registry",

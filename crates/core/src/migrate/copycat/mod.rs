@@ -137,7 +137,10 @@ fn agent(settings: &Settings<'_>, made: &mut Made) {
     }
     match settings.number("forceReconcileMinutes", made) {
         Some(0) | None => {}
-        Some(minutes) => made.set("frequency", format!("{minutes}m")),
+        Some(minutes) => {
+            made.set("frequency", format!("{minutes}m"));
+            made.kept("forceReconcileMinutes", "it is frequency, of each image by itself");
+        }
     }
     if let Some(text) = settings.text("requestTimeout", made) {
         made.not_carried("requestTimeout", format!("{text} was for a whole image; requests have bounds of their own here, and a copy has jobTemplate.activeDeadlineSeconds (JOB_DEADLINE_SECONDS)"));
@@ -147,10 +150,11 @@ fn agent(settings: &Settings<'_>, made: &mut Made) {
             made.not_carried(name, "requests are tried again with growing pauses, and a copy that fails after 10 s, 20 s and so on");
         }
     }
-    // Its metrics name registries, and it has no setting for that.
     made.agent.insert("METRICS_NAME_REGISTRIES".to_owned(), "true".to_owned());
+    made.kept("METRICS_NAME_REGISTRIES", "no setting of copycat, whose metrics always name registries: with this one those of the agent do, too");
     if let Some(level) = settings.text("logLevel", made) {
         made.agent.insert("RUST_LOG".to_owned(), log_level(&level));
+        made.kept("logLevel", "it is the agent's setting RUST_LOG");
     }
     listening(settings, made);
 }

@@ -20,7 +20,10 @@ pub(super) fn path_map(settings: &Settings<'_>, made: &mut Made) -> Vec<Value> {
         }
         if rule.get("regex").and_then(Value::as_bool) == Some(true) {
             match Regex::new(&from) {
-                Ok(_) => all.push(json!({ "from": from, "to": to, "regex": true })),
+                Ok(_) => {
+                    all.push(json!({ "from": from, "to": to, "regex": true }));
+                    made.kept(&field, "it is a regular expression of destination.pathMap");
+                }
                 Err(_) => made.unusable(
                     &field,
                     format!("{from:?} is no regular expression; copycat left the rule out in silence"),
@@ -29,7 +32,10 @@ pub(super) fn path_map(settings: &Settings<'_>, made: &mut Made) -> Vec<Value> {
             continue;
         }
         let (plain, to) = (from.trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned());
-        if !from.ends_with('/') {
+        if from.ends_with('/') {
+            let reason = format!("it is in destination.pathMap, where it fits {plain} itself too");
+            made.kept(&field, reason);
+        } else {
             made.changed(
                 &field,
                 examples(&from, rule.get("to").and_then(Value::as_str).unwrap_or_default(), &to),

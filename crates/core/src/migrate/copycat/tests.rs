@@ -162,9 +162,12 @@ fn c1_what_copycat_never_read_from_its_file_is_not_carried_and_typing_errors_are
     digestPul not carried: copycat has no such key, and ignored it; digestPull is near
     registryRetryBackoff not carried: copycat never read it from its file, only from its variable
     requestTimeout not carried: copycat never read it from its file, only from its variable
+    ecr.accountID carried: it is part of destination.repository
+    ecr.region carried: it is part of destination.repository
     targetKind carried: an administrator lends the agent's AWS identity with a RegistryAccess (docs/ecr.md)
     ecr.createRepo carried: the RegistryAccess has to say aws.createRepositories: true
     includeNamespaces carried: a new namespace counts at once, and a name that fits none means none, not all; an administrator lets the WorkloadMirror see other namespaces (ClusterRole imgop-workload-mirror)
+    METRICS_NAME_REGISTRIES carried: no setting of copycat, whose metrics always name registries: with this one those of the agent do, too
     ");
 }
 

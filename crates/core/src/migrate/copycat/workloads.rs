@@ -30,6 +30,7 @@ pub(super) fn workloads(settings: &Settings<'_>, made: &mut Made) {
     let exclude = settings.list("skipNamespaces", made);
     if !exclude.is_empty() {
         namespaces.insert("exclude".to_owned(), exclude.into());
+        made.kept("skipNamespaces", "it is namespaces.exclude");
     }
     made.set("namespaces", namespaces);
     let kinds = kinds(settings, made);
@@ -50,6 +51,7 @@ pub(super) fn workloads(settings: &Settings<'_>, made: &mut Made) {
         };
         let registries: Vec<String> = registries.iter().map(plain).collect();
         exclude.insert("registries".to_owned(), registries.into());
+        made.kept("excludeRegistries", "it is exclude.registries");
     }
     if !exclude.is_empty() {
         made.set("exclude", exclude);
@@ -58,7 +60,11 @@ pub(super) fn workloads(settings: &Settings<'_>, made: &mut Made) {
 
 fn kinds(settings: &Settings<'_>, made: &mut Made) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for name in settings.list("watchResources", made) {
+    let listed = settings.list("watchResources", made);
+    if !listed.is_empty() {
+        made.kept("watchResources", "it is kinds");
+    }
+    for name in listed {
         let plain = name.to_lowercase();
         match KINDS.iter().find(|(_, resource, _)| *resource == plain) {
             Some((_, _, kind)) if !all.iter().any(|known| known == kind) => all.push((*kind).to_owned()),
@@ -72,7 +78,11 @@ fn kinds(settings: &Settings<'_>, made: &mut Made) -> Vec<String> {
 fn excluded_workloads(settings: &Settings<'_>, made: &mut Made) -> Vec<Value> {
     let mut all = Vec::new();
     for (key, _, kind) in KINDS {
-        for name in settings.list(key, made) {
+        let names = settings.list(key, made);
+        if !names.is_empty() {
+            made.kept(key, "it is among exclude.workloads");
+        }
+        for name in names {
             all.push(match name.split_once('/') {
                 Some((namespace, name)) => json!({ "kind": kind, "namespace": namespace, "name": name }),
                 None => json!({ "kind": kind, "name": name }),
@@ -90,6 +100,7 @@ pub(super) fn contents(settings: &Settings<'_>, made: &mut Made) {
         let mut digests = json!({ "use": "Running", "ifUnknown": "Resolve" });
         if let (false, Some(digests)) = (ignored.is_empty(), digests.as_object_mut()) {
             digests.insert("ignoreTags".to_owned(), ignored.into());
+            made.kept("digestPullIgnoredTags", "it is digests.ignoreTags");
         }
         made.set("digests", digests);
         made.changed("digestPull", "what no pod has reported is taken as its source shows it (ifUnknown: Resolve), as copycat's README says; its last version waited for a pod, which is ifUnknown: Wait");
@@ -143,6 +154,9 @@ fn platform(text: &str) -> String {
 pub(super) fn mode(settings: &Settings<'_>, made: &mut Made) {
     let (run, pull) = (settings.flag("dryRun", made), settings.flag("dryPull", made));
     if pull == Some(true) {
+        if run == Some(true) {
+            made.kept("dryRun", "mode Plan, for dryPull, does less than Observe");
+        }
         made.set("mode", "Plan");
         made.changed("dryPull", "Plan contacts no registry at all, which copycat did");
     } else if run == Some(true) {
