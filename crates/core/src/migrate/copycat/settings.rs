@@ -10,7 +10,7 @@ use super::{CopycatInput, Made};
 use crate::migrate::{Change, Outcome};
 
 /// Keys of the file with their variables; those that only one of both has have the other one empty.
-const SETTINGS: [(&str, &str); 36] = [
+pub(super) const SETTINGS: [(&str, &str); 36] = [
     ("targetKind", "TARGET_KIND"),
     ("logLevel", ""),
     ("ecr.accountID", "ECR_ACCOUNT_ID"),

@@ -1,5 +1,7 @@
 //! What becomes of copycat's configuration.
 
+mod every_variable;
+
 use serde_json::json;
 
 use super::*;
