@@ -1,6 +1,7 @@
 //! What becomes of copycat's configuration.
 
 mod every_variable;
+mod targets;
 
 use serde_json::json;
 
