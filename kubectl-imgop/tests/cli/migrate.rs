@@ -78,6 +78,24 @@ fn ranchers_files_become_one_image_mirror_and_what_is_not_carried_is_said() {
 }
 
 #[test]
+fn a_folder_with_ranchers_files_is_the_same_as_its_files() {
+    let program = Program::new();
+    for (name, text) in
+        [("config.yaml", CONFIG), ("regsync-daily.yaml", DAILY), ("autoupdate.yaml", AUTOUPDATE)]
+    {
+        program.file(&format!("folder/{name}"), text);
+    }
+    let options = "--daily folder/regsync-daily.yaml --autoupdate folder/autoupdate.yaml";
+    let files = program.run(&format!("migrate rancher folder/config.yaml {options}"));
+    let folder = program.run("migrate rancher folder");
+    assert_eq!(folder.to_string(), files.to_string());
+    assert!(folder.code == 0 && folder.stdout.contains("updates:"), "{folder}");
+    program.file("empty/other.yaml", "");
+    let run = program.run("migrate rancher empty");
+    assert!(run.code == 1 && run.stderr.contains("empty/config.yaml"), "{run}");
+}
+
+#[test]
 fn a_file_of_regsync_becomes_an_image_mirror() {
     let program = Program::new();
     program.file("regsync.yaml", DAILY);

@@ -22,6 +22,11 @@ const DAILY: &str = "1d";
 const EXIT_CODES: &str =
     "Exit codes: 0 every entry is carried, 1 failed, or an entry or a tag is not carried.";
 
+/// The files of rancher by their names in its repository; regsync.yaml is made of the first.
+const CONFIG_FILE: &str = "config.yaml";
+const DAILY_FILE: &str = "regsync-daily.yaml";
+const AUTOUPDATE_FILE: &str = "autoupdate.yaml";
+
 /// A file, and what becomes of it.
 #[derive(Debug, Args)]
 pub struct FileArgs {
@@ -29,6 +34,13 @@ pub struct FileArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
+    #[command(flatten)]
+    made: MadeArgs,
+}
+
+/// What becomes of files.
+#[derive(Debug, Args)]
+struct MadeArgs {
     #[command(flatten)]
     options: ImportOptions,
 
@@ -40,17 +52,23 @@ pub struct FileArgs {
 /// From rancher's artifact-mirror or image-mirror
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
+    kubectl imgop migrate rancher artifact-mirror > mirror.yaml\n  \
     kubectl imgop migrate rancher config.yaml --daily regsync-daily.yaml --autoupdate autoupdate.yaml > mirror.yaml\n\n\
     Exit codes: 0 every entry is carried, 1 failed, or an entry or a tag is not carried.")]
 pub struct RancherArgs {
-    #[command(flatten)]
-    of: FileArgs,
+    /// File config.yaml, or the folder that has it; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 
-    /// File of regsync whose tags are copied again when they move: they become spec.follow
+    #[command(flatten)]
+    made: MadeArgs,
+
+    /// File of regsync whose tags are copied again when they move: they become spec.follow; by default regsync-daily.yaml of
+    /// the folder
     #[arg(long, value_name = "FILE")]
     daily: Option<PathBuf>,
 
-    /// File of version sources: they become spec.updates
+    /// File of version sources: they become spec.updates; by default autoupdate.yaml of the folder
     #[arg(long, value_name = "FILE")]
     autoupdate: Option<PathBuf>,
 }
@@ -81,18 +99,39 @@ pub struct DregsyArgs {
 
 /// Prints the ImageMirror of a file.
 pub fn run(ui: Ui, args: &FileArgs, format: Format) -> Result<Outcome, CliError> {
-    let (mirror, outcome) = args.options.import(ui, &args.file, Some(format))?;
-    print(ui, args, mirror)?;
+    let (mirror, outcome) = args.made.options.import(ui, &args.file, Some(format))?;
+    print(ui, &args.made, mirror)?;
     Ok(outcome)
+}
+
+/// The files that rancher's ImageMirror is made of.
+struct RancherFiles {
+    config: PathBuf,
+    daily: Option<PathBuf>,
+    autoupdate: Option<PathBuf>,
+}
+
+impl RancherFiles {
+    /// Returns the files that are named, and of a folder those that it has.
+    fn of(args: &RancherArgs) -> Self {
+        let folder = Some(&args.file).filter(|path| path.is_dir());
+        let in_folder = |name: &str| folder.map(|folder| folder.join(name)).filter(|path| path.is_file());
+        Self {
+            config: folder.map_or_else(|| args.file.clone(), |folder| folder.join(CONFIG_FILE)),
+            daily: args.daily.clone().or_else(|| in_folder(DAILY_FILE)),
+            autoupdate: args.autoupdate.clone().or_else(|| in_folder(AUTOUPDATE_FILE)),
+        }
+    }
 }
 
 /// Prints the ImageMirror of rancher's files.
 pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
-    let (mut mirror, mut outcome) = args.of.options.import(ui, &args.of.file, Some(Format::Rancher))?;
+    let files = RancherFiles::of(args);
+    let (mut mirror, mut outcome) = args.made.options.import(ui, &files.config, Some(Format::Rancher))?;
     if mirror.spec.frequency == Frequency::DEFAULT_TEXT {
         DAILY.clone_into(&mut mirror.spec.frequency);
     }
-    if let Some(path) = &args.daily {
+    if let Some(path) = &files.daily {
         let file = InputFile::read(path)?;
         let content = read(&file.text, Format::Regsync).map_err(|error| file.error(&error))?;
         let daily = follow_daily(&mut mirror.spec, content);
@@ -104,7 +143,7 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
             ));
         }
     }
-    if let Some(path) = &args.autoupdate {
+    if let Some(path) = &files.autoupdate {
         let file = InputFile::read(path)?;
         let entries = autoupdate::read(&file.text).map_err(|error| file.error(&error))?.entries;
         for entry in &entries {
@@ -124,12 +163,12 @@ pub fn rancher(ui: Ui, args: &RancherArgs) -> Result<Outcome, CliError> {
             ));
         }
     }
-    print(ui, &args.of, mirror)?;
+    print(ui, &args.made, mirror)?;
     Ok(outcome)
 }
 
 /// Names a Secret for each registry that is written to, prints the mirror, and says how the Secrets are made.
-fn print(ui: Ui, args: &FileArgs, mut mirror: ImageMirror) -> Result<(), CliError> {
+fn print(ui: Ui, args: &MadeArgs, mut mirror: ImageMirror) -> Result<(), CliError> {
     let mut registries = BTreeSet::new();
     for target in &mut mirror.spec.targets {
         let registry = target.repository.split('/').next().unwrap_or_default();
