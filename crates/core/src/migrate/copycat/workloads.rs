@@ -61,7 +61,8 @@ pub(super) fn workloads(settings: &Settings<'_>, made: &mut Made) {
 fn kinds(settings: &Settings<'_>, made: &mut Made) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let listed = settings.list("watchResources", made);
-    if !listed.is_empty() {
+    let is_known = |name: &String| KINDS.iter().any(|(_, resource, _)| *resource == name.to_lowercase());
+    if !listed.is_empty() && listed.iter().all(is_known) {
         made.kept("watchResources", "it is kinds");
     }
     for name in listed {
