@@ -131,7 +131,7 @@ pub enum AccessError {
     },
     /// Administrators let other namespaces write there, and not this one. Those are not named.
     #[error(
-        "spec.{field}.name: an administrator has decided which namespaces may write to {scope}, and this one is none of \
+        "spec.{field}: an administrator has decided which namespaces may write to {scope}, and this one is none of \
          them; name another destination, or have it selected by the RegistryAccess for that"
     )]
     DestinationNotAllowed {

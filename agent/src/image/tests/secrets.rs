@@ -162,7 +162,7 @@ async fn a_destination_that_is_not_this_namespaces_gets_no_request_and_the_condi
     assert_eq!(reason(&result), reasons::DESTINATION_NOT_ALLOWED);
     let status = result.report.unwrap().status;
     let message = &find(&status.conditions, READY).unwrap().message;
-    assert!(message.starts_with("spec.destination.name: an administrator has decided"), "{message}");
+    assert!(message.starts_with("spec.destination: an administrator has decided"), "{message}");
     assert!(!message.contains("team-b") && !message.contains("granted"), "{message}");
     assert_eq!(stage.registry.requests(), Vec::<String>::new());
     assert!(stage.api.requests().iter().all(|line| !line.contains("/secrets")), "nor was any Secret read");

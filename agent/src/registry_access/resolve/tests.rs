@@ -109,7 +109,7 @@ async fn a_namespace_that_is_not_selected_may_pull_with_its_own_secret_and_not_p
     let others = json!({ "secretName": "shared", "tokenServers": ["auth.example.org"],
         "namespaceSelector": { "matchLabels": { "team": "b" } } });
     let error = pushed(others.clone(), &own()).await.unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"spec.destination.name: an administrator has decided which namespaces may write to registry.example.com/team-a/, and this one is none of them; name another destination, or have it selected by the RegistryAccess for that");
+    insta::assert_snapshot!(error, @"spec.destination: an administrator has decided which namespaces may write to registry.example.com/team-a/, and this one is none of them; name another destination, or have it selected by the RegistryAccess for that");
     for (named, expected) in [(own(), "own"), (Named::default(), "-")] {
         let (resolved, asked) = resolve(others.clone(), &named, RegistryAction::Pull, Lending::All).await;
         let resolved = resolved.unwrap();
