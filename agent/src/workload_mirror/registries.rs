@@ -75,7 +75,7 @@ impl Pass<'_> {
             lending: Lending::All,
         };
         let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await;
-        let resolved = resolved.map_err(|error| self.without_access(error))?;
+        let resolved = resolved.map_err(|error| self.without_access(repository, error))?;
         Ok(Reached {
             client: self.agent().registries.repository(repository, &resolved.access),
             has_login: resolved.access.credential.is_some(),

@@ -4,7 +4,7 @@ use imgop_core::api::EndpointRef;
 use imgop_core::api::conditions::reasons;
 use imgop_core::text::shorten;
 use imgop_core::workloads::WorkloadRequest;
-use imgop_registry::reference::Repository;
+use imgop_registry::reference::{RegistryHost, Repository};
 use imgop_registry::{Reason, RegistryError};
 
 use super::halt::Halt;
@@ -17,14 +17,17 @@ use crate::registry_access::{AccessError, PolicyFault};
 /// Where the spec says how registries are reached: those that images come from, and the one that they go to.
 pub(super) const SOURCES: &str = "sources[]";
 pub(super) const DESTINATION: &str = "destination";
-/// Bytes of a message, which events and conditions quote.
+/// Bytes of a message, which events and conditions quote, and of what a registry answered at least.
 const MAX_BYTES: usize = 500;
+const MIN_ANSWER_BYTES: usize = 200;
 
 /// A registry that could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unasked {
     /// One of [`reasons`].
     pub reason: &'static str,
+    /// Which one it is.
+    pub host: RegistryHost,
     /// What it answered, and the field that helps.
     pub message: String,
 }
@@ -64,8 +67,11 @@ impl From<ApiError> for NotKnown {
 }
 
 impl Unasked {
-    fn new(reason: &'static str, message: &str) -> Self {
-        Self { reason, message: shorten(message, MAX_BYTES).into_owned() }
+    /// However long the answer is, the advice is whole.
+    fn new(reason: &'static str, host: &RegistryHost, answer: &str, advice: &str) -> Self {
+        let room = MAX_BYTES.saturating_sub(advice.len()).max(MIN_ANSWER_BYTES);
+        let message = format!("{}{advice}", shorten(answer, room));
+        Self { reason, host: host.clone(), message }
     }
 
     /// Returns what is said of a repository that images come from.
@@ -76,24 +82,38 @@ impl Unasked {
         error: &RegistryError,
     ) -> Self {
         let name = repository.to_string();
-        Self::of(error, SOURCES, request.source_endpoint(&name), is_lent)
+        Self::of(error, &advice(error, SOURCES, request.source_endpoint(&name), is_lent))
     }
 
-    fn of(error: &RegistryError, field: &str, endpoint: EndpointRef<'_>, is_lent: bool) -> Self {
-        let (reason, advice) = match error.reason() {
-            Reason::Unauthorized | Reason::Forbidden => {
-                (reasons::REGISTRY_UNAUTHORIZED, format!("; {}", about_credentials(field, endpoint, is_lent)))
-            }
-            Reason::RateLimited { .. } => (reasons::REGISTRY_RATE_LIMITED, String::new()),
-            Reason::Refused | Reason::Settings => (reasons::INVALID_SPEC, String::new()),
-            Reason::RepositoryNotFound => (reasons::REPOSITORY_NOT_FOUND, String::new()),
-            reason => {
-                let advice = about_connection(field, reason, endpoint);
-                (reasons::REGISTRY_UNREACHABLE, advice.unwrap_or_default())
-            }
+    fn of(error: &RegistryError, advice: &str) -> Self {
+        let reason = match error.reason() {
+            Reason::Unauthorized | Reason::Forbidden => reasons::REGISTRY_UNAUTHORIZED,
+            Reason::RateLimited { .. } => reasons::REGISTRY_RATE_LIMITED,
+            Reason::Refused | Reason::Settings => reasons::INVALID_SPEC,
+            Reason::RepositoryNotFound => reasons::REPOSITORY_NOT_FOUND,
+            _ => reasons::REGISTRY_UNREACHABLE,
         };
-        Self::new(reason, &format!("{error}{advice}"))
+        Self::new(reason, error.repository().host(), &error.to_string(), advice)
     }
+}
+
+/// Returns which field helps where a login or a connection is refused; nothing where none does.
+fn advice(error: &RegistryError, field: &str, endpoint: EndpointRef<'_>, is_lent: bool) -> String {
+    match error.reason() {
+        Reason::Unauthorized | Reason::Forbidden => {
+            format!("; {}", about_credentials(field, endpoint, is_lent))
+        }
+        reason => about_connection(field, reason, endpoint).unwrap_or_default(),
+    }
+}
+
+/// Returns who helps with a registry that images go to and that is not the one of the spec's destination.
+fn advice_elsewhere(request: &WorkloadRequest, host: &RegistryHost, is_lent: bool) -> String {
+    let what = if is_lent { "correct what is lent for it" } else { "lend a login for it, or say its TLS," };
+    format!(
+        "; spec.destination says how {} is reached, and not {host}: an administrator can {what} in a RegistryAccess",
+        request.destination
+    )
 }
 
 impl Pass<'_> {
@@ -105,11 +125,17 @@ impl Pass<'_> {
         is_lent: bool,
         error: &RegistryError,
     ) -> Unasked {
-        Unasked::of(error, DESTINATION, self.destination_endpoint(request, repository), is_lent)
+        let (host, endpoint) = (repository.host(), self.destination_endpoint(request, repository));
+        let advice = advice(error, DESTINATION, endpoint, is_lent);
+        if advice.is_empty() || request.destination.has_host(host) {
+            Unasked::of(error, &advice)
+        } else {
+            Unasked::of(error, &advice_elsewhere(request, host, is_lent))
+        }
     }
 
-    /// Returns what follows where it is not known how a registry is reached, or it may not be.
-    pub(super) fn without_access(&self, error: AccessError) -> NotKnown {
+    /// Returns what follows where it is not known how the registry of a repository is reached, or it may not be.
+    pub(super) fn without_access(&self, repository: &Repository, error: AccessError) -> NotKnown {
         let message = error.to_string();
         let (reason, right) = match error {
             AccessError::Api(error) => return error.into(),
@@ -129,6 +155,6 @@ impl Pass<'_> {
         };
         let how = right.map(|right| self.agent().rights.how_to_grant(right, self.namespace()));
         let how = how.map(|how| format!("; {how}")).unwrap_or_default();
-        Unasked::new(reason, &format!("{message}{how}")).into()
+        Unasked::new(reason, repository.host(), &message, &how).into()
     }
 }

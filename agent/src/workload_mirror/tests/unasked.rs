@@ -1,10 +1,14 @@
 //! What is said where it is not known which registry has what pods cannot pull.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::{READY, reasons};
-use imgop_core::api::{Credentials, TlsMode};
+use imgop_core::api::{Credentials, TlsMode, WorkloadOrigin};
 use imgop_fakes::Catalog;
+use serde_json::json;
 
 use super::on_the_fly::Place;
+use crate::workload_mirror::workloads::testing::{pod, waiting};
 
 fn has() -> Catalog {
     Catalog::default().with("team/app", &[("1", "content")])
@@ -87,4 +91,38 @@ async fn an_origin_that_can_be_asked_again_is_copied_from_and_said_no_more() {
     let ready = place.stage.condition(READY);
     assert!(!ready.message.contains("it is not known where"), "{ready:?}");
     assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
+}
+
+#[tokio::test]
+async fn of_a_registry_beside_the_destination_it_is_said_that_an_administrator_says_how_it_is_reached() {
+    let mut place = Place::new(Catalog::default(), has(), has().only_for("Basic robot")).await;
+    let (old, first) = (place.second.address.clone(), place.first.address.clone());
+    place.stage.change(|spec| {
+        spec.origins = vec![WorkloadOrigin { from: format!("{old}/team"), to: vec![first] }];
+    });
+    let image = format!("{old}/team/app:1");
+    place.stage.workloads.lists_pods(&[waiting(pod("team-a", "web", &image, ""))]);
+    assert_eq!(place.stage.settle().await, 0);
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNAUTHORIZED]);
+    let own = &place.destination.address;
+    place.says(&format!(
+        "; spec.destination says how {own} is reached, and not {old}: an administrator can lend"
+    ));
+    let ready = place.stage.condition(READY);
+    assert!(!ready.message.contains("spec.destination.credentials"), "{ready:?}");
+}
+
+#[tokio::test]
+async fn of_a_long_answer_the_field_that_helps_is_not_cut_off() {
+    let mut place = Place::new(Catalog::default(), Catalog::default().only_for("Basic another"), has()).await;
+    let secret_name = "s".repeat(240);
+    let login = json!({ "auths": { &place.first.address: { "username": "robot", "password": "rotated" } } });
+    let secret = json!({ "metadata": { "name": secret_name }, "type": "kubernetes.io/dockerconfigjson",
+        "data": { ".dockerconfigjson": STANDARD.encode(login.to_string()) } });
+    place.stage.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{secret_name}"), secret);
+    place.stage.change(|spec| spec.sources[0].credentials = Some(Credentials { secret_name }));
+    let image = format!("team/{}:{}", "a".repeat(150), "b".repeat(100));
+    place.stage.workloads.lists_pods(&[place.waits_for(&image)]);
+    assert_eq!(place.stage.settle().await, 0);
+    place.says("(spec.sources[].credentials)");
 }
