@@ -7,10 +7,11 @@ use imgop_core::readiness::Readiness;
 use imgop_core::workloads::WorkloadSpecError;
 
 use super::{Conclusion, Memory, Pass, SHORT_INTERVAL};
-use crate::children::{Findings, Requests};
+use crate::children::{CORRECTION_INTERVAL, Findings, Requests};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
 use crate::config::refused_keys::RefusedKey;
+use crate::registry_access::PolicyFault;
 
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub(super) enum Halt {
     /// No administrator has given the agent a right in a namespace, or in all of them where that is empty.
     #[error("the agent may not {0}")]
     MissingRight(Right, String),
+    /// It is not known what administrators have granted.
+    #[error("{0}; no Image is changed")]
+    Policy(#[from] PolicyFault),
     /// The API server did not do what was asked.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -54,6 +58,10 @@ impl Pass<'_> {
             }
             Halt::Spec(_) | Halt::RefusedKey(_) => {
                 Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
+            }
+            Halt::Policy(_) => {
+                let wait = memory.looks.schedule.wait(CORRECTION_INTERVAL, self.now);
+                Ok(self.halt(Readiness::retrying(reasons::ACCESS_UNKNOWN, message), Some(wait)))
             }
             Halt::MissingRight(right, namespace) => {
                 let message = format!("{message}; no Image is changed");

@@ -37,18 +37,21 @@ pub(super) struct Unasked {
 pub(super) enum NotKnown {
     /// It could not be asked.
     Unasked(Unasked),
-    /// What administrators have granted is known in a moment.
-    Pending,
+    /// It is not known what administrators have granted, so nothing else can be asked either.
+    Policy(PolicyFault),
     /// The API server did not do what was asked.
     Api(ApiError),
 }
 
 impl NotKnown {
-    /// Returns why the registry could not be asked. What only the API server can help ends the pass.
+    /// Returns why the registry could not be asked. What concerns all registries ends the pass: what only the API server can
+    /// help, and that it is not known what is granted.
     pub(super) fn unasked(self) -> Result<Unasked, Halt> {
         match self {
             Self::Unasked(unasked) => Ok(unasked),
-            Self::Pending => Err(Halt::Postponed(SHORT_INTERVAL)),
+            // It is known in a moment.
+            Self::Policy(PolicyFault::Pending) => Err(Halt::Postponed(SHORT_INTERVAL)),
+            Self::Policy(fault) => Err(fault.into()),
             Self::Api(error) => Err(error.into()),
         }
     }
@@ -139,8 +142,7 @@ impl Pass<'_> {
         let message = error.to_string();
         let (reason, right) = match error {
             AccessError::Api(error) => return error.into(),
-            AccessError::Policy(PolicyFault::Pending) => return NotKnown::Pending,
-            AccessError::Policy(_) => (reasons::ACCESS_UNKNOWN, None),
+            AccessError::Policy(fault) => return NotKnown::Policy(fault),
             AccessError::Aws { error, .. } if error.is_transient() => (reasons::REGISTRY_UNREACHABLE, None),
             AccessError::Aws { .. } => (reasons::REGISTRY_UNAUTHORIZED, None),
             AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {

@@ -1,13 +1,17 @@
 //! What is said where it is not known which registry has what pods cannot pull.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::{READY, reasons};
 use imgop_core::api::{Credentials, TlsMode, WorkloadOrigin};
 use imgop_fakes::Catalog;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::on_the_fly::Place;
+use crate::cluster::ready_gate::ReadyGate;
 use crate::workload_mirror::workloads::testing::{pod, waiting};
 
 fn has() -> Catalog {
@@ -24,6 +28,16 @@ impl Place {
     async fn comes_to_rest(&mut self) {
         self.stage.workloads.lists_pods(&[self.waits_for("team/app:1")]);
         assert_eq!(self.stage.settle().await, 0, "nothing is copied");
+    }
+
+    /// A pod cannot pull an image, and the RegistryAccesses cannot be watched for longer than what was seen of them holds.
+    async fn comes_to_rest_without_policies(&mut self) {
+        self.stage.workloads.lists_pods(&[self.waits_for("team/app:1")]);
+        self.stage.api.fail_with("GET", "/registryaccesses", 403, "forbidden");
+        let policies = self.stage.mirrors.agent.policies.clone();
+        tokio::spawn(policies.run(ReadyGate::default(), CancellationToken::new()));
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        self.stage.pass(11).await;
     }
 
     /// Both the one event and the condition have these words.
@@ -121,8 +135,24 @@ async fn of_a_long_answer_the_field_that_helps_is_not_cut_off() {
         "data": { ".dockerconfigjson": STANDARD.encode(login.to_string()) } });
     place.stage.api.hold(&format!("/api/v1/namespaces/team-a/secrets/{secret_name}"), secret);
     place.stage.change(|spec| spec.sources[0].credentials = Some(Credentials { secret_name }));
-    let image = format!("team/{}:{}", "a".repeat(150), "b".repeat(100));
+    let image = format!("team/{}:{}", "a".repeat(100), "b".repeat(60));
     place.stage.workloads.lists_pods(&[place.waits_for(&image)]);
     assert_eq!(place.stage.settle().await, 0);
     place.says("(spec.sources[].credentials)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_is_not_known_what_is_granted_the_condition_says_so_and_no_image_is_put_off_for_long() {
+    let mut place = Place::new(Catalog::default(), has(), has()).await;
+    place.comes_to_rest_without_policies().await;
+    let ready = place.stage.condition(READY);
+    assert_eq!((&*ready.status, &*ready.reason), ("False", reasons::ACCESS_UNKNOWN), "{ready:?}");
+    assert!(ready.message.contains("cannot be watched") && ready.message.contains("no Image is changed"));
+    assert_eq!(place.stage.events(), Vec::<String>::new(), "it is no registry's fault");
+    for _ in 0..20 {
+        let result = place.stage.pass(30).await;
+        assert!(result.next.is_some_and(|wait| wait.as_secs() <= 30), "{:?}", result.next);
+    }
+    let asked = [&place.destination, &place.first, &place.second].map(|registry| registry.http.lines());
+    assert_eq!(asked.concat(), Vec::<String>::new());
 }
