@@ -6,11 +6,13 @@ use std::time::Duration;
 use imgop_core::build::ImageReference;
 use imgop_core::time::saturating_add;
 use imgop_core::workloads::WorkloadRequest;
+use imgop_registry::RegistryError;
 use imgop_registry::oci::Platform;
 use jiff::Timestamp;
 
 use super::Pass;
 use super::halt::Halt;
+use super::unasked::{NotKnown, Unasked};
 
 /// What stands in a prefix for the architectures.
 const WORD: &str = "$arch";
@@ -33,7 +35,24 @@ pub(super) struct Architectures {
 #[derive(Debug)]
 struct Read {
     architectures: Option<String>,
+    /// Why they could not be read the last time.
+    unasked: Option<Unasked>,
     until: Timestamp,
+}
+
+impl Architectures {
+    /// Has what could not be read the last time read now.
+    pub(super) fn look_again(&mut self, now: Timestamp) {
+        for read in self.read.values_mut().filter(|read| read.unasked.is_some()) {
+            read.until = now;
+        }
+    }
+
+    /// Returns why the first image could not be read whose architectures are not known.
+    pub(super) fn first_unasked(&self) -> Option<&Unasked> {
+        let mut unknown = self.read.values().filter(|read| read.architectures.is_none());
+        unknown.find_map(|read| read.unasked.as_ref())
+    }
 }
 
 impl Pass<'_> {
@@ -56,12 +75,15 @@ impl Pass<'_> {
         // What cannot be read must not keep the others from their turn.
         due.sort_by_key(|reference| memory.read.contains_key(*reference));
         for reference in due.into_iter().take(MAX_READS) {
-            let read = self.read_architectures(request, reference).await;
+            let (read, unasked) = match self.read_architectures(request, reference).await {
+                Ok(read) => (Some(read), None),
+                Err(error) => (None, Some(error.unasked()?)),
+            };
             let ttl = if read.is_some() { TTL } else { RETRY_INTERVAL };
             // What moved an image once to another repository does so only where it is known.
             let known = memory.read.remove(reference).and_then(|read| read.architectures);
-            let read = Read { architectures: read.or(known), until: saturating_add(self.now, ttl) };
-            memory.read.insert(reference.clone(), read);
+            let until = saturating_add(self.now, ttl);
+            memory.read.insert(reference.clone(), Read { architectures: read.or(known), unasked, until });
         }
         memory.is_open = all.iter().any(|reference| !memory.read.contains_key(*reference));
         let known = memory.read.iter();
@@ -72,17 +94,24 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         reference: &ImageReference,
-    ) -> Option<String> {
-        let what = reference.manifest_ref()?;
-        let client = self.source_client(request, &reference.repository).await.ok()?.client;
-        let manifest = client.manifest(&what).await.ok()??;
+    ) -> Result<String, NotKnown> {
+        let repository = &reference.repository;
+        let reached = self.source_client(request, repository).await?;
+        let unasked = |error: &RegistryError| Unasked::source(request, repository, reached.is_lent, error);
+        let manifest = match reference.manifest_ref() {
+            Some(what) => reached.client.manifest(&what).await.map_err(|error| unasked(&error))?,
+            None => None,
+        };
+        let manifest = manifest.ok_or_else(|| Unasked::absent(reference))?;
         let platforms: Vec<Platform> = if manifest.is_index() {
-            manifest.platforms().ok()?.into_iter().map(|part| part.platform).collect()
+            let parts = manifest.platforms().map_err(|error| Unasked::unreadable(reference, &error))?;
+            parts.into_iter().map(|part| part.platform).collect()
         } else {
-            client.platform(&manifest).await.ok()?.into_iter().collect()
+            let platform = reached.client.platform(&manifest).await.map_err(|error| unasked(&error))?;
+            platform.into_iter().collect()
         };
         let architectures: BTreeSet<String> = platforms.into_iter().map(|one| one.architecture).collect();
         let known: Vec<String> = architectures.into_iter().filter(|one| one != "unknown").collect();
-        Some(if known.is_empty() { NONE.to_owned() } else { known.join("-") })
+        Ok(if known.is_empty() { NONE.to_owned() } else { known.join("-") })
     }
 }

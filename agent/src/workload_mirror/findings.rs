@@ -19,6 +19,7 @@ use super::gather::{Gathered, Unseen};
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
 use super::status::Observed;
+use super::unasked::Unasked;
 use super::{Conclusion, Memory, Pass};
 use crate::children::{
     CORRECTION_INTERVAL, Desired, Findings, Gone, MAX_NAMED, Mirrored, Requests, Standing, WRITE_INTERVAL,
@@ -113,7 +114,7 @@ impl Pass<'_> {
         let is_placing = memory.architectures.is_open && plan.counts.without_architectures > 0;
         let is_known_soon = gathered.is_to_be_complete() || is_placing;
         let mut readiness = readiness(&standing, plan, open, is_known_soon);
-        add_notes(&mut readiness, gathered, plan);
+        add_notes(&mut readiness, gathered, plan, memory.architectures.first_unasked());
         let of_pulls = pulls.notes();
         readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&of_pulls));
         readiness.conditions.push(standing.condition());
@@ -155,7 +156,7 @@ impl Pass<'_> {
             (None, None) => Readiness::ready(summary),
         };
         readiness.progress = Some(progress);
-        add_notes(&mut readiness, gathered, plan);
+        add_notes(&mut readiness, gathered, plan, None);
         let has_ended = !memory.looks.is_busy && std::mem::take(&mut memory.looks.is_syncing);
         let handled = if memory.looks.is_busy { Requests::default() } else { self.requests.clone() };
         let findings = Findings { observed: Some(observed), has_ended, ..Findings::of(readiness, handled) };
@@ -196,14 +197,14 @@ fn stalled(finding: &Finding, summary: &str) -> Readiness {
     Readiness::stalled(reason, format!("{finding}; {summary}"))
 }
 
-/// Adds what is worth saying of what is not known.
-fn add_notes(readiness: &mut Readiness, gathered: &Gathered, plan: &Plan<'_>) {
-    let notes = notes(gathered, plan.counts.without_architectures).concat();
+/// Adds what is worth saying of what is not known. `unread` is why the first platforms could not be read.
+fn add_notes(readiness: &mut Readiness, gathered: &Gathered, plan: &Plan<'_>, unread: Option<&Unasked>) {
+    let notes = notes(gathered, plan.counts.without_architectures, unread).concat();
     readiness.conditions.iter_mut().for_each(|condition| condition.message.push_str(&notes));
 }
 
 /// Returns what is worth saying of what is not known. Names of namespaces that are not seen are not the mirror's business.
-fn notes(gathered: &Gathered, without_architectures: usize) -> Vec<String> {
+fn notes(gathered: &Gathered, without_architectures: usize, unread: Option<&Unasked>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut add = |note: &str| notes.push(format!("; {note}"));
     if gathered.has_unwatched {
@@ -219,9 +220,10 @@ fn notes(gathered: &Gathered, without_architectures: usize) -> Vec<String> {
         ));
     }
     if without_architectures > 0 {
+        let first = unread.map(|first| format!("; the first: {}", first.message)).unwrap_or_default();
         add(&format!(
-            "{without_architectures} images have no place, as their platforms are not known ($arch in \
-             spec.destination.prefix): mode Active reads them at their sources"
+            "images without a place, as their platforms are not known ($arch in spec.destination.prefix; mode Active reads \
+             them at their sources): {without_architectures}{first}"
         ));
     }
     match gathered.unseen {

@@ -37,7 +37,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
-use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks};
+use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks, Requests};
 use crate::cluster::api_error::ApiError;
 use crate::cluster::group_rights::GroupRights;
 use crate::cluster::owner::Owner;
@@ -119,6 +119,8 @@ pub struct Memory {
     on_the_fly: OnTheFly,
     observed: observe::Observations,
     architectures: architectures::Architectures,
+    /// The spec, by its generation, and the requests for which all was last looked for again.
+    asked: Option<(Option<i64>, Requests)>,
 }
 
 impl Reconcile for WorkloadMirrors {
@@ -211,6 +213,7 @@ impl Pass<'_> {
         }
         if due.is_some_and(Due::is_asked_for) {
             self.mirrors.group_rights.invalidate_denials(self.namespace());
+            self.look_again(memory);
         }
         self.may_work(due).await?;
         let gathered = self.gather(&request).await?;
@@ -219,6 +222,19 @@ impl Pass<'_> {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);
         }
         Ok(Conclusion { wait: memory.looks.next(conclusion.wait, self.now), ..conclusion })
+    }
+
+    /// Has what could not be asked, or was not there, looked for at once, as a user waits for it: once for each spec and each
+    /// request, so that a pass which does not come to its end does not begin anew.
+    fn look_again(&self, memory: &mut Memory) {
+        let asked = Some((self.candidate.generation, self.requests.clone()));
+        if memory.asked == asked {
+            return;
+        }
+        memory.asked = asked;
+        memory.on_the_fly.look_again(self.now);
+        memory.architectures.look_again(self.now);
+        memory.observed.look_again();
     }
 
     /// Returns an error unless the agent may write the Images now, where it is to.

@@ -54,12 +54,20 @@ pub(super) struct Sides {
     pub first_unasked: Option<Unasked>,
 }
 
+impl Observations {
+    /// Has all tags asked for again, also where a look has not come to its end: it began with another spec.
+    pub(super) fn look_again(&mut self) {
+        self.has_begun = false;
+    }
+}
+
 impl Sides {
     /// Returns how these tags stand, for people.
     pub(super) fn summary(&self, tags: usize) -> String {
         let unasked = self.first_unasked.as_ref().map(|first| {
             format!(
-                "; {} could not be looked at, and are looked at again after spec.frequency: {}",
+                "; could not be looked at, and are looked at again once spec.frequency has passed: {} of {tags} tags; the \
+                 first: {}",
                 self.unasked, first.message
             )
         });
@@ -85,16 +93,26 @@ impl Pass<'_> {
         let is_open = |(child, what): &(&PlannedChild, &SourceRef)| !known.contains_key(&key(child, what));
         let mut open: Vec<(&PlannedChild, &SourceRef)> = tags_of(children).filter(is_open).collect();
         memory.looks.is_busy |= open.len() > MAX_TAGS;
-        *has_begun &= memory.looks.is_busy;
         open.truncate(MAX_TAGS);
         let asked = open
             .into_iter()
             .map(|(child, what)| async move { (key(child, what), self.compare(request, child, what).await) });
         let asked: Vec<_> = asked.collect();
         let asked: Vec<_> = stream::iter(asked).buffer_unordered(CONCURRENCY).collect().await;
+        let mut halt = None;
         for (key, compared) in asked {
-            known.insert(key, compared?);
+            match compared {
+                Ok(compared) => {
+                    known.insert(key, compared);
+                }
+                Err(error) => halt = halt.or(Some(error)),
+            }
         }
+        // What was answered stays, and the look goes on with the rest: to begin anew would ask for all of it with each try.
+        if let Some(halt) = halt {
+            return Err(halt);
+        }
+        *has_begun &= memory.looks.is_busy;
         Ok(sides(children, known))
     }
 

@@ -7,6 +7,7 @@ use imgop_registry::reference::Repository;
 
 use super::Pass;
 use super::unasked::{DESTINATION, NotKnown, SOURCES};
+use crate::children::Requests;
 use crate::cluster::Freshness;
 use crate::registry_access::{EndpointUse, Lending};
 
@@ -59,6 +60,12 @@ impl Pass<'_> {
         }
     }
 
+    /// Returns how recent what Secrets hold is to be: a user who has corrected one waits for it.
+    fn freshness(&self) -> Freshness {
+        let is_asked_for = self.candidate.is_spec_new() || self.requests != Requests::default();
+        if is_asked_for { Freshness::Now } else { Freshness::Cached }
+    }
+
     async fn client(
         &self,
         repository: &Repository,
@@ -74,7 +81,7 @@ impl Pass<'_> {
             action,
             lending: Lending::All,
         };
-        let resolved = self.agent().registry_access().resolve(of, Freshness::Cached).await;
+        let resolved = self.agent().registry_access().resolve(of, self.freshness()).await;
         let resolved = resolved.map_err(|error| self.without_access(repository, error))?;
         Ok(Reached {
             client: self.agent().registries.repository(repository, &resolved.access),

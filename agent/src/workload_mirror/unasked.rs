@@ -2,8 +2,10 @@
 
 use imgop_core::api::EndpointRef;
 use imgop_core::api::conditions::reasons;
+use imgop_core::build::ImageReference;
 use imgop_core::text::shorten;
 use imgop_core::workloads::WorkloadRequest;
+use imgop_registry::oci::ManifestError;
 use imgop_registry::reference::{RegistryHost, Repository};
 use imgop_registry::{Reason, RegistryError};
 
@@ -86,6 +88,18 @@ impl Unasked {
     ) -> Self {
         let name = repository.to_string();
         Self::of(error, &advice(error, SOURCES, request.source_endpoint(&name), is_lent))
+    }
+
+    /// Returns what is said of an image that its source does not have.
+    pub(super) fn absent(reference: &ImageReference) -> Self {
+        let host = reference.repository.host();
+        Self::new(reasons::TAG_NOT_FOUND, host, &format!("there is no {reference}"), "")
+    }
+
+    /// Returns what is said of an image whose manifest cannot be read.
+    pub(super) fn unreadable(reference: &ImageReference, error: &ManifestError) -> Self {
+        let host = reference.repository.host();
+        Self::new(reasons::FORMAT_UNSUPPORTED, host, &format!("{reference}: {error}"), "")
     }
 
     fn of(error: &RegistryError, advice: &str) -> Self {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use imgop_core::api::conditions::reasons;
 use imgop_core::build::ImageReference;
 use imgop_core::workloads::FoundOrigin;
+use jiff::Timestamp;
 
 use super::OnTheFly;
 use crate::workload_mirror::Pass;
@@ -78,6 +79,15 @@ impl Pulls {
 }
 
 impl OnTheFly {
+    /// Has what is nowhere, and what could not be asked for, looked for now and as often as if it were missing since now.
+    pub(in crate::workload_mirror) fn look_again(&mut self, now: Timestamp) {
+        for look in self.looks.values_mut() {
+            if matches!(look.answer, Answer::Unasked(_) | Answer::Nowhere) {
+                (look.next, look.times) = (now, 0);
+            }
+        }
+    }
+
     /// Returns what all looks came to. `wait` is how long it is until the next one.
     pub(super) fn pulls(&self, wait: Option<Duration>) -> Pulls {
         let count = |answer: &Answer| self.looks.values().filter(|look| look.answer == *answer).count();

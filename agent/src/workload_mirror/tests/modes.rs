@@ -76,9 +76,12 @@ async fn observe_says_what_it_could_not_look_at_and_why_and_is_not_ready() {
     stage.settle().await;
     let (status, reason, message) = reported(&stage);
     assert_eq!((&*status, &*reason), ("False", reasons::REGISTRY_UNREACHABLE));
-    let first = format!("spec.frequency: cannot look up {}: the server does not speak TLS", image("1"));
+    let first = format!("; the first: cannot look up {}: the server does not speak TLS", image("1"));
     assert!(message.starts_with("0 of 2 tags are") && message.contains(&first), "{message}");
-    assert!(message.contains("; 2 could not be looked at") && message.contains("spec.sources[].tls.mode"));
+    assert!(
+        message.contains("spec.frequency has passed: 2 of 2 tags; the first")
+            && message.contains(".tls.mode")
+    );
 
     let credentials = Some(Credentials { secret_name: "absent".to_owned() });
     stage.change(|spec| spec.sources = vec![MirrorSource { credentials, ..source.clone() }]);
@@ -93,6 +96,39 @@ async fn observe_says_what_it_could_not_look_at_and_why_and_is_not_ready() {
     let (status, reason, message) = reported(&stage);
     assert_eq!((&*status, &*reason), ("True", reasons::SUCCEEDED));
     assert_eq!(message, "0 of 2 tags are at the destination; mode Observe makes nothing");
+}
+
+#[tokio::test]
+async fn what_observe_was_answered_stays_where_the_api_server_does_not_answer_for_the_rest() {
+    let open = Catalog::default().with("acme/app", &[("1", "one")]).start().await;
+    let closed = Catalog::default().with("acme/other", &[("1", "one")]).start().await;
+    let mut stage = Stage::to(&format!("{}/mirror", open.address), &[]);
+    let source = |at: &CatalogRegistry, credentials| MirrorSource {
+        registry: at.address.clone(),
+        tls: plain(),
+        credentials,
+        ..MirrorSource::default()
+    };
+    stage.change(|spec| {
+        spec.mode = WorkloadMode::Observe;
+        spec.destination.tls = Some(plain());
+        let credentials = Some(Credentials { secret_name: "login".to_owned() });
+        spec.sources = vec![source(&open, None), source(&closed, credentials)];
+    });
+    let (app, other) = (format!("{}/acme/app:1", open.address), format!("{}/acme/other:1", closed.address));
+    stage.workloads.lists_pods(&[pod("team-a", "app", &app, ""), pod("team-a", "other", &other, "")]);
+    stage.api.fail_with("GET", "/secrets/login", 500, "etcdserver: request timed out");
+    for _ in 0..3 {
+        stage.fails(60).await;
+        assert_eq!(open.http.count("HEAD /v2/acme/app/"), 1, "once in all tries");
+    }
+    assert_eq!(closed.http.lines(), Vec::<String>::new());
+    // Another spec is another look.
+    stage.change(|spec| spec.sources.truncate(1));
+    stage.settle().await;
+    assert_eq!(open.http.count("HEAD /v2/acme/app/"), 2);
+    assert_eq!(closed.http.count("HEAD /v2/acme/other/"), 1);
+    assert!(stage.condition(READY).message.starts_with("0 of 2 tags are"));
 }
 
 /// An index of one platform.
@@ -162,5 +198,23 @@ async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused(
     assert_eq!(stage.copied(), before);
     let ready = stage.condition(READY);
     assert_eq!(ready.status, "True", "{ready:?}");
-    assert!(ready.message.contains("1 images have no place, as their platforms are not known"), "{ready:?}");
+    let why = format!("at their sources): 1; the first: there is no {}/acme/other:1", registry.address);
+    assert!(ready.message.contains(&why), "{ready:?}");
+}
+
+#[tokio::test]
+async fn why_platforms_cannot_be_read_is_said_and_with_a_spec_that_was_corrected_they_are_read_at_once() {
+    let registry = Catalog::default().with("acme/app", &[("1", INDEX)]).start().await;
+    let image = format!("{}/acme/app:1", registry.address);
+    let mut stage = by_architecture(&registry);
+    stage.change(|spec| spec.sources[0].tls.mode = TlsMode::SkipVerify);
+    stage.workloads.lists_pods(&[pod("team-a", "web", &image, "")]);
+    assert_eq!(stage.settle().await, 0);
+    let ready = stage.condition(READY);
+    let why = format!(": 1; the first: cannot read the manifest of {image}: the server does not speak TLS");
+    assert!(ready.message.contains(&why), "{ready:?}");
+    assert!(ready.message.contains("set spec.sources[].tls.mode to PlainHTTP"), "{ready:?}");
+    stage.change(|spec| spec.sources[0].tls = plain());
+    assert_eq!(stage.settle().await, 1);
+    assert!(!stage.condition(READY).message.contains("without a place"));
 }

@@ -65,6 +65,13 @@ impl Stage {
         result
     }
 
+    /// One pass, after this number of seconds, which the API server keeps from its end.
+    pub async fn fails(&mut self, seconds: i64) {
+        self.now += jiff::SignedDuration::from_secs(seconds);
+        let result = Box::pin(self.mirrors.pass(&self.mirror, &mut self.memory, self.now)).await;
+        assert!(result.is_err(), "the API server answers");
+    }
+
     /// Passes until nothing is written any more, with a watch that shows at once what is. Returns how many writes there
     /// were.
     pub async fn settle(&mut self) -> usize {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use imgop_core::api::conditions::{READY, reasons};
-use imgop_core::api::{Credentials, TlsMode, WorkloadOrigin};
+use imgop_core::api::{Credentials, REQUESTED_AT_ANNOTATION, TlsMode, WorkloadOrigin};
 use imgop_fakes::Catalog;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -155,4 +155,86 @@ async fn while_it_is_not_known_what_is_granted_the_condition_says_so_and_no_imag
     }
     let asked = [&place.destination, &place.first, &place.second].map(|registry| registry.http.lines());
     assert_eq!(asked.concat(), Vec::<String>::new());
+}
+
+/// A place whose first origin has an image for a login, which Secret `login` has where `password` is right.
+async fn behind_a_login(password: &str) -> Place {
+    let has = has().only_for(&format!("Basic {}", STANDARD.encode("robot:right")));
+    let place = Place::new(Catalog::default(), has, Catalog::default()).await;
+    place.has_login(password);
+    place
+}
+
+impl Place {
+    /// Secret `login` has this password for the first origin.
+    fn has_login(&self, password: &str) {
+        let login =
+            json!({ "auths": { &self.first.address: { "username": "robot", "password": password } } });
+        let secret = json!({ "metadata": { "name": "login" }, "type": "kubernetes.io/dockerconfigjson",
+            "data": { ".dockerconfigjson": STANDARD.encode(login.to_string()) } });
+        self.stage.api.hold("/api/v1/namespaces/team-a/secrets/login", secret);
+    }
+
+    fn names_the_login(&mut self) {
+        let credentials = Some(Credentials { secret_name: "login".to_owned() });
+        self.stage.change(|spec| spec.sources[0].credentials = credentials);
+    }
+
+    /// It was looked for until the pauses are long.
+    async fn has_long_pauses(&mut self) {
+        for minutes in [1, 2, 4, 8, 16] {
+            self.stage.pass(minutes * 60).await;
+        }
+        let asked = self.first.http.lines().len();
+        self.stage.pass(600).await;
+        assert_eq!(self.first.http.lines().len(), asked, "the next look is not for half an hour");
+    }
+
+    /// One pass later the image is copied.
+    async fn is_copied_at_once(&mut self) {
+        self.stage.pass(11).await;
+        self.stage.images.watch(self.stage.now);
+        assert_eq!(self.stage.images.all().len(), 1, "{:?}", self.stage.condition(READY));
+    }
+}
+
+#[tokio::test]
+async fn with_a_spec_that_was_corrected_an_image_is_looked_for_at_once_however_long_the_pauses_are() {
+    let mut place = behind_a_login("right").await;
+    place.comes_to_rest().await;
+    place.has_long_pauses().await;
+    place.names_the_login();
+    place.is_copied_at_once().await;
+}
+
+#[tokio::test]
+async fn with_a_sync_that_is_asked_for_a_secret_that_was_corrected_is_read_at_once() {
+    let mut place = behind_a_login("wrong").await;
+    place.names_the_login();
+    place.comes_to_rest().await;
+    place.has_long_pauses().await;
+    place.has_login("right");
+    // What was read a moment ago is as good as what is read now.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    let request = (REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned());
+    place.stage.mirror.metadata.annotations = Some([request].into());
+    place.is_copied_at_once().await;
+}
+
+#[tokio::test]
+async fn for_one_spec_an_image_is_looked_for_at_once_a_single_time() {
+    let mut place = Place::new(Catalog::default(), Catalog::default(), Catalog::default()).await;
+    place.comes_to_rest().await;
+    place.has_long_pauses().await;
+    let asked = place.first.http.count("HEAD ");
+    place.stage.change(|_| ());
+    // Its status is not written.
+    let status = place.stage.mirror.status.clone();
+    for _ in 0..3 {
+        place.stage.pass(11).await;
+        place.stage.mirror.status.clone_from(&status);
+    }
+    assert_eq!(place.first.http.count("HEAD "), asked + 1);
 }
