@@ -27,7 +27,7 @@ use super::unasked::{NotKnown, Unasked};
 use crate::children::{Mirrored, State, WRITE_INTERVAL};
 use crate::cluster::api_error::ApiError;
 use answers::Answer;
-pub(super) use answers::Pulls;
+pub(super) use answers::{OF_UNASKED, Pulls};
 
 /// Images that are looked for in one pass, which holds one of few turns.
 const MAX_LOOKS: usize = 20;
@@ -162,7 +162,7 @@ impl Pass<'_> {
             Err(error) => Answer::Unasked(error.unasked()?),
         };
         if memory.looks.get(reference).is_none_or(|before| !answer.is_as(&before.answer)) {
-            self.tell(reference, &answer).await;
+            self.tell(reference, &answer, memory.has_said(&answer)).await;
         }
         let times = times.saturating_add(1);
         let wait = if answer == Answer::Limited { LIMIT_INTERVAL } else { next_try(times) };

@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::build::ImageReference;
+use imgop_core::text::shorten;
 use imgop_core::workloads::FoundOrigin;
 use jiff::Timestamp;
 
 use super::OnTheFly;
 use crate::workload_mirror::Pass;
 use crate::workload_mirror::unasked::Unasked;
+
+/// Bytes of the name of an image where why it cannot be looked for follows.
+const MAX_NAME_BYTES: usize = 250;
+/// What conditions say of images that a registry may have that could not be asked. Their number follows.
+pub(in crate::workload_mirror) const OF_UNASKED: &str = "; images that pods cannot pull and that are looked for again and \
+    again, as it is not known where they are: ";
 
 /// What became of a look for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +39,9 @@ impl Answer {
     /// Whether it says the same as an earlier one, if not in the same words.
     pub(super) fn is_as(&self, before: &Self) -> bool {
         match (self, before) {
-            (Self::Unasked(now), Self::Unasked(before)) => now.reason == before.reason,
+            (Self::Unasked(now), Self::Unasked(before)) => {
+                now.reason == before.reason && now.host == before.host
+            }
             _ => self == before,
         }
     }
@@ -63,17 +72,14 @@ impl Pulls {
     pub(in crate::workload_mirror) fn notes(&self) -> String {
         let limited = (self.limited > 0).then(|| {
             format!(
-                "; {} images that pods cannot pull wait, as no more are copied for a namespace in an hour \
-                 (spec.limits.perNamespacePerHour)",
+                "; images that pods cannot pull and that wait, as no more are copied for a namespace in an hour \
+                 (spec.limits.perNamespacePerHour): {}",
                 self.limited
             )
         });
-        let unasked = self.first_unasked.as_ref().map(|first| {
-            format!(
-                "; {} images that pods cannot pull are looked for again and again, as it is not known where they are: {}",
-                self.unasked, first.message
-            )
-        });
+        let unasked = self.first_unasked.as_ref();
+        let unasked =
+            unasked.map(|first| format!("{OF_UNASKED}{}; the first: {}", self.unasked, first.message));
         limited.into_iter().chain(unasked).collect()
     }
 }
@@ -86,6 +92,11 @@ impl OnTheFly {
                 (look.next, look.times) = (now, 0);
             }
         }
+    }
+
+    /// Whether an answer was given for another image, too: of a registry that cannot be asked, one event says it for all.
+    pub(super) fn has_said(&self, answer: &Answer) -> bool {
+        answer.unasked().is_some() && self.looks.values().any(|look| answer.is_as(&look.answer))
     }
 
     /// Returns what all looks came to. `wait` is how long it is until the next one.
@@ -104,8 +115,9 @@ impl OnTheFly {
 }
 
 impl Pass<'_> {
-    /// Says in an event what a look came to, and in the log what keeps it from coming to anything.
-    pub(super) async fn tell(&self, reference: &ImageReference, answer: &Answer) {
+    /// Says in an event what a look came to, and in the log what keeps it from coming to anything. `is_said` is whether it
+    /// was said of another image.
+    pub(super) async fn tell(&self, reference: &ImageReference, answer: &Answer, is_said: bool) {
         let (reason, note) = match answer {
             Answer::There => (
                 reasons::IMAGE_IS_THERE,
@@ -117,8 +129,12 @@ impl Pass<'_> {
                     "a pod cannot pull {reference}, and no origin has it; it is looked for again and again"
                 ),
             ),
-            Answer::Unasked(Unasked { reason, message }) => {
+            Answer::Unasked(Unasked { reason, message, .. }) => {
                 let (name, namespace) = (self.name(), self.namespace());
+                if is_said {
+                    tracing::debug!(name, namespace, image = %reference, reason, "nor can this image be looked for");
+                    return;
+                }
                 tracing::warn!(
                     name,
                     namespace,
@@ -127,8 +143,10 @@ impl Pass<'_> {
                     detail = message,
                     "cannot look for an image that a pod cannot pull; trying again"
                 );
+                let image = reference.to_string();
+                let image = shorten(&image, MAX_NAME_BYTES);
                 let what = "it is looked for again and again, as it is not known where it is";
-                (*reason, format!("a pod cannot pull {reference}; {what}: {message}"))
+                (*reason, format!("a pod cannot pull {image}; {what}: {message}"))
             }
             Answer::Limited => (
                 reasons::ORIGIN_LIMIT_REACHED,

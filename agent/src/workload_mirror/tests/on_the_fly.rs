@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use imgop_core::api::conditions::reasons;
+use imgop_core::api::conditions::{READY, reasons};
 use imgop_core::api::{
     Credentials, Destination, ExcludedWorkload, Image, ImageSpec, MirrorSource, Mode, ON_THE_FLY_LABEL,
     Overwrite, REQUESTED_AT_ANNOTATION, RegistryAccess, Source, Tls, TlsMode, WorkloadKind,
@@ -170,6 +170,12 @@ async fn more_than_an_hour_of_a_namespace_may_have_waits() {
     place.stage.settle().await;
     assert_eq!(place.stage.images.all()[0].spec.source.tags, ["1", "2"]);
     assert_eq!(place.stage.events(), [reasons::ORIGIN_LIMIT_REACHED]);
+    let ready = place.stage.condition(READY);
+    assert!(
+        ready.message.contains("and that wait, as no more are copied for a namespace in an hour"),
+        "{ready:?}"
+    );
+    assert!(ready.message.contains("(spec.limits.perNamespacePerHour): 1"), "{ready:?}");
 }
 
 #[tokio::test]

@@ -11,11 +11,21 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::on_the_fly::Place;
+use super::stage::Stage;
 use crate::cluster::ready_gate::ReadyGate;
 use crate::workload_mirror::workloads::testing::{pod, waiting};
 
 fn has() -> Catalog {
     Catalog::default().with("team/app", &[("1", "content")])
+}
+
+impl Stage {
+    /// This many images are looked for again and again.
+    fn says_number(&self, number: usize) {
+        let (ready, words) =
+            (self.condition(READY), format!("not known where they are: {number}; the first: "));
+        assert!(ready.message.contains(&words), "{ready:?}");
+    }
 }
 
 impl Place {
@@ -64,7 +74,7 @@ async fn an_origin_that_cannot_be_asked_is_said_once_with_its_answer_and_the_fie
     place.says(&format!("cannot look up {first}/team/app:1: the server does not speak TLS"));
     place.says("set spec.sources[].tls.mode to PlainHTTP");
     place.says("it is not known where");
-    assert!(place.stage.condition(READY).message.contains("; 1 images that pods cannot pull"));
+    place.stage.says_number(1);
     assert_eq!(place.second.http.lines(), Vec::<String>::new());
 }
 
@@ -237,4 +247,26 @@ async fn for_one_spec_an_image_is_looked_for_at_once_a_single_time() {
         place.stage.mirror.status.clone_from(&status);
     }
     assert_eq!(place.first.http.count("HEAD "), asked + 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_is_out_is_one_event_for_all_images_and_their_number_is_written_once_a_minute() {
+    let mut place = Place::new(Catalog::default(), has(), has()).await;
+    place.first_is_asked_over_tls();
+    let image = |tag: usize| format!("{}/team/app:{tag}", place.destination.address);
+    let pods = (1..=30).map(|tag| waiting(pod("team-a", &format!("web-{tag}"), &image(tag), "")));
+    place.stage.workloads.lists_pods(&pods.collect::<Vec<_>>());
+    place.stage.pass(11).await;
+    place.stage.says_number(20);
+    let before = place.stage.status().clone();
+    place.stage.pass(11).await;
+    assert_eq!(place.destination.http.count("HEAD "), 30);
+    assert_eq!(*place.stage.status(), before, "only the number is another one");
+    place.stage.pass(60).await;
+    place.stage.says_number(30);
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE]);
+    // Another registry, or another reason, is news.
+    place.names_the_login();
+    place.stage.pass(11).await;
+    assert_eq!(place.stage.events(), [reasons::REGISTRY_UNREACHABLE, reasons::SECRET_UNUSABLE]);
 }
