@@ -12,7 +12,6 @@ use imgop_registry::{Reason, RegistryError};
 use super::halt::Halt;
 use super::{Pass, SHORT_INTERVAL};
 use crate::cluster::api_error::ApiError;
-use crate::cluster::rights::Right;
 use crate::registry_access::advice::{about_connection, about_credentials};
 use crate::registry_access::{AccessError, PolicyFault};
 
@@ -154,21 +153,15 @@ impl Pass<'_> {
     /// Returns what follows where it is not known how the registry of a repository is reached, or it may not be.
     pub(super) fn without_access(&self, repository: &Repository, error: AccessError) -> NotKnown {
         let message = error.to_string();
-        let (reason, right) = match error {
-            AccessError::Api(error) => return error.into(),
-            AccessError::Policy(fault) => return NotKnown::Policy(fault),
-            AccessError::Aws { error, .. } if error.is_transient() => (reasons::REGISTRY_UNREACHABLE, None),
-            AccessError::Aws { .. } => (reasons::REGISTRY_UNAUTHORIZED, None),
-            AccessError::Missing { .. } | AccessError::Unusable { .. } | AccessError::LentUnusable { .. } => {
-                (reasons::SECRET_UNUSABLE, None)
-            }
-            AccessError::DestinationNotAllowed { .. } | AccessError::CreationNotAllowed { .. } => {
-                (reasons::DESTINATION_NOT_ALLOWED, None)
-            }
-            AccessError::TlsOfLent { .. } | AccessError::OpenDestination(_) => (reasons::INVALID_SPEC, None),
-            AccessError::AwsNotEnabled => (reasons::NAMESPACE_NOT_ENABLED, Some(Right::USE_AWS)),
-            AccessError::Forbidden { .. } => (reasons::NAMESPACE_NOT_ENABLED, Some(Right::GET_SECRETS)),
+        let Some((reason, right)) = error.reason_and_right() else {
+            return match error {
+                AccessError::Api(error) => error.into(),
+                _ => NotKnown::Policy(PolicyFault::Pending),
+            };
         };
+        if let AccessError::Policy(fault) = error {
+            return NotKnown::Policy(fault);
+        }
         let how = right.map(|right| self.agent().rights.how_to_grant(right, self.namespace()));
         let how = how.map(|how| format!("; {how}")).unwrap_or_default();
         Unasked::new(reason, repository.host(), &message, &how).into()
