@@ -103,16 +103,14 @@ impl Creation {
     pub fn yielded(&self, others: &[OtherCreation]) -> Vec<YieldedPolicy> {
         let mut others: Vec<&OtherCreation> = others.iter().collect();
         others.sort_by_key(|other| !other.creation.adopt);
-        let yielded = |field: PolicyField| match self.policy(field) {
-            Some(own) => {
+        let yielded = |field: PolicyField| {
+            if let Some(own) = self.policy(field) {
                 let before = |other: &&OtherCreation| other.policy(field, Some(self.yields_to(other)?));
-                others.iter().find_map(before).filter(|first| first.policy != *own)
+                return others.iter().find_map(before).filter(|first| first.policy != *own);
             }
             // Whoever adopts a repository would set it there also where others created that.
-            None => {
-                let may_be_set = |other: &&&OtherCreation| other.creation.adopt || !self.adopt;
-                others.iter().filter(may_be_set).find_map(|other| other.policy(field, None))
-            }
+            let may_be_set = |other: &&&OtherCreation| other.creation.adopt || !self.adopt;
+            others.iter().filter(may_be_set).find_map(|other| other.policy(field, None))
         };
         PolicyField::ALL.into_iter().filter_map(yielded).collect()
     }

@@ -65,7 +65,9 @@ impl NamedImage {
 pub async fn run(ui: Ui, args: &DescribeArgs, connection: &ConnectionArgs) -> Result<Outcome, CliError> {
     let cluster = connection.connect().await?;
     let mirrored = args.mirrors.read(ui, &cluster).await?;
-    mirrored.iter().for_each(|one| warn_of_rows(ui, one));
+    for one in &mirrored {
+        warn_of_rows(ui, one);
+    }
     let name = args.image.text();
     let mut rows: Vec<Row> = mirrored.iter().flat_map(|one| one.rows(&one.plan())).collect();
     rows.retain(|row| args.image.is_meant(&row.image));

@@ -139,13 +139,13 @@ fn targets(prefix: &str, path_map: &Value, image: &str) -> Vec<String> {
     let user = ImageUser { kind, namespace, name, container, is_opted_out: false };
     let mut usage = Usage::default();
     usage.add(reference.clone(), None, user, RunningPods::default());
-    let (used, nodes) = (usage.into_images(), BTreeSet::new());
+    let (images, nodes) = (usage.into_images(), BTreeSet::new());
     let architectures = BTreeMap::from([(reference, "amd64-arm64".to_owned())]);
     let planned = plan(
         &request,
         &Situation {
             mirror: "copycat",
-            used: &used,
+            used: &images,
             is_complete: true,
             children: &[],
             found: &[],
