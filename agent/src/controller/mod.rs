@@ -63,6 +63,8 @@ const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
 const MAX_BACKOFF_EXPONENT: u32 = 6;
 /// When an object is reconciled in whose namespace the Jobs have not been listed yet.
 const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
+/// When an object is reconciled of which the watch does not show the status yet that was written last.
+const UNTIL_STATUS_IS_SHOWN: Duration = Duration::from_millis(50);
 /// How long lies between two writes of a status in which nothing is new but how far a sync has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
@@ -204,6 +206,10 @@ impl<R: Reconcile> Runner<R> {
         let agent = self.kind.agent();
         let remembered = self.memories.of(uid);
         let mut slot = remembered.slot.lock().await;
+        // By a status that is older than its own last one, a pass would do again what it has done.
+        if slot.awaits_status(object.meta().resource_version.as_deref()) {
+            return Some(UNTIL_STATUS_IS_SHOWN);
+        }
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
         let result = match &object.0 {
@@ -320,6 +326,7 @@ impl<R: Reconcile> Runner<R> {
         };
         if is_written {
             slot.written = Some(now);
+            slot.writes_over(object.meta().resource_version.as_deref());
             let (before, after) = (conditions_of(old), conditions_of(Some(&report.status)));
             let notifications = &self.kind.agent().notifications;
             notifications.tell(&Owner::of(object), (&before, &after), completed, &mut slot.told, now);

@@ -1,11 +1,16 @@
 //! What is remembered of one object between two passes.
 
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Reconcile, Report};
 use crate::notifications::Told;
+
+/// How long a status that was written may take until the watch shows it. One that changes nothing is never shown.
+const MAX_WATCH_LAG: Duration = Duration::from_secs(2);
 
 /// A report whose status could not be written, and the generation of the spec that it is of.
 pub(super) type Pending<S> = (Option<i64>, Report<S>);
@@ -18,6 +23,8 @@ pub(super) struct Slot<R: Reconcile> {
     pub pending: Option<Box<Pending<R::Status>>>,
     /// When its status was written last.
     pub written: Option<Timestamp>,
+    /// Over which version of the object that was, and when.
+    pub wrote_over: Option<(Box<str>, Instant)>,
     /// How many times in a row the API server failed a pass.
     pub api_failures: u32,
     /// Why the object could not be decoded, once that is reported.
@@ -26,6 +33,21 @@ pub(super) struct Slot<R: Reconcile> {
     pub looked: Option<Timestamp>,
     /// The trouble that the last notification told of, if it has not ended.
     pub told: Option<Box<Told>>,
+}
+
+impl<R: Reconcile> Slot<R> {
+    /// Notes that a status is written over this version of the object.
+    pub fn writes_over(&mut self, version: Option<&str>) {
+        self.wrote_over = version.map(|version| (version.into(), Instant::now()));
+    }
+
+    /// Returns whether the watch, which shows this version of the object, has yet to show the status that was written last.
+    pub fn awaits_status(&mut self, version: Option<&str>) -> bool {
+        let is_the_same =
+            |(over, at): &(Box<str>, Instant)| version == Some(&**over) && at.elapsed() < MAX_WATCH_LAG;
+        self.wrote_over = self.wrote_over.take().filter(is_the_same);
+        self.wrote_over.is_some()
+    }
 }
 
 /// What is remembered of one object, and what metrics show of that without waiting for a pass.
@@ -41,6 +63,7 @@ impl<R: Reconcile> Default for Slot<R> {
             memory: R::Memory::default(),
             pending: None,
             written: None,
+            wrote_over: None,
             api_failures: 0,
             undecodable: None,
             looked: None,

@@ -148,6 +148,36 @@ async fn a_status_of_a_new_spec_that_could_not_be_written_is_written_without_ask
 }
 
 #[tokio::test]
+async fn nothing_is_asked_again_before_the_watch_shows_the_status_that_was_written() {
+    let case = Case::new().await;
+    case.registry.refuse(401);
+    let mut image = case.image.clone();
+    image.metadata.generation = Some(2);
+    image.metadata.resource_version = Some("7".to_owned());
+    case.reconcile(stored(image.clone())).await;
+    let asked = case.registry.requests().len();
+    assert!(asked > 0 && case.written().len() == 1);
+
+    // Something else wakes it: by what is shown, its spec is still new.
+    let next = case.reconcile(stored(image.clone())).await;
+    assert_eq!((next, case.registry.requests().len()), (Some(UNTIL_STATUS_IS_SHOWN), asked));
+
+    image.metadata.resource_version = Some("8".to_owned());
+    image.status = case.written().pop();
+    assert_ne!(case.reconcile(stored(image)).await, Some(UNTIL_STATUS_IS_SHOWN));
+    assert_eq!(case.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_the_watch_never_shows_stops_no_object() {
+    let mut slot = Slot::<Images>::default();
+    slot.writes_over(Some("7"));
+    assert!(slot.awaits_status(Some("7")));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert!(!slot.awaits_status(Some("7")));
+}
+
+#[tokio::test]
 async fn a_status_whose_answer_was_lost_is_not_written_twice() {
     let mut case = Case::new().await;
     case.registry.refuse(401);
