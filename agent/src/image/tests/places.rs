@@ -55,7 +55,9 @@ async fn the_copies_of_the_first_job_are_probed_also_where_one_before_them_waits
 async fn a_copy_that_moves_up_because_native_copies_the_one_before_it_is_probed_before_it_has_a_job() {
     let stage = with_one_place(&["--copy-engine-fallback=true", "--tags-per-job=1"]).await;
     let caches = ["one", "two"].map(cache);
-    caches.iter().for_each(|cache| _ = stage.registry.hold_content("source", cache));
+    for cache in &caches {
+        stage.registry.hold_content("source", cache);
+    }
     let copies = [copy_of("v2.13.2", &caches[0]), copy_of("v2.13.1", &caches[1])];
     let observed = observed(&[&copies[0], &copies[1]]);
     stage.pass(&mut memory(&[], (now(), observed)), now()).await.unwrap();
