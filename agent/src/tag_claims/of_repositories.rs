@@ -84,9 +84,9 @@ mod tests {
 
     const ECR: &str = "123456789012.dkr.ecr.eu-west-3.amazonaws.com/mirror/app";
 
-    fn create() -> Box<RepositoryCreation> {
+    fn create() -> RepositoryCreation {
         let policy = CreationPolicy::IfMissing;
-        Box::new(RepositoryCreation { policy, ..RepositoryCreation::default() })
+        RepositoryCreation { policy, ..RepositoryCreation::default() }
     }
 
     /// The metadata of an object that is this many hours old.
@@ -102,13 +102,15 @@ mod tests {
     }
 
     fn image(name: &str, hours: u64) -> Image {
-        let to = Destination { use_aws_irsa: true, create: Some(create()), ..Destination::new(ECR) };
+        let to =
+            Destination { use_aws_irsa: true, create: Some(Box::new(create())), ..Destination::new(ECR) };
         let spec = ImageSpec::new(Mode::OneShot, Source::new("quay.io/a/app", "1"), to);
         Image { metadata: metadata(name, hours), ..Image::new(name, spec) }
     }
 
     fn builder(name: &str, hours: u64) -> ImageBuilder {
-        let image = BuiltImage { use_aws_irsa: true, create: Some(create()), ..BuiltImage::new(ECR, "1") };
+        let image =
+            BuiltImage { use_aws_irsa: true, create: Some(Box::new(create())), ..BuiltImage::new(ECR, "1") };
         let spec = ImageBuilderSpec {
             platforms: vec!["linux/amd64".into()],
             source: Some("FROM scratch".into()),
