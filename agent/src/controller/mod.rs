@@ -63,8 +63,6 @@ const AFTER_PENDING_STATUS: Duration = Duration::from_secs(1);
 const MAX_BACKOFF_EXPONENT: u32 = 6;
 /// When an object is reconciled in whose namespace the Jobs have not been listed yet.
 const UNTIL_JOBS_ARE_KNOWN: Duration = Duration::from_secs(5);
-/// When an object is reconciled of which the watch does not show the status yet that was written last.
-const UNTIL_STATUS_IS_SHOWN: Duration = Duration::from_millis(50);
 /// How long lies between two writes of a status in which nothing is new but how far a sync has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 /// How often what is remembered of deleted objects is dropped.
@@ -207,8 +205,8 @@ impl<R: Reconcile> Runner<R> {
         let remembered = self.memories.of(uid);
         let mut slot = remembered.slot.lock().await;
         // By a status that is older than its own last one, a pass would do again what it has done.
-        if slot.awaits_status(object.meta().resource_version.as_deref()) {
-            return Some(UNTIL_STATUS_IS_SHOWN);
+        if let Some(left) = slot.awaits_status(object.meta().resource_version.as_deref()) {
+            return Some(left);
         }
         // Kubernetes keeps whole seconds: with more, what is read back would never equal what was written.
         let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);

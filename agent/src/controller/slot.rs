@@ -41,12 +41,16 @@ impl<R: Reconcile> Slot<R> {
         self.wrote_over = version.map(|version| (version.into(), Instant::now()));
     }
 
-    /// Returns whether the watch, which shows this version of the object, has yet to show the status that was written last.
-    pub fn awaits_status(&mut self, version: Option<&str>) -> bool {
-        let is_the_same =
-            |(over, at): &(Box<str>, Instant)| version == Some(&**over) && at.elapsed() < MAX_WATCH_LAG;
-        self.wrote_over = self.wrote_over.take().filter(is_the_same);
-        self.wrote_over.is_some()
+    /// Returns how long the status that was written last is waited for, where the watch, which shows this version of the
+    /// object, has yet to show it.
+    pub fn awaits_status(&mut self, version: Option<&str>) -> Option<Duration> {
+        let of_this = self.wrote_over.as_ref().filter(|(over, _)| version == Some(&**over));
+        let left = of_this.map(|(_, at)| MAX_WATCH_LAG.saturating_sub(at.elapsed()));
+        let left = left.filter(|left| !left.is_zero());
+        if left.is_none() {
+            self.wrote_over = None;
+        }
+        left
     }
 }
 

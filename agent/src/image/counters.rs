@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imgop_core::api::{FailureReason, Image, ImageSpec, Side};
 use imgop_core::copy::{
-    Content, Copy, Observed, ObservedTag, Outcome, Plan, PlannedTag, Seen, TagAction, TagState,
+    Content, Observed, ObservedTag, Outcome, Plan, PlannedTag, Seen, TagAction, TagState,
 };
 use imgop_registry::reference::Tag;
 use parking_lot::Mutex;
@@ -123,16 +123,15 @@ impl CopyCounters {
         image: &ImageSpec,
         observed: &Observed,
         plan: &Plan,
-        pushed: Option<&HashSet<Copy>>,
+        pushed: Option<&HashSet<Tag>>,
     ) {
         for side in [Side::Source, Side::Destination] {
             let count = observed.tags.iter().filter(|tag| not_shown(tag) == Some(side)).count();
             self.not_looked(image, side, u64::try_from(count).unwrap_or(u64::MAX));
         }
-        let pushed: HashSet<&Tag> = pushed.into_iter().flatten().map(|copy| &copy.destination_tag).collect();
         let is_there = |tag: &&PlannedTag| {
             matches!(tag.action, TagAction::UpToDate | TagAction::AlreadySynced)
-                && pushed.contains(&tag.destination_tag)
+                && pushed.is_some_and(|pushed| pushed.contains(&tag.destination_tag))
         };
         let there = plan.tags.iter().filter(is_there).count();
         self.registries.pushed(&image.destination.name, u64::try_from(there).unwrap_or(u64::MAX));

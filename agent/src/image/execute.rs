@@ -121,7 +121,7 @@ impl Pass<'_> {
                 let (outcome, took) = (run.map(|run| &run.outcome), jobs.duration(copy));
                 self.images.counters.ended(&self.image.spec, outcome, took);
                 if outcome == Some(&Outcome::Succeeded) {
-                    pushed.insert(copy.clone());
+                    pushed.insert(copy.destination_tag.clone());
                 }
             }
             is_running

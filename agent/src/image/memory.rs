@@ -46,8 +46,8 @@ pub struct SyncInProgress {
     pub observed: Option<(Timestamp, Observed)>,
     /// Copies that this process created Jobs for and has not seen the end of.
     pub started: HashSet<Copy>,
-    /// Copies that such Jobs have pushed, and whose tags are yet to be counted as set.
-    pub pushed: HashSet<Copy>,
+    /// Tags whose content such Jobs have pushed, and which are yet to be counted as set.
+    pub pushed: HashSet<Tag>,
     /// Copies whose content was sought at the destination before a Job is created.
     pub probed: HashSet<Copy>,
     /// Contents that are copied in parts: they were probed, and are not a second time.

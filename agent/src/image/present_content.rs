@@ -117,7 +117,7 @@ impl Pass<'_> {
                     disputes.record(self.uid(), &answer.copy.destination_tag, self.now);
                 }
                 self.images.counters.tag_put(&self.image.spec, None);
-                memory.sync().pushed.remove(&answer.copy);
+                memory.sync().pushed.remove(&answer.copy.destination_tag);
                 memory.sync().published.push(answer.copy.destination_tag);
                 contents.push((answer.digest, answer.manifest));
             }
@@ -127,7 +127,7 @@ impl Pass<'_> {
                 state.observed.record(&copy.destination_tag, shows);
             }
             self.images.counters.tag_put(&self.image.spec, Some(&outcome));
-            memory.sync().pushed.remove(&copy);
+            memory.sync().pushed.remove(&copy.destination_tag);
             let outcome = state.counted(&copy, outcome);
             state.set_outcome(&copy, &outcome);
             memory.outcomes.insert(copy, outcome);

@@ -35,8 +35,14 @@ pub async fn ensure_repository(
 ) -> Result<(), EnsureError> {
     let freshness = if again { Freshness::Now } else { Freshness::Cached };
     agent.registry_access().may_create(of, creation, freshness).await?;
-    let wanted = wanted(&creation.clone().yielding(yielded), of.namespace);
-    let check = agent.ecr_repositories.ensure(of.repository, &wanted, again).await;
+    let wanted = |yielded: &[YieldedPolicy]| wanted(&creation.clone().yielding(yielded), of.namespace);
+    let mut check = agent.ecr_repositories.ensure(of.repository, &wanted(yielded), again).await;
+    let asked_for: Vec<YieldedPolicy> =
+        yielded.iter().filter(|policy| !policy.is_additional()).cloned().collect();
+    if check.is_err() && asked_for.len() < yielded.len() {
+        // The rights for policies that its own spec does not ask for may be lacking: the objects that have them set them.
+        check = agent.ecr_repositories.ensure(of.repository, &wanted(&asked_for), again).await;
+    }
     if let Some(mut check) = check.map_err(Box::new)? {
         // An object without a policy has none to miss.
         check.is_foreign = check.is_foreign && creation.has_policy();

@@ -30,6 +30,8 @@ pub(super) struct Architectures {
     read: BTreeMap<ImageReference, Read>,
     /// Whether there are images that were not asked for until now.
     pub is_open: bool,
+    /// Whether others are due that this pass has not come to.
+    pub has_more: bool,
 }
 
 #[derive(Debug)]
@@ -72,8 +74,9 @@ impl Pass<'_> {
             memory.read.get(**reference).is_none_or(|read| read.until <= self.now)
         };
         let mut due: Vec<&ImageReference> = all.iter().filter(is_due).copied().collect();
-        // What cannot be read must not keep the others from their turn.
-        due.sort_by_key(|reference| memory.read.contains_key(*reference));
+        // What cannot be read must not keep the others from their turn: first what was never read, then what is due longest.
+        due.sort_by_key(|reference| memory.read.get(*reference).map(|read| read.until));
+        memory.has_more = due.len() > MAX_READS;
         for reference in due.into_iter().take(MAX_READS) {
             let (read, unasked) = match self.read_architectures(request, reference).await {
                 Ok(read) => (Some(read), None),

@@ -47,6 +47,8 @@ pub(super) struct Gathered {
     pub has_unwatched: bool,
     /// Whether more is to be read at once.
     pub is_open: bool,
+    /// Whether workloads were asked that are not watched, and are to be asked again.
+    pub asks_workloads: bool,
 }
 
 /// What is said of namespaces that are not seen. None of it tells a namespace that is not there from one that does not allow
@@ -82,13 +84,15 @@ impl Pass<'_> {
         };
         let mut members: Vec<Member<'_>> = members.iter().map(|one| one.member(&platforms)).collect();
         let known = self.mirrors.owners.of(links(&members)).await?;
-        let open = known.open + self.opt_out(request, &mut members, &known.makers).await?;
+        let opted_out = self.opt_out(request, &mut members, &known.makers).await?;
+        let open = known.open + opted_out.open;
         let in_use = in_use(request, &members, &known.makers);
         Ok(Gathered {
             unseen: unseen(request, &sight, &granted),
             is_complete: sight.is_complete && open == 0 && in_use.unreadable.is_none(),
             has_unwatched,
             is_open: open > 0 || granted.open > 0,
+            asks_workloads: opted_out.is_asked,
             in_use,
             sight,
         })

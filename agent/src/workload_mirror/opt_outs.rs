@@ -26,7 +26,9 @@ const MAX_WORKLOADS: usize = 50_000;
 /// How long what one says is remembered, where it is not read again.
 const TTL: Duration = Duration::from_hours(6);
 /// How old it may be before it is read again.
-const MAX_AGE: Duration = Duration::from_mins(30);
+pub(super) const MAX_AGE: Duration = Duration::from_mins(30);
+/// The same where a user waits for what was changed.
+const MAX_AGE_ASKED_FOR: Duration = Duration::from_secs(5);
 /// Workloads that are read at once, and in one pass: a pass holds one of few turns.
 const CONCURRENT_READS: usize = 4;
 const MAX_READS: usize = 400;
@@ -46,6 +48,15 @@ struct Said {
     read_at: Instant,
 }
 
+/// What came of asking workloads.
+#[derive(Debug, Default)]
+pub(super) struct OptedOut {
+    /// How many are to be read yet.
+    pub open: usize,
+    /// Whether any was asked, which is to be asked again.
+    pub is_asked: bool,
+}
+
 /// Reads the metadata of workloads.
 pub(super) struct OptOuts {
     client: Client,
@@ -62,7 +73,11 @@ impl OptOuts {
     ///
     /// # Errors
     /// Where one cannot be read.
-    async fn of(&self, workloads: BTreeSet<Workload>) -> Result<HashMap<Workload, bool>, ApiError> {
+    async fn of(
+        &self,
+        workloads: BTreeSet<Workload>,
+        max_age: Duration,
+    ) -> Result<HashMap<Workload, bool>, ApiError> {
         let mut known = HashMap::new();
         let (mut to_read, mut old) = (Vec::new(), Vec::new());
         {
@@ -72,7 +87,7 @@ impl OptOuts {
                     to_read.push(workload);
                     continue;
                 };
-                if read_at.elapsed() >= MAX_AGE {
+                if read_at.elapsed() >= max_age {
                     old.push(workload.clone());
                 }
                 known.insert(workload, is_opted_out);
@@ -82,13 +97,17 @@ impl OptOuts {
         to_read.truncate(MAX_READS);
         let reads = to_read.into_iter().map(|workload| async move {
             let is_opted_out = self.read(&workload).await;
-            is_opted_out.map(|is_opted_out| (workload, is_opted_out))
+            (workload, is_opted_out)
         });
         let reads: Vec<_> = reads.collect();
         let read: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENT_READS).collect().await;
-        for one in read {
-            let (workload, is_opted_out) = one?;
-            known.insert(workload, is_opted_out);
+        for (workload, is_opted_out) in read {
+            match is_opted_out {
+                Ok(is_opted_out) => _ = known.insert(workload, is_opted_out),
+                // What it said before stands.
+                Err(_) if known.contains_key(&workload) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(known)
     }
@@ -116,18 +135,18 @@ impl OptOuts {
 
 impl Pass<'_> {
     /// Marks the pods whose workloads say that they are not to be mirrored, where these are not watched, and takes out those
-    /// of which that is not known yet. Returns how many workloads are to be read yet.
+    /// of which that is not known yet.
     pub(super) async fn opt_out(
         &self,
         request: &WorkloadRequest,
         members: &mut Vec<Member<'_>>,
         makers: &Makers,
-    ) -> Result<usize, Halt> {
+    ) -> Result<OptedOut, Halt> {
         let of_members: Vec<Option<Workload>> =
             members.iter().map(|one| workload_of(one, request, makers)).collect();
         let asked: BTreeSet<Workload> = of_members.iter().flatten().cloned().collect();
         if asked.is_empty() {
-            return Ok(0);
+            return Ok(OptedOut::default());
         }
         let kinds: BTreeSet<WorkloadKind> = asked.iter().map(|workload| workload.kind).collect();
         let rights: Vec<Right> = kinds.into_iter().map(list_right).collect();
@@ -135,7 +154,9 @@ impl Pass<'_> {
             return Err(Halt::MissingRight(right, String::new()));
         }
         let count = asked.len();
-        let said = self.mirrors.opt_outs.of(asked).await?;
+        let is_asked_for = self.freshness() == Freshness::Now;
+        let max_age = if is_asked_for { MAX_AGE_ASKED_FOR } else { MAX_AGE };
+        let said = self.mirrors.opt_outs.of(asked, max_age).await?;
         let mut of_members = of_members.into_iter();
         members.retain_mut(|member| {
             let Some(workload) = of_members.next().flatten() else { return true };
@@ -143,7 +164,7 @@ impl Pass<'_> {
             member.is_opted_out |= is_opted_out == Some(true);
             is_opted_out.is_some()
         });
-        Ok(count.saturating_sub(said.len()))
+        Ok(OptedOut { open: count.saturating_sub(said.len()), is_asked: true })
     }
 }
 

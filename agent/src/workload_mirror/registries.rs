@@ -61,7 +61,7 @@ impl Pass<'_> {
     }
 
     /// Returns how recent what Secrets hold is to be: a user who has corrected one waits for it.
-    fn freshness(&self) -> Freshness {
+    pub(super) fn freshness(&self) -> Freshness {
         let is_asked_for = self.candidate.is_spec_new() || self.requests != Requests::default();
         if is_asked_for { Freshness::Now } else { Freshness::Cached }
     }

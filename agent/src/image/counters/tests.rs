@@ -4,7 +4,7 @@ use imgop_core::api::{Destination, Mode, Source};
 use imgop_registry::reference::Digest;
 
 use super::*;
-use crate::image::tests::fixtures::{copy, now};
+use crate::image::tests::fixtures::now;
 
 const READ: &str = r#"pull_success_total{registry="docker.io"} 1"#;
 const UNREAD: &str = r#"pull_error_total{registry="docker.io"} 1"#;
@@ -43,7 +43,8 @@ fn failed(reason: FailureReason) -> Outcome {
 
 /// Returns what is counted of a sync that ends with this tag, whose content a Job has pushed or not.
 fn of_sync(source: Seen, destination: Seen, action: TagAction, is_pushed: bool) -> Vec<String> {
-    let (copy, tag) = (copy("1.0", 1), "1.0".parse::<Tag>().unwrap());
+    let tag = "1.0".parse::<Tag>().unwrap();
+    let pushed: HashSet<Tag> = is_pushed.then(|| tag.clone()).into_iter().collect();
     let observed = ObservedTag::whole(tag.clone(), tag.clone(), source, destination);
     let planned = PlannedTag {
         source_ref: observed.source_ref.clone(),
@@ -53,7 +54,6 @@ fn of_sync(source: Seen, destination: Seen, action: TagAction, is_pushed: bool) 
     };
     let plan = Plan { tags: vec![planned], excluded: 0, waiting_until: None, in_cooldown: 0 };
     let observed = Observed { tags: vec![observed], ..Observed::default() };
-    let pushed: HashSet<Copy> = is_pushed.then_some(copy).into_iter().collect();
     counted(|counters, spec| counters.sync_ended(spec, &observed, &plan, Some(&pushed)))
 }
 

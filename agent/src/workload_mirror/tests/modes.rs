@@ -203,6 +203,23 @@ async fn before_it_is_known_where_an_image_goes_what_it_has_there_is_not_unused(
 }
 
 #[tokio::test]
+async fn images_that_cannot_be_read_do_not_keep_others_from_being_read_again() {
+    let names: Vec<String> = (10..35).map(|number| format!("acme/app-{number}")).collect();
+    // The last ones by name alone are there.
+    let has = names[20..].iter().fold(Catalog::default(), |all, name| all.with(name, &[("1", INDEX)]));
+    let registry = has.start().await;
+    let mut stage = by_architecture(&registry);
+    stage.change(|spec| spec.sources[0].tls.mode = TlsMode::SkipVerify);
+    let image =
+        |name: &String| pod("team-a", &name.replace('/', "-"), &format!("{}/{name}:1", registry.address), "");
+    stage.workloads.lists_pods(&names.iter().map(image).collect::<Vec<_>>());
+    stage.settle().await;
+    stage.change(|spec| spec.sources[0].tls = plain());
+    stage.settle().await;
+    assert_eq!(stage.copied().len(), 5, "{:?}", stage.copied());
+}
+
+#[tokio::test]
 async fn why_platforms_cannot_be_read_is_said_and_with_a_spec_that_was_corrected_they_are_read_at_once() {
     let registry = Catalog::default().with("acme/app", &[("1", INDEX)]).start().await;
     let image = format!("{}/acme/app:1", registry.address);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use imgop_core::api::WorkloadKind;
 use imgop_core::api::conditions::{STALLED, reasons};
+use imgop_core::api::{REQUESTED_AT_ANNOTATION, WorkloadKind};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
@@ -52,6 +52,17 @@ async fn the_annotation_of_a_workload_counts_where_its_kind_is_not_watched_and_i
     tokio::time::advance(Duration::from_mins(30)).await;
     assert_eq!(stage.settle().await, 1);
     assert_eq!(asked(&stage), 6);
+    assert_eq!(stage.copied().len(), 2, "{:?}", stage.copied());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_asked_for_reads_at_once_what_workloads_say() {
+    let mut stage = stage();
+    stage.settle().await;
+    stage.api.hold_list("deployments", Vec::new());
+    tokio::time::advance(Duration::from_secs(5)).await;
+    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
+    assert_eq!(stage.settle().await, 1, "the Deployment has no annotation any more");
     assert_eq!(stage.copied().len(), 2, "{:?}", stage.copied());
 }
 

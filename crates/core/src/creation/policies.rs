@@ -159,6 +159,11 @@ impl PolicyField {
 }
 
 impl YieldedPolicy {
+    /// Returns whether there is no own policy that it takes the place of.
+    pub fn is_additional(&self) -> bool {
+        self.because.is_none()
+    }
+
     /// Returns what users are told of the own policy, which stands in a field of `create` and is not set; nothing where there
     /// is none.
     pub fn message(&self, create: CreateField, repository: &Repository) -> Option<String> {
