@@ -213,9 +213,14 @@ async fn images_that_cannot_be_read_do_not_keep_others_from_being_read_again() {
     let image =
         |name: &String| pod("team-a", &name.replace('/', "-"), &format!("{}/{name}:1", registry.address), "");
     stage.workloads.lists_pods(&names.iter().map(image).collect::<Vec<_>>());
-    stage.settle().await;
+    for _ in 0..2 {
+        stage.pass(11).await;
+    }
     stage.change(|spec| spec.sources[0].tls = plain());
-    stage.settle().await;
+    for seconds in [11, 300] {
+        stage.pass(seconds).await;
+        stage.images.watch(stage.now);
+    }
     assert_eq!(stage.copied().len(), 5, "{:?}", stage.copied());
 }
 
