@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CopycatInput, Made};
+use super::{CopycatInput, Made, settings};
 use crate::migrate::manager_flags::why_not_carried;
 
 /// Flags that are true or false, with the settings and the variables that say the same.
@@ -49,10 +49,19 @@ fn is_on(
     if switched.is_none() {
         made.unusable(flag, format!("{value:?} is neither true nor false"));
     }
-    if switched == Some(false) {
+    if switched == Some(false) && is_on_in_file(setting, input) {
         made.not_carried(flag, format!("false switches nothing off: {setting} of the file stays"));
+    } else if switched == Some(false) {
+        made.kept(flag, "false is what it is without the flag");
     }
     switched == Some(true)
+}
+
+/// Returns whether the file switches something on.
+fn is_on_in_file(setting: &str, input: &CopycatInput) -> bool {
+    let Some(value) = input.file.as_ref().and_then(|file| file.get(setting)) else { return false };
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    settings::as_bool(text.trim()) == Some(true)
 }
 
 /// Reads what Go's flags take for true and false.
@@ -87,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_switch_is_on_by_every_word_that_go_takes_for_true_and_off_by_those_for_false() {
-        let nothing = serde_json::json!({});
+        let nothing = serde_json::json!({ "dryRun": false });
         for (value, is_on) in
             [("1", true), ("t", true), ("T", true), ("TRUE", true), ("true", true), ("True", true)]
                 .into_iter()
@@ -97,13 +106,29 @@ mod tests {
                 let migrated = migrate(&[(flag, value)], &[], &nothing);
                 let made = migrated.object["spec"]["mode"].as_str();
                 assert_eq!(made, is_on.then_some(mode), "{flag}={value}");
-                let is_off_said =
-                    said(&migrated).contains(&format!("{flag} not carried: false switches nothing off"));
+                let is_off_said = said(&migrated)
+                    .contains(&format!("{flag} carried: false is what it is without the flag"));
                 assert_eq!(is_off_said, !is_on, "{flag}={value}");
             }
         }
         let migrated = migrate(&[("--dry-run", "yes")], &[], &nothing);
         assert!(said(&migrated).contains("--dry-run cannot be used: \"yes\" is neither true nor false"));
+    }
+
+    #[test]
+    fn what_the_file_switches_on_is_said_to_stay_where_a_flag_is_false() {
+        for on in [serde_json::json!(true), serde_json::json!("Yes"), serde_json::json!(1)] {
+            let file = serde_json::json!({ "dryRun": on });
+            let migrated = migrate(&[("--dry-run", "false"), ("--dry-pull", "false")], &[], &file);
+            assert_eq!(migrated.object["spec"]["mode"], "Observe", "{file}");
+            let said = said(&migrated);
+            for line in [
+                "--dry-run not carried: false switches nothing off: dryRun of the file stays",
+                "--dry-pull carried: false is what it is without the flag",
+            ] {
+                assert!(said.contains(line), "{line}: {said}");
+            }
+        }
     }
 
     #[test]

@@ -127,14 +127,11 @@ impl<'a> Settings<'a> {
     /// Returns a setting that is true or false.
     pub(super) fn flag(&self, key: &str, made: &mut Made) -> Option<bool> {
         let text = self.text(key, made)?;
-        match text.to_lowercase().as_str() {
-            "true" | "1" | "yes" | "t" => Some(true),
-            "false" | "0" | "no" | "f" => Some(false),
-            _ => {
-                made.unusable(key, format!("{text:?} is neither true nor false"));
-                None
-            }
+        let switched = as_bool(&text);
+        if switched.is_none() {
+            made.unusable(key, format!("{text:?} is neither true nor false"));
         }
+        switched
     }
 
     /// Returns a setting that is a number.
@@ -178,6 +175,15 @@ impl<'a> Settings<'a> {
             let (field, outcome) = (name.clone(), Outcome::NotCarried);
             changes.push(Change { field, outcome, reason: reason.to_owned() });
         }
+    }
+}
+
+/// Reads what copycat takes for true and false in its file and its environment.
+pub(super) fn as_bool(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "1" | "yes" | "t" => Some(true),
+        "false" | "0" | "no" | "f" => Some(false),
+        _ => None,
     }
 }
 
