@@ -17,9 +17,9 @@ use crate::preview::files::documents;
 
 /// From k8s-copycat: its file and its environment become a WorkloadMirror and settings of the agent
 ///
-/// A FILE is its config.yaml, or manifests as kubectl prints them: config.yaml is then in a ConfigMap, and environment and flags
-/// are those of the containers of a Deployment. The environment goes before the file, as there. No credential is read: stderr has
-/// the commands that create the Secrets. What each setting becomes: docs/migrate/copycat.md.
+/// A FILE is its config.yaml, or manifests as kubectl prints them: config.yaml is then in a ConfigMap, the environment is that of
+/// the containers of a Deployment, and the flags are those of its own one. The environment goes before the file, as there. No
+/// credential is read: stderr has the commands that create the Secrets. What each setting becomes: docs/migrate/copycat.md.
 #[derive(Debug, Args)]
 #[command(group = super::what_is_read())]
 #[command(after_help = "Examples:\n  \
@@ -109,7 +109,7 @@ impl Found {
                 Ok(())
             }
             Some("Deployment") => {
-                environment::containers(document).for_each(|container| self.add_container(container));
+                self.add_deployment(document);
                 Ok(())
             }
             Some(_) if document["apiVersion"].is_string() => Ok(()),
@@ -124,9 +124,60 @@ impl Found {
         self.file = file.or(self.file.take());
     }
 
-    fn add_container(&mut self, container: &Value) {
-        self.flags.extend(environment::flags_of_container(container));
-        self.env.extend(environment::of_container(container));
-        self.unread.extend(environment::unread(container, is_copycat_variable));
+    fn add_deployment(&mut self, deployment: &Value) {
+        if let Some(container) = own_container(deployment) {
+            self.flags.extend(environment::flags_of_container(container));
+        }
+        for container in environment::containers(deployment) {
+            self.env.extend(environment::of_container(container));
+            self.unread.extend(environment::unread(container, is_copycat_variable));
+        }
+    }
+}
+
+/// Returns copycat's own container of a Deployment, whose others have flags of other programs: by its image, or else the
+/// first one.
+fn own_container(deployment: &Value) -> Option<&Value> {
+    let is_own =
+        |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains("copycat"));
+    let mut containers = environment::containers(deployment);
+    containers.find(is_own).or_else(|| environment::containers(deployment).next())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(images: [Option<&str>; 2]) -> Found {
+        let [first, second] = images;
+        let containers = json!([
+            { "name": "a", "image": first, "args": ["--of-first"], "env": [{ "name": "DRY_RUN", "value": "true" }] },
+            { "name": "b", "image": second, "args": ["--of-second"], "env": [{ "name": "DRY_PULL", "value": "true" }] },
+        ]);
+        let spec = json!({ "template": { "spec": { "containers": containers } } });
+        let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": spec });
+        let mut found = Found::default();
+        found.add(&deployment).unwrap();
+        found
+    }
+
+    #[test]
+    fn flags_are_those_of_copycats_own_container_and_not_of_one_beside_it() {
+        let (own, proxy) =
+            (Some("ghcr.io/acme/k8s-copycat:v1"), Some("quay.io/brancz/kube-rbac-proxy:v0.18.0"));
+        for (images, flag) in [
+            ([own, proxy], "--of-first"),
+            ([proxy, own], "--of-second"),
+            ([proxy, None], "--of-first"),
+            ([None, None], "--of-first"),
+        ] {
+            let found = found(images);
+            let flags: Vec<&str> = found.flags.keys().map(String::as_str).collect();
+            assert_eq!(flags, [flag], "{images:?}");
+            let variables: Vec<&str> = found.env.keys().map(String::as_str).collect();
+            assert_eq!(variables, ["DRY_PULL", "DRY_RUN"], "of all containers");
+        }
     }
 }
