@@ -140,7 +140,7 @@ impl Setting {
         }
         if self.name == LISTEN && port_of(&self.value).is_none() {
             return Err(CliError::usage(format!(
-                "--set {LISTEN}={}: write an IP address and a port, such as 0.0.0.0:8080",
+                "--set {LISTEN}={}: write an IP address that the kubelet reaches, and a port, such as 0.0.0.0:8080",
                 self.value
             )));
         }

@@ -14,7 +14,8 @@ const DEFAULT_PORT: u16 = 8080;
 
 /// Returns the port of an address; none where the agent would not start with it, or could not be asked there.
 pub fn port_of(address: &str) -> Option<u16> {
-    address.parse::<SocketAddr>().ok().map(|address| address.port()).filter(|port| *port != 0)
+    let is_reached = |address: &SocketAddr| address.port() != 0 && !address.ip().to_canonical().is_loopback();
+    address.parse::<SocketAddr>().ok().filter(is_reached).map(|address| address.port())
 }
 
 /// Gives the agent's container the port of its setting. Where that is not written there, since it is taken from elsewhere,
@@ -89,14 +90,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_which_the_agent_does_not_start_is_refused() {
-        for address in [":9090", "localhost:9090", "0.0.0.0", "0", "0.0.0.0:0", ""] {
+    fn an_address_with_which_the_agent_does_not_start_or_is_not_reached_is_refused() {
+        let of_the_pod_alone = ["127.0.0.1:9090", "[::1]:9090", "[::ffff:127.0.0.1]:9090"];
+        let unusable = [":9090", "localhost:9090", "0.0.0.0", "0", "0.0.0.0:0", ""];
+        for address in unusable.into_iter().chain(of_the_pod_alone) {
             let settings = vec![format!("LISTEN={address}").parse::<Setting>().unwrap()];
             let choices = Choices { settings, ..Choices::default() };
             let error = choices.applied(shipped().unwrap()).unwrap_err();
             assert_eq!(
                 error.message,
-                format!("--set LISTEN={address}: write an IP address and a port, such as 0.0.0.0:8080")
+                format!(
+                    "--set LISTEN={address}: write an IP address that the kubelet reaches, and a port, such as 0.0.0.0:8080"
+                )
             );
         }
     }

@@ -11,6 +11,7 @@ mod settings;
 mod workloads;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde_json::{Map, Value, json};
 
@@ -175,11 +176,19 @@ fn listening(settings: &Settings<'_>, made: &mut Made) {
     let Some(address) = settings.text("METRICS_ADDR", made) else { return };
     if address == "0" {
         made.not_carried("METRICS_ADDR", "0 switched metrics off; here health is answered at the same address, which is the agent's setting LISTEN");
-    } else {
-        let address = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address };
-        made.agent.insert("LISTEN".to_owned(), address);
+    } else if let Some(reached) = reached(&address) {
+        made.agent.insert("LISTEN".to_owned(), reached.to_string());
         made.kept("METRICS_ADDR", "it is the agent's setting LISTEN, where health is answered too; what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync");
+    } else {
+        made.unusable("METRICS_ADDR", format!("{address:?} is no IP address that the kubelet reaches, with a port, as the agent's setting LISTEN is; without it that is 0.0.0.0:8080"));
     }
+}
+
+/// Returns the address of a listener; none where the agent would not start with it, or its probes would not reach it.
+fn reached(address: &str) -> Option<SocketAddr> {
+    let host = if address.starts_with(':') { "0.0.0.0" } else { "" };
+    let address = format!("{host}{address}").parse::<SocketAddr>().ok()?;
+    (address.port() != 0 && !address.ip().to_canonical().is_loopback()).then_some(address)
 }
 
 #[cfg(test)]
