@@ -107,7 +107,7 @@ pub async fn run(ui: Ui, args: &InstallArgs, connection: &ConnectionArgs) -> Res
         .hinted(format!("kubectl imgop upgrade{} goes from one to the other", cluster.flags)));
     }
     let is_dry_run = args.dry_run == Some(DryRun::Server);
-    args.choices.remark(ui);
+    args.choices.remark(ui, installed.as_ref());
     let outcome = carry_out(ui, &cluster, &plan, &args.apply, is_dry_run).await?;
     if installed.is_none() && !is_dry_run && outcome == Outcome::Done {
         ui.hint(&format!(

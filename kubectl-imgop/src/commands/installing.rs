@@ -5,6 +5,7 @@ use imgop_registry::reference::Reference;
 
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::{Cluster, TimeLimit};
+use crate::installation::Installed;
 use crate::installation::applying::{apply, wait_until_available};
 use crate::installation::plan::Plan;
 use crate::manifests::VERSION;
@@ -65,9 +66,10 @@ impl ChoiceArgs {
     }
 
     /// Says what has to be changed besides what is chosen.
-    pub fn remark(&self, ui: Ui) {
+    pub fn remark(&self, ui: Ui, installed: Option<&Installed>) {
+        let deployment = installed.and_then(|agent| serde_json::to_value(&agent.deployment).ok());
         let address = self.settings.iter().rev().find(|setting| setting.name == LISTEN);
-        if let Some(text) = address.and_then(|setting| remark(&setting.value)) {
+        if let Some(text) = address.and_then(|setting| remark(&setting.value, deployment.as_ref())) {
             ui.note(&text);
         }
     }

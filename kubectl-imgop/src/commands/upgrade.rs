@@ -67,6 +67,6 @@ pub async fn run(ui: Ui, args: &UpgradeArgs, connection: &ConnectionArgs) -> Res
     if from.is_some_and(|from| from != VERSION) {
         ui.note(&format!("{} → {VERSION} in namespace {}", installed.title(), installed.namespace));
     }
-    args.choices.remark(ui);
+    args.choices.remark(ui, Some(&installed));
     carry_out(ui, &cluster, &plan, &args.apply, is_dry_run).await
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::container;
+
 /// The setting with the address of /livez, /readyz and /metrics.
 pub const LISTEN: &str = "LISTEN";
 /// The name of the container's port there.
@@ -16,6 +18,14 @@ const DEFAULT_PORT: u16 = 8080;
 pub fn port_of(address: &str) -> Option<u16> {
     let is_reached = |address: &SocketAddr| address.port() != 0 && !address.ip().to_canonical().is_loopback();
     address.parse::<SocketAddr>().ok().filter(is_reached).map(|address| address.port())
+}
+
+/// Returns the port of a container that the probes ask, with its place among the ports.
+pub fn probed_port(container: &Value) -> Option<(usize, u16)> {
+    let mut ports = container["ports"].as_array()?.iter().enumerate();
+    let (place, entry) = ports.find(|(_, entry)| entry["name"] == PORT_NAME)?;
+    let port = u16::try_from(entry["containerPort"].as_u64()?).ok()?;
+    Some((place, port))
 }
 
 /// Gives the agent's container the port of its setting. Where that is not written there, since it is taken from elsewhere,
@@ -36,13 +46,23 @@ pub fn follow_listen(container: &mut Value, running: Option<&Value>) {
     }
 }
 
-/// Returns what an administrator has to change besides who chooses this address: a `NetworkPolicy` is no part of the
-/// manifests that are applied.
-pub fn remark(address: &str) -> Option<String> {
-    let port = port_of(address).filter(|port| *port != DEFAULT_PORT)?;
+/// Returns the port at which the agent of a Deployment listens; none where nothing is set.
+fn running_port(deployment: &Value) -> Option<u16> {
+    let container = container(deployment)?;
+    let mut variables = container["env"].as_array().into_iter().flatten();
+    let variable = variables.find(|variable| variable["name"] == LISTEN)?;
+    let port = variable["value"].as_str().and_then(port_of);
+    port.or_else(|| probed_port(container).map(|(_, port)| port))
+}
+
+/// Returns what an administrator has to change besides who chooses this address in the place of that of a running
+/// Deployment: a `NetworkPolicy` is no part of the manifests that are applied.
+pub fn remark(address: &str, deployment: Option<&Value>) -> Option<String> {
+    let running = deployment.and_then(running_port).unwrap_or(DEFAULT_PORT);
+    let port = port_of(address).filter(|port| *port != running)?;
     Some(format!(
         "the agent listens at port {port}: where manifests/agent-network-policy.yaml is applied, and where Prometheus is told \
-         a port, {DEFAULT_PORT} has to become {port}"
+         a port, {running} has to become {port}"
     ))
 }
 
@@ -51,7 +71,7 @@ mod tests {
     use super::*;
     use crate::manifests::choices::{Choices, Setting};
     use crate::manifests::kept::keep;
-    use crate::manifests::{Manifest, container, shipped};
+    use crate::manifests::{Manifest, shipped};
 
     fn agent(settings: &[&str]) -> Manifest {
         let settings: Vec<Setting> =
@@ -129,10 +149,35 @@ mod tests {
 
     #[test]
     fn who_chooses_another_port_is_told_where_else_it_stands() {
-        insta::assert_snapshot!(remark("0.0.0.0:9090").unwrap(), @"the agent listens at port 9090: where manifests/agent-network-policy.yaml is applied, and where Prometheus is told a port, 8080 has to become 9090");
-        assert_eq!(remark("[::]:8080"), None);
+        insta::assert_snapshot!(remark("0.0.0.0:9090", None).unwrap(), @"the agent listens at port 9090: where manifests/agent-network-policy.yaml is applied, and where Prometheus is told a port, 8080 has to become 9090");
+        assert_eq!(remark("[::]:8080", None), None);
         let policy: Value =
             serde_saphyr::from_str(include_str!("../../../manifests/agent-network-policy.yaml")).unwrap();
         assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], DEFAULT_PORT);
+    }
+
+    #[test]
+    fn the_port_that_has_to_change_is_the_one_at_which_the_agent_runs() {
+        let said = |address: &str, deployment: &Value| {
+            let text = remark(address, Some(deployment));
+            text.map(|text| text.rsplit(", ").next().unwrap().to_owned())
+        };
+        let mut deployment = agent(&["LISTEN=0.0.0.0:9090"]).body;
+        let back = said("0.0.0.0:8080", &deployment);
+        assert_eq!(back.as_deref(), Some("9090 has to become 8080"));
+        let on = said("0.0.0.0:9443", &deployment);
+        assert_eq!(on.as_deref(), Some("9090 has to become 9443"));
+        assert_eq!(said("[::]:9090", &deployment), None);
+        let variables = deployment.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
+        let of_setting = variables.as_array_mut().unwrap().iter_mut().find(|it| it["name"] == LISTEN);
+        *of_setting.unwrap() = json!({ "name": LISTEN,
+            "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "listen" } } });
+        let of_elsewhere = said("0.0.0.0:8080", &deployment);
+        assert_eq!(of_elsewhere.as_deref(), Some("9090 has to become 8080"), "the probes ask there");
+        let mut patched = agent(&[]).body;
+        let port = patched.pointer_mut("/spec/template/spec/containers/0/ports/0/containerPort");
+        *port.unwrap() = json!(9090);
+        let changed_before = said("0.0.0.0:9090", &patched);
+        assert_eq!(changed_before.as_deref(), Some("8080 has to become 9090"), "the agent listens there");
     }
 }
