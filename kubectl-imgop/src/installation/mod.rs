@@ -3,6 +3,7 @@
 //! ```text
 //! keeper     who else manages what is installed: a Helm release, Flux, Argo CD
 //! variables  settings that others have given another form
+//! port       the port of the agent, where others have set it
 //! plan       what an apply would change, worked out by the API server
 //! applying   objects applied, and waited for
 //! removal    what an uninstallation deletes
@@ -14,6 +15,7 @@ pub mod enabled;
 pub mod keeper;
 mod leftovers;
 pub mod plan;
+mod port;
 pub mod removal;
 mod variables;
 

@@ -8,6 +8,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::keeper::{Keeper, Verb};
+use super::port::check_port;
 use super::variables::check_variables;
 use super::{FIELD_MANAGER, Installed};
 use crate::cli_error::CliError;
@@ -159,6 +160,7 @@ fn keep_set(
     for manifest in manifests.iter_mut().filter(|manifest| manifest.is("Deployment")) {
         kept.extend(keep(manifest, &live, choices));
         check_variables(manifest, &live, &cluster.flags)?;
+        check_port(manifest, &live, &cluster.flags)?;
     }
     kept.extend(keep_account(manifests, &live));
     Ok(kept)

@@ -21,7 +21,8 @@ pub fn check_variables(manifest: &Manifest, live: &Value, flags: &str) -> Result
         if form == self::form(variable) {
             continue;
         }
-        if let Some(manager) = manager(live, running["name"].as_str().unwrap_or_default(), name, form) {
+        let (key, field) = (format!(r#"k:{{"name":"{name}"}}"#), format!("f:{form}"));
+        if let Some(manager) = other_manager(live, running, &["f:env", &key, &field]) {
             let namespace = manifest.namespace.as_deref().unwrap_or_default();
             let message = format!(
                 "{name} cannot be set: {manager} has set its {form} in the Deployment {}, and a variable has one of \
@@ -40,13 +41,18 @@ fn form(variable: &Value) -> &'static str {
     if variable.get("valueFrom").is_some() { "valueFrom" } else { "value" }
 }
 
-/// Returns who else has set this form of a variable.
-fn manager<'a>(deployment: &'a Value, container: &str, variable: &str, form: &str) -> Option<&'a str> {
-    let key = |name: &str| format!(r#"k:{{"name":"{name}"}}"#);
+/// Returns who else has set a field of a container of a Deployment; each step to it is one of `fields`.
+pub(super) fn other_manager<'a>(
+    deployment: &'a Value,
+    container: &Value,
+    fields: &[&str],
+) -> Option<&'a str> {
+    let key = format!(r#"k:{{"name":{}}}"#, container["name"]);
     let managers = deployment.pointer("/metadata/managedFields")?.as_array()?;
     managers.iter().find_map(|entry| {
         let containers = entry.pointer("/fieldsV1/f:spec/f:template/f:spec/f:containers")?;
-        containers.get(key(container))?.get("f:env")?.get(key(variable))?.get(format!("f:{form}"))?;
+        let set = containers.get(&key)?;
+        fields.iter().try_fold(set, |set, field| set.get(*field))?;
         entry["manager"].as_str().filter(|manager| *manager != FIELD_MANAGER)
     })
 }
