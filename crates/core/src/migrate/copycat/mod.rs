@@ -176,11 +176,11 @@ fn listening(settings: &Settings<'_>, made: &mut Made) {
     let Some(address) = settings.text("METRICS_ADDR", made) else { return };
     if address == "0" {
         made.not_carried("METRICS_ADDR", "0 switched metrics off; here health is answered at the same address, which is the agent's setting LISTEN");
-    } else if let Some(reached) = reached(&address) {
-        made.agent.insert("LISTEN".to_owned(), reached.to_string());
+    } else if let Some(listener) = reached(&address) {
+        made.agent.insert("LISTEN".to_owned(), listener.to_string());
         made.kept("METRICS_ADDR", "it is the agent's setting LISTEN, where health is answered too; what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync");
     } else {
-        made.unusable("METRICS_ADDR", format!("{address:?} is no IP address that the kubelet reaches, with a port, as the agent's setting LISTEN is; without it that is 0.0.0.0:8080"));
+        made.not_carried("METRICS_ADDR", format!("{address:?} is no IP address that the kubelet reaches, with a port, as the agent's setting LISTEN is; without it that is 0.0.0.0:8080"));
     }
 }
 
