@@ -38,7 +38,7 @@ pub(crate) use looks::{Looks, WRITE_INTERVAL};
 pub(crate) use mirrored::{Mirrored, State};
 pub(crate) use pass::{KeepsImages, Pass, stalled};
 pub(crate) use requests::Requests;
-pub(crate) use standing::{MAX_NAMED, Standing};
+pub(crate) use standing::Standing;
 #[cfg(test)]
 pub(crate) use status::next_status;
 pub(crate) use status::{Frame, MirrorStatus, as_u32, mirror_status_frame};

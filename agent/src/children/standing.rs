@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 
 use imgop_core::api::conditions::{CHILDREN_READY, NewCondition, reasons};
-use imgop_core::api::{MirrorFailure, MirrorTags};
+use imgop_core::api::{MAX_NAMED_IN_STATUS, MirrorFailure, MirrorTags};
 use imgop_core::readiness::Readiness;
 use imgop_core::text::shorten;
 
 use super::{Changes, Desired, Mirrored, State};
 
-/// How many Images and tags a status names of those with which something is wrong.
-pub(crate) const MAX_NAMED: usize = 20;
 /// Bytes of a message of an Image that is quoted.
 pub(super) const MAX_QUOTED_BYTES: usize = 400;
 
@@ -78,7 +76,7 @@ impl<'a> Standing<'a> {
             }
             _ => None,
         });
-        taken.chain(not_kept).chain(refused).chain(failing).take(MAX_NAMED).collect()
+        taken.chain(not_kept).chain(refused).chain(failing).take(MAX_NAMED_IN_STATUS).collect()
     }
 
     /// Returns what is reported where Images are not there that should be. `kind` is that of their owner.

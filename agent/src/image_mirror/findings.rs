@@ -1,7 +1,9 @@
 //! What a pass found out about a mirror and its Images, and what follows for its conditions. Pure but for the writes.
 
 use imgop_core::api::conditions::reasons;
-use imgop_core::api::{MirrorConflict, MirrorPrune, MirroredChildren, PRUNE_ANNOTATION, prune_release};
+use imgop_core::api::{
+    MAX_NAMED_IN_STATUS, MirrorConflict, MirrorPrune, MirroredChildren, PRUNE_ANNOTATION, prune_release,
+};
 use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::inventory::{Expansion, Inventory};
 use imgop_core::readiness::Readiness;
@@ -11,7 +13,7 @@ use super::halt::{Halt, Unreadable};
 use super::status::Observed;
 use super::versions::Versions;
 use super::{Conclusion, Memory, Pass};
-use crate::children::{Gone, MAX_NAMED, Mirrored, Standing, as_u32};
+use crate::children::{Gone, Mirrored, Standing, as_u32};
 
 /// Everything that the findings are worked out from.
 pub(super) struct View<'a> {
@@ -90,10 +92,11 @@ impl View<'_> {
     }
 
     fn observed(&self, versions: Versions) -> Observed {
-        let conflicts = self.expansion.conflicts.iter().take(MAX_NAMED).map(|conflict| MirrorConflict {
-            destination: conflict.destination.clone(),
-            sources: conflict.sources.iter().take(2).cloned().collect(),
-        });
+        let conflicts =
+            self.expansion.conflicts.iter().take(MAX_NAMED_IN_STATUS).map(|conflict| MirrorConflict {
+                destination: conflict.destination.clone(),
+                sources: conflict.sources.iter().take(2).cloned().collect(),
+            });
         Observed {
             entries: as_u32(self.inventory.0.len()),
             children: MirroredChildren {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::api::{
-    MirrorConflict, ON_THE_FLY_LABEL, UNUSED_SINCE_ANNOTATION, WorkloadCounts, WorkloadMode,
-    WorkloadPlatformMode,
+    MAX_NAMED_IN_STATUS, MirrorConflict, ON_THE_FLY_LABEL, UNUSED_SINCE_ANNOTATION, WorkloadCounts,
+    WorkloadMode, WorkloadPlatformMode,
 };
 use imgop_core::readiness::Readiness;
 use imgop_core::workloads::{
@@ -23,8 +23,7 @@ use super::status::Observed;
 use super::unasked::Unasked;
 use super::{Conclusion, Memory, Pass};
 use crate::children::{
-    CORRECTION_INTERVAL, Desired, Findings, Gone, MAX_NAMED, Mirrored, Requests, Standing, WRITE_INTERVAL,
-    as_u32,
+    CORRECTION_INTERVAL, Desired, Findings, Gone, Mirrored, Requests, Standing, WRITE_INTERVAL, as_u32,
 };
 
 /// What labels hold that say yes.
@@ -271,7 +270,7 @@ fn observed(plan: &Plan<'_>, gathered: &Gathered) -> Observed {
             ..WorkloadCounts::default()
         },
         conflict_count: as_u32(contested.clone().count()),
-        conflicts: contested.take(MAX_NAMED).collect(),
+        conflicts: contested.take(MAX_NAMED_IN_STATUS).collect(),
         failing: Vec::new(),
         seen_namespaces: gathered.sight.marks.clone(),
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _};
-use imgop_core::api::MirrorFailure;
 use imgop_core::api::conditions::reasons;
+use imgop_core::api::{MAX_NAMED_IN_STATUS, MirrorFailure};
 use imgop_core::selection::SourceRef;
 use imgop_core::workloads::{PlannedChild, WorkloadRequest};
 use imgop_registry::reference::{ManifestRef, Repository, Tag};
@@ -17,8 +17,6 @@ use super::{Memory, Pass};
 /// Tags that are asked for in one pass, which holds one of few turns, and at once.
 const MAX_TAGS: usize = 200;
 const CONCURRENCY: usize = 8;
-/// Tags that are named.
-const MAX_NAMED: usize = 20;
 
 /// What registries said of tags since the look began.
 #[derive(Debug, Default)]
@@ -193,7 +191,7 @@ fn sides(children: &[PlannedChild], known: &BTreeMap<Key, Compared>) -> Sides {
             }
             Some(Compared::Different) | None => continue,
         };
-        if sides.failing.len() < MAX_NAMED {
+        if sides.failing.len() < MAX_NAMED_IN_STATUS {
             let (image, tag) = (child.name.clone(), what.name().map(Tag::to_string));
             sides.failing.push(MirrorFailure { image, reason: reason.to_owned(), tag });
         }

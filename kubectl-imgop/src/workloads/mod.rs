@@ -19,7 +19,7 @@ mod testing;
 
 use std::collections::BTreeMap;
 
-use imgop_core::api::{Image, MirrorFailure, WorkloadMirror, WorkloadMode};
+use imgop_core::api::{Image, MAX_NAMED_IN_STATUS, MirrorFailure, WorkloadMirror, WorkloadMode};
 use imgop_core::build::ImageReference;
 use imgop_core::copy::MAX_TAGS_PER_IMAGE;
 use imgop_core::workloads::{Plan, Situation, WorkloadRequest, plan};
@@ -31,8 +31,6 @@ use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster};
 use seen::Seen;
 
-/// Failures that the agent's status names at most.
-const MAX_FAILURES: usize = 20;
 /// They are the agent's to read. Where an image goes that has an Image, that Image says.
 static UNKNOWN_ARCHITECTURES: BTreeMap<ImageReference, String> = BTreeMap::new();
 
@@ -129,11 +127,12 @@ impl Mirrored {
 
     /// Returns that there may be failures of which the rows say nothing, if so: the agent's status names only the first.
     pub fn unnamed_failures(&self) -> Option<String> {
-        let is_full = self.request.spec().mode == WorkloadMode::Observe && self.failing.len() >= MAX_FAILURES;
+        let is_full =
+            self.request.spec().mode == WorkloadMode::Observe && self.failing.len() >= MAX_NAMED_IN_STATUS;
         is_full.then(|| {
             format!(
-                "{}: the agent's status names {MAX_FAILURES} tags at most that a source does not have or that could not be \
-                 looked at; others like them are listed as planned",
+                "{}: the agent's status names {MAX_NAMED_IN_STATUS} tags at most that a source does not have or that could \
+                 not be looked at; others like them are listed as planned",
                 self.name
             )
         })

@@ -48,9 +48,10 @@ pub use image_builder::{
 pub use image_mirror::{
     ChartEnvironment, ChartSource, ChartTier, ConfigMapFile, FailedUpdate, GithubFileSource,
     GithubReleaseSource, GithubReleases, HelmChartSource, ImageMirror, ImageMirrorSpec, ImageMirrorStatus,
-    InventoryFile, InventoryFormat, InventoryRead, MirrorConflict, MirrorEntry, MirrorFailure, MirrorNaming,
-    MirrorProposals, MirrorPrune, MirrorSource, MirrorSync, MirrorTags, MirrorTarget, MirrorUpdate,
-    MirroredChildren, NamingRule, RegistryTagsSource, TakenTags, UpdateMode, UpdateSource, UpdatedEntry,
+    InventoryFile, InventoryFormat, InventoryRead, MAX_NAMED_IN_STATUS, MirrorConflict, MirrorEntry,
+    MirrorFailure, MirrorNaming, MirrorProposals, MirrorPrune, MirrorSource, MirrorSync, MirrorTags,
+    MirrorTarget, MirrorUpdate, MirroredChildren, NamingRule, RegistryTagsSource, TakenTags, UpdateMode,
+    UpdateSource, UpdatedEntry,
 };
 pub use job_template::{Affinity, JobTemplateSpec, PullSecret, Toleration};
 pub use labels::{
@@ -156,6 +157,21 @@ mod tests {
         let breaks: Vec<&str> =
             text.split("\"description\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
         assert!(breaks.len() > 40 && breaks.iter().all(|text| !text.replace("\\n\\n", "").contains("\\n")));
+    }
+
+    #[test]
+    fn descriptions_of_lists_that_are_cut_say_how_many_entries_they_have() {
+        let crds = serde_json::to_value(crds()).unwrap();
+        for kind in ["ImageMirror", "WorkloadMirror"] {
+            let mut all = crds.as_array().unwrap().iter();
+            let crd = all.find(|crd| crd["spec"]["names"]["kind"] == kind).unwrap();
+            let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            for list in ["conflicts", "failing"] {
+                let list = &schema["properties"]["status"]["properties"][list];
+                let text = list["description"].as_str().unwrap();
+                assert!(text.contains(&format!(", {MAX_NAMED_IN_STATUS} at most")), "{kind}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ mod updates;
 pub use chart_updates::{ChartEnvironment, ChartSource, ChartTier, HelmChartSource};
 pub use entry::{ConfigMapFile, InventoryFile, InventoryFormat, MirrorEntry, MirrorNaming, NamingRule};
 pub use status::{
-    FailedUpdate, ImageMirrorStatus, InventoryRead, MirrorConflict, MirrorFailure, MirrorProposals,
-    MirrorTags, MirroredChildren,
+    FailedUpdate, ImageMirrorStatus, InventoryRead, MAX_NAMED_IN_STATUS, MirrorConflict, MirrorFailure,
+    MirrorProposals, MirrorTags, MirroredChildren,
 };
 
 pub use updates::{

@@ -8,6 +8,9 @@ use crate::api::Phase;
 use crate::api::endpoint::is_default;
 use crate::api::exact_list::exact_list;
 
+/// How many entries the lists `conflicts` and `failing` have at most, in the status of an ImageMirror and of a WorkloadMirror.
+pub const MAX_NAMED_IN_STATUS: usize = 20;
+
 /// What became of an ImageMirror.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
