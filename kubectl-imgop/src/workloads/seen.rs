@@ -63,7 +63,7 @@ struct Reader<'a> {
     workloads: Vec<(WorkloadKind, ObservedWorkload)>,
     pods: Vec<ObservedPod>,
     makers: Makers,
-    /// Kind, namespace and name of workloads that are not to be mirrored, of those that are not read.
+    /// Kind, namespace and name of workloads that are not to be mirrored, of kinds whose templates do not count.
     opted_out: HashSet<(WorkloadKind, String, String)>,
     nodes: HashMap<String, PlatformSelector>,
     unseen: Vec<String>,

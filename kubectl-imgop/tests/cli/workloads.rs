@@ -249,6 +249,33 @@ fn what_an_operator_made_counts_by_its_template_and_its_pods_and_an_annotation_o
 }
 
 #[test]
+fn jobs_are_listed_once_also_where_only_pods_count() {
+    let of = |jobs: (u16, Value)| {
+        let mut of_job = pod("load-x", None, "quay.io/a/load:1", "");
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "load", "uid": "j", "controller": true });
+        of_job["metadata"]["ownerReferences"] = json!([owner]);
+        cluster_with(json!({ "kinds": ["Pod"] }), move |request| {
+            let is_of_jobs = request.contains("/namespaces/ci/jobs");
+            let pods = || list("PodList", "v1", std::slice::from_ref(&of_job));
+            is_of_jobs.then(|| jobs.clone()).or_else(|| request.contains("/pods").then(pods))
+        })
+    };
+    let annotations = json!({ "imgop.skopeo.io/mirror": "false" });
+    let job =
+        json!({ "metadata": { "name": "load", "namespace": "ci", "uid": "j", "annotations": annotations } });
+    let seen = of(list("JobList", "batch/v1", &[job]));
+    let run = seen.program.run("workloads list -o json");
+    let document: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(document["images"][0]["state"], "excluded", "{run}");
+    let requests = seen.requests();
+    let lists = requests.iter().filter(|line| line.contains("/namespaces/ci/jobs"));
+    assert_eq!(lists.count(), 1, "{requests:?}");
+    let hidden = of(refused(403, "Forbidden", "jobs.batch is forbidden")).program.run("workloads list");
+    assert!(hidden.stderr.contains("you may not list jobs in ci; the agent may see more"), "{hidden}");
+    assert_eq!(hidden.stderr.matches("you may not list").count(), 1, "{hidden}");
+}
+
+#[test]
 fn a_namespace_that_does_not_let_itself_be_seen_is_neither_read_nor_planned_and_that_is_said() {
     let spec = json!({ "namespaces": { "include": ["ci", "shop"] } });
     let review = |allowed: bool| json!({ "spec": {}, "status": { "allowed": allowed } });

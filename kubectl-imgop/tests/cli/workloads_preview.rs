@@ -56,6 +56,36 @@ fn nothing_to_copy_is_certain_where_the_user_sees_that_nothing_runs() {
 }
 
 #[test]
+fn workloads_that_may_say_that_they_are_not_mirrored_need_not_be_seen() {
+    let spec = json!({ "kinds": ["Pod"] });
+    let named = mirror(spec.clone());
+    let owner = json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "s", "controller": true }]);
+    let pod = json!({ "metadata": { "name": "db-0", "namespace": "ci", "ownerReferences": owner },
+        "spec": { "containers": [{ "name": "main", "image": "registry.corp/mirror/db:1" }] },
+        "status": { "phase": "Running" } });
+    let cluster = cluster_with(spec, move |request| {
+        let path = request.split('?').next().unwrap_or_default();
+        match path.rsplit('/').next().unwrap_or_default() {
+            "cluster" => Some((200, named.clone())),
+            "pods" => Some(list("PodList", "v1", std::slice::from_ref(&pod))),
+            "statefulsets" => Some(forbidden()),
+            "replicasets" | "jobs" => Some(nothing()),
+            _ => None,
+        }
+    });
+    let run = cluster.program.run("preview workloadmirror/cluster --exit-code");
+    assert_eq!(run.code, 0, "an image less is all that they could say: {run}");
+    for said in [
+        "warning: cluster: you may not list statefulsets in ci: those that say imgop.skopeo.io/mirror: \"false\" are \
+         shown as mirrored",
+        "no workload that it sees uses an image that it copies",
+    ] {
+        assert!(run.stderr.contains(said), "{said}: {run}");
+    }
+    assert!(!run.stderr.contains("the agent may see more"), "{run}");
+}
+
+#[test]
 fn a_mirror_of_the_cluster_that_becomes_no_image_says_why_as_one_of_a_file_does() {
     let cluster = with_workloads(json!({ "triggers": ["PullFailure"] }), nothing);
     let run = cluster.program.run("preview workloadmirror/cluster");

@@ -2,23 +2,65 @@
 
 use std::collections::BTreeSet;
 
-use imgop_core::api::WorkloadKind;
-use imgop_core::workloads::{Makers, Member, ObservedWorkload};
+use imgop_core::api::{NOT_MIRRORED_ANNOTATION, WorkloadKind};
+use imgop_core::workloads::{Makers, Member};
+use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::{Api, ResourceExt};
 
 use super::{Reader, resource};
 use crate::cli_error::CliError;
+use crate::workloads::forbidden::unless_forbidden;
 
 impl Reader<'_> {
-    /// Notes which of the workloads that pods count for say so.
+    /// Notes which of the workloads that pods count for say so. All images are seen also where the user may not list these
+    /// workloads, since what they say only takes images away.
     pub(super) async fn read_opt_outs(&mut self) -> Result<(), CliError> {
+        let mut hidden = Vec::new();
         for (kind, namespace) in self.to_ask() {
-            for workload in self.list::<ObservedWorkload>(&namespace, &resource(kind)).await? {
-                if workload.metadata.is_opted_out() {
-                    self.opted_out.insert((kind, namespace.clone(), workload.metadata.name));
-                }
-            }
+            // Jobs are read anyway, and where the user may not list them that is noted.
+            let names = if kind == WorkloadKind::Job {
+                Some(self.opted_out_jobs(&namespace))
+            } else {
+                self.list_opted_out(&namespace, &resource(kind)).await?
+            };
+            let Some(names) = names else {
+                hidden.push(format!("{} in {namespace}", resource(kind).plural));
+                continue;
+            };
+            self.opted_out.extend(names.into_iter().map(|name| (kind, namespace.clone(), name)));
+        }
+        if !hidden.is_empty() {
+            self.notes.push(format!(
+                "you may not list {}: those that say {NOT_MIRRORED_ANNOTATION}: \"false\" are shown as mirrored",
+                hidden.join(", ")
+            ));
         }
         Ok(())
+    }
+
+    /// Returns the names of the Jobs of a namespace that say so.
+    fn opted_out_jobs(&self, namespace: &str) -> Vec<String> {
+        let jobs = self.workloads.iter().filter(|(kind, _)| *kind == WorkloadKind::Job);
+        let jobs = jobs.map(|(_, job)| &job.metadata);
+        let opted_out = jobs.filter(|job| job.namespace == namespace && job.is_opted_out());
+        opted_out.map(|job| job.name.clone()).collect()
+    }
+
+    /// Returns the names of the workloads of a kind that say so; none where the user may not list them.
+    async fn list_opted_out(
+        &self,
+        namespace: &str,
+        resource: &ApiResource,
+    ) -> Result<Option<Vec<String>>, CliError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.cluster.client.clone(), namespace, resource);
+        let listed = unless_forbidden(api.list_metadata(&ListParams::default()).await);
+        let explain = |error| self.cluster.explain_in_namespace("list", &resource.plural, &error);
+        let Some(list) = listed.map_err(explain)? else { return Ok(None) };
+        let is_opted_out = |one: &&PartialObjectMeta<DynamicObject>| {
+            one.annotations().get(NOT_MIRRORED_ANNOTATION).is_some_and(|value| value == "false")
+        };
+        Ok(Some(list.items.iter().filter(is_opted_out).map(ResourceExt::name_any).collect()))
     }
 
     /// Returns the kinds that are to be asked for, each with the namespace.
