@@ -30,12 +30,15 @@ pub fn cluster_with(
 fn answer(request: &str, ended: bool, pods: &[&str], log: &dyn Fn(&str) -> (u16, Value)) -> (u16, Value) {
     match request {
         request if request.contains("/log?") => log(request),
+        request if request.contains("/deployments?") => list("DeploymentList", "apps/v1", &[]),
         request if request.contains("/jobs") => {
             let copy = |tag: &str| json!({ "source": tag, "destination": tag, "attempt": 1, "digest": format!("sha256:{}", "0".repeat(64)) });
             let copies = json!([copy("1.0"), copy("1.1")]).to_string();
             let complete = json!([{ "type": "Failed", "status": "True" }]);
             let status = if ended { json!({ "conditions": complete }) } else { json!({ "active": 1 }) };
-            let job = json!({ "metadata": { "name": "j", "annotations": { "imgop.skopeo.io/copies": copies } }, "status": status });
+            let namespace = if request.contains("/namespaces/lent/") { "lent" } else { "ci" };
+            let metadata = json!({ "name": "j", "namespace": namespace, "annotations": { "imgop.skopeo.io/copies": copies } });
+            let job = json!({ "metadata": metadata, "status": status });
             list("JobList", "batch/v1", &[job])
         }
         request if request.contains("/pods?") => {

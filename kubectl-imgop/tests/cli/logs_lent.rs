@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fake_cluster::{list, refused};
 use crate::logs::{cluster_with, waiting};
+use crate::program::Run;
 
 /// Answers for an Image that has no Job in its own namespace, so that agents are looked for.
 fn without_jobs_of_its_own(request: &str, agents: (u16, Value)) -> Option<(u16, Value)> {
@@ -63,30 +64,60 @@ fn where_a_job_may_be_that_the_user_may_not_see_is_said() {
     assert!(named.code == 1 && named.stderr.contains(" are in namespace lent: whoever may"), "{named}");
 }
 
-/// A Job that copies a tag.
-fn job(created: &str, tag: &str) -> Value {
+#[test]
+fn where_the_job_before_may_be_that_the_user_may_not_see_is_said() {
+    let hidden = |request: &str| {
+        let is_asked = request.contains("/deployments?");
+        is_asked.then(|| refused(403, "Forbidden", "no"))
+    };
+    let run = cluster_with(true, &["p"], |_| waiting(), hidden).program.run("logs a --previous");
+    assert!(run.code == 1 && run.stderr.contains("error: a has no earlier pod"), "{run}");
+    assert!(run.stderr.contains(" are in a namespace of the agent: whoever may"), "{run}");
+}
+
+/// A Job that copies a tag, in a namespace.
+fn job(namespace: &str, created: &str, tag: &str) -> Value {
     let digest = format!("sha256:{}", "0".repeat(64));
     let copies = json!([{ "source": tag, "destination": tag, "attempt": 1, "digest": digest }]).to_string();
-    json!({ "metadata": { "name": "j", "creationTimestamp": created,
+    json!({ "metadata": { "name": "j", "namespace": namespace, "creationTimestamp": created,
         "annotations": { "imgop.skopeo.io/copies": copies } } })
 }
 
-#[test]
-fn the_newest_job_is_printed_whichever_namespace_it_is_in() {
-    let jobs = |created: &str, tag: &str| Some(list("JobList", "batch/v1", &[job(created, tag)]));
+/// Runs `logs` of an Image that has a Job in its own namespace and one in the agent's, each created at its time and with a tag
+/// of its own, and one pod each. What is printed is what was asked for.
+fn run_with(own: (&'static str, &'static str), lent: (&'static str, &'static str), arguments: &str) -> Run {
+    let jobs = |job: Value| Some(list("JobList", "batch/v1", &[job]));
     let otherwise = move |request: &str| match request.split('?').next().unwrap_or_default() {
         "GET /apis/apps/v1/deployments" => Some(agent()),
-        path if path.ends_with("/namespaces/ci/jobs") => jobs("2026-01-01T00:00:00Z", "1.0"),
-        path if path.ends_with("/namespaces/lent/jobs") => jobs("2026-01-02T00:00:00Z", "1.1"),
+        path if path.ends_with("/namespaces/ci/jobs") => jobs(job("ci", own.0, own.1)),
+        path if path.ends_with("/namespaces/lent/jobs") => jobs(job("lent", lent.0, lent.1)),
         _ => None,
     };
     let log = |request: &str| (200, json!(request.split('?').next()));
-    let cluster = cluster_with(false, &["p"], log, otherwise);
+    cluster_with(false, &["p"], log, otherwise).program.run(arguments)
+}
+
+const OLD: &str = "2026-01-01T00:00:00Z";
+const NEW: &str = "2026-01-02T00:00:00Z";
+
+#[test]
+fn the_newest_job_is_printed_whichever_namespace_it_is_in() {
     for (arguments, namespace) in
         [("logs a", "lent"), ("logs a --tag 1.1", "lent"), ("logs a --tag 1.0", "ci")]
     {
-        let run = cluster.program.run(arguments);
+        let run = run_with((OLD, "1.0"), (NEW, "1.1"), arguments);
         let from = format!("/namespaces/{namespace}/pods/p/log");
         assert!(run.code == 0 && run.stdout.contains(&from), "{arguments}: {run}");
+    }
+}
+
+#[test]
+fn the_job_before_is_printed_whichever_namespace_it_is_in() {
+    for (own, lent, namespace) in [(OLD, NEW, "ci"), (NEW, OLD, "lent")] {
+        let run = run_with((own, "1.0"), (lent, "1.0"), "logs a --previous");
+        let from = format!("/namespaces/{namespace}/pods/p/log");
+        assert!(run.code == 0 && run.stdout.contains(&from), "{namespace}: {run}");
+        let is_said = run.stderr.contains("the Job is in namespace lent");
+        assert_eq!(is_said, namespace == "lent", "of the one that is printed: {run}");
     }
 }

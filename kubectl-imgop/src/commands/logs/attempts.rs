@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::place::JobPlace;
+use super::place::ObjectJobs;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
@@ -23,6 +23,8 @@ const POD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A pod, and its containers that are printed.
 pub struct Attempt {
+    /// The cluster, with the namespace of the pod.
+    pub cluster: Cluster,
     /// The pod.
     pub pod: String,
     /// Its containers.
@@ -48,7 +50,7 @@ pub type Run = Vec<(Job, Vec<JobContainer>)>;
 /// What the search for the pod of a run found.
 pub enum Sought {
     /// The pod.
-    Found(Attempt),
+    Found(Box<Attempt>),
     /// None; why.
     Missing(CliError),
 }
@@ -59,8 +61,8 @@ pub struct Pods<'a> {
     pub ui: Ui,
     /// Where the object is.
     pub cluster: &'a Cluster,
-    /// Where its Jobs are.
-    pub place: &'a JobPlace,
+    /// Its Jobs.
+    pub jobs: &'a ObjectJobs,
     /// The object.
     pub found: &'a FoundObject,
     /// Which logs are wanted.
@@ -70,32 +72,41 @@ pub struct Pods<'a> {
 impl Pods<'_> {
     /// Returns the runs whose logs are printed: one for each platform of a build, else one.
     pub fn runs(&self) -> Result<Vec<Run>, CliError> {
-        let Self { place, found, wanted, .. } = *self;
-        let runs = runs(found.kind, &place.jobs, wanted);
+        let Self { jobs, found, wanted, .. } = *self;
+        let runs = runs(found.kind, &jobs.newest_first, wanted);
         if !runs.is_empty() {
             return Ok(runs);
         }
         let works_on = wanted.works_on.iter().map(|what| format!(" that works on {what}"));
         let of_run = wanted.run.map(|number| format!(" of build {number}"));
         let which: Vec<String> = works_on.chain(of_run).collect();
-        let error = if works_on_any(found.kind, &place.jobs, wanted) { None } else { gone(found, wanted) };
+        let error =
+            if works_on_any(found.kind, &jobs.newest_first, wanted) { None } else { gone(found, wanted) };
         let error = error.unwrap_or_else(|| {
             CliError::failed(format!("{} has no Job{}", found.reference(), which.concat()))
         });
-        Err(place.unseen.iter().fold(error.hinted(self.to_see()), CliError::hinted))
+        Err(self.with_unseen(error.hinted(self.to_see())))
     }
 
-    /// Returns the pod of the newest Job of a run, or the one before it.
+    /// Returns the pod of the newest Job of a run, or the one before it, and says where its Job is.
     pub async fn attempt(&self, run: &Run) -> Result<Sought, CliError> {
-        let Self { place, wanted, .. } = *self;
-        let ends_meanwhile = wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
-        let mut later = usize::from(wanted.previous);
+        let is_previous = self.wanted.previous;
+        if let Some((job, _)) = run.first().filter(|_| !is_previous) {
+            self.say_where(job);
+        }
+        let ends_meanwhile = self.wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
+        let mut later = usize::from(is_previous);
         for (job, containers) in run {
-            let pods = place.cluster.pods_of(&job.name_any()).await?;
+            let cluster = self.cluster_of(job);
+            let pods = cluster.pods_of(&job.name_any()).await?;
             if let Some(pod) = pods.into_iter().nth(later) {
-                return Ok(Sought::Found(Attempt { pod, containers: containers.clone() }));
+                if is_previous {
+                    self.say_where(job);
+                }
+                let containers = containers.clone();
+                return Ok(Sought::Found(Box::new(Attempt { cluster, pod, containers })));
             }
-            if !wanted.previous {
+            if !is_previous {
                 break;
             }
             later = 0;
@@ -103,18 +114,33 @@ impl Pods<'_> {
         Ok(Sought::Missing(self.why_missing(run, ends_meanwhile)))
     }
 
+    /// Returns the cluster with the namespace of a Job.
+    fn cluster_of(&self, job: &Job) -> Cluster {
+        self.cluster.in_namespace(job.namespace().as_deref())
+    }
+
+    /// Says where a Job is that is elsewhere than its object.
+    fn say_where(&self, job: &Job) {
+        let namespace = job.namespace().filter(|namespace| *namespace != self.cluster.namespace);
+        if let Some(namespace) = namespace {
+            let why = "since it uses what an administrator lends";
+            self.ui.note(&format!("the Job is in namespace {namespace}, {why}"));
+        }
+    }
+
     /// Waits until the newest Job of a run has a pod, and says so: it has none yet where it was created just now. Returns
     /// whether the Job has ended meanwhile, as one does that is refused its pod for too long.
     async fn ends_before_its_pod(&self, run: &Run) -> Result<bool, CliError> {
         let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(false) };
         let (name, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
-        while waited_since.elapsed() < POD_TIMEOUT && self.place.cluster.pods_of(&name).await?.is_empty() {
+        let (cluster, uid) = (self.cluster_of(job), self.found.object.uid().unwrap_or_default());
+        while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&name).await?.is_empty() {
             if !std::mem::replace(&mut is_said, true) {
                 self.ui.note(&format!("waiting for a pod of Job {name}"));
             }
             sleep(POD_INTERVAL).await;
             // One that was deleted starts no pod either.
-            let jobs = self.jobs().await?;
+            let jobs = cluster.jobs(&uid).await?;
             if jobs.iter().find(|job| job.name_any() == name).is_none_or(has_ended) {
                 return Ok(true);
             }
@@ -128,7 +154,7 @@ impl Pods<'_> {
         let (name, had_ended) = newest.unwrap_or_default();
         if self.wanted.previous {
             let message = format!("{} has no earlier pod", self.found.reference());
-            return CliError::failed(message).hinted(self.to_see());
+            return self.with_unseen(CliError::failed(message).hinted(self.to_see()));
         }
         if had_ended {
             let message = format!("the pods of Job {name} are gone, and their logs with them");
@@ -140,8 +166,9 @@ impl Pods<'_> {
         CliError::failed(format!("Job {name} has no pod yet"))
     }
 
-    async fn jobs(&self) -> Result<Vec<Job>, CliError> {
-        self.place.cluster.jobs(&self.found.object.uid().unwrap_or_default()).await
+    /// Adds to an error where there may be Jobs that the user may not see.
+    fn with_unseen(&self, error: CliError) -> CliError {
+        self.jobs.unseen.iter().fold(error, CliError::hinted)
     }
 
     fn to_see(&self) -> String {
@@ -196,7 +223,7 @@ fn runs(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Vec<Run> {
 }
 
 /// Returns the Jobs that work on what is wanted, each with the containers that do. The Jobs come newest first.
-pub fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
+fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
     let is_selected = |container: &JobContainer| {
         wanted.works_on.as_ref().is_none_or(|what| container.works_on == *what || container.writes == *what)
     };

@@ -13,11 +13,11 @@ use tokio::time::sleep;
 use crate::args::pick::OneArgs;
 use crate::cli_error::{CliError, Outcome};
 use crate::cluster::pod_logs::Streamed;
-use crate::cluster::{Cluster, ConnectionArgs, TimeLimit};
+use crate::cluster::{ConnectionArgs, TimeLimit};
 use crate::kinds::JobContainer;
 use crate::output::Ui;
 use attempts::{Attempt, POD_TIMEOUT, Pods, Run, Sought, Wanted};
-use place::{JobPlace, of_children};
+use place::{ObjectJobs, of_children};
 
 /// How often it is asked whether the next container has started.
 const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
@@ -85,12 +85,9 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
         previous: args.previous,
         waits_for_pod: args.follow,
     };
-    let place = JobPlace::of(&cluster, &found, &wanted).await?;
-    let pods = Pods { ui, cluster: &cluster, place: &place, found: &found, wanted: &wanted };
-    let (runs, logs) = (pods.runs()?, Logs { ui, args, cluster: &place.cluster });
-    if let Some(elsewhere) = place.elsewhere(&cluster) {
-        ui.note(&elsewhere);
-    }
+    let jobs = ObjectJobs::of(&cluster, &found).await?;
+    let pods = Pods { ui, cluster: &cluster, jobs: &jobs, found: &found, wanted: &wanted };
+    let (runs, logs) = (pods.runs()?, Logs { ui, args });
     let printed = if args.follow {
         try_join_all(runs.iter().map(|run| logs.of_run(&pods, run, runs.len()))).await?
     } else {
@@ -116,7 +113,6 @@ enum Followed {
 struct Logs<'a> {
     ui: Ui,
     args: &'a LogsArgs,
-    cluster: &'a Cluster,
 }
 
 impl Logs<'_> {
@@ -144,7 +140,7 @@ impl Logs<'_> {
         for container in &attempt.containers {
             let JobContainer { name, works_on, .. } = container;
             let mut heading = Some(format!("==> {works_on} (pod {}, container {name}) <==", attempt.pod));
-            let printed = self.stream(&attempt.pod, container, |line| {
+            let printed = self.stream(attempt, container, |line| {
                 heading.take().map_or(Ok(()), |heading| self.ui.data(&heading))?;
                 self.ui.data(&format!("{line}\n"))
             });
@@ -159,7 +155,7 @@ impl Logs<'_> {
     /// Prints all containers at once, each line with its tag, until they end. Returns whether any has a log.
     async fn follow(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let print = async |container: &JobContainer| {
-            let followed = self.follow_container(&attempt.pod, container).await?;
+            let followed = self.follow_container(attempt, container).await?;
             Ok::<_, CliError>(self.has_log(followed))
         };
         Ok(try_join_all(attempt.containers.iter().map(print)).await?.contains(&true))
@@ -169,7 +165,7 @@ impl Logs<'_> {
     async fn follow_in_sequence(&self, attempt: &Attempt) -> Result<bool, CliError> {
         let mut is_printed = false;
         for container in &attempt.containers {
-            match self.follow_container(&attempt.pod, container).await? {
+            match self.follow_container(attempt, container).await? {
                 Followed::Whole => is_printed = true,
                 // Nor do those after it. Behind one that has failed there is nothing to say of that.
                 Followed::NeverStarted(_) if is_printed => break,
@@ -194,16 +190,20 @@ impl Logs<'_> {
 
     /// Prints a container, each line with its tag, once it has started; says why it has not. One that has not when its pod
     /// ends never does.
-    async fn follow_container(&self, pod: &str, container: &JobContainer) -> Result<Followed, CliError> {
+    async fn follow_container(
+        &self,
+        attempt: &Attempt,
+        container: &JobContainer,
+    ) -> Result<Followed, CliError> {
         let (mut has_ended, mut is_first, mut said) = (false, true, None);
         loop {
-            let printed = self.stream(pod, container, |line| self.prefixed(container, line)).await?;
+            let printed = self.stream(attempt, container, |line| self.prefixed(container, line)).await?;
             let Streamed::NotStarted(why) = printed else { return Ok(Followed::Whole) };
             if has_ended {
                 return Ok(Followed::NeverStarted((said.as_ref() != Some(&why)).then_some(why)));
             }
             // It may have run since it was asked for: it is asked for once more when the pod has ended.
-            has_ended = self.cluster.pod_has_ended(pod).await?;
+            has_ended = attempt.cluster.pod_has_ended(&attempt.pod).await?;
             if has_ended {
                 continue;
             }
@@ -223,7 +223,7 @@ impl Logs<'_> {
     /// Reads the log of a container line by line.
     async fn stream(
         &self,
-        pod: &str,
+        attempt: &Attempt,
         container: &JobContainer,
         show: impl FnMut(&str) -> Result<(), CliError>,
     ) -> Result<Streamed, CliError> {
@@ -235,6 +235,6 @@ impl Logs<'_> {
             since_seconds: since.map(|since| i64::try_from(since.as_secs().max(1)).unwrap_or(i64::MAX)),
             ..LogParams::default()
         };
-        self.cluster.read_log(pod, &which, show).await
+        attempt.cluster.read_log(&attempt.pod, &which, show).await
     }
 }

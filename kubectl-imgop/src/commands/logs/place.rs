@@ -1,5 +1,6 @@
 //! Where the Jobs of an object are: in its namespace, or in one of the agent's where they use what an administrator lends.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use imgop_core::api::{Image, MIRROR_LABEL, WORKLOAD_MIRROR_LABEL, WorkloadMirror};
@@ -7,72 +8,50 @@ use imgop_core::inventory::mirror_label;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
-use super::attempts::{Wanted, working_on};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::agent::agents;
 use crate::cluster::lease::lent_namespace;
 use crate::cluster::objects::FoundObject;
-use crate::kinds::{Erased, KindRef};
+use crate::kinds::Erased;
 
 /// The Jobs of an object.
-pub struct JobPlace {
-    /// The cluster, with their namespace.
-    pub cluster: Cluster,
-    /// The Jobs, the newest first.
-    pub jobs: Vec<Job>,
+pub struct ObjectJobs {
+    /// The Jobs of all places, the newest first.
+    pub newest_first: Vec<Job>,
     /// Where there may be others that the user may not see, in words.
     pub unseen: Option<String>,
 }
 
-impl JobPlace {
-    /// Looks for the Jobs of an object where they may be: in its namespace, and those of an Image in the agents' as well. Of
-    /// these places it is the one that has the newest Job of those that are wanted.
-    pub async fn of(cluster: &Cluster, found: &FoundObject, wanted: &Wanted) -> Result<Self, CliError> {
+impl ObjectJobs {
+    /// Looks for the Jobs of an object where they may be: in its namespace, and those of an Image in the agents' as well.
+    pub async fn of(cluster: &Cluster, found: &FoundObject) -> Result<Self, CliError> {
         let uid = found.object.uid().unwrap_or_default();
-        let own = Self { cluster: cluster.clone(), jobs: cluster.jobs(&uid).await?, unseen: None };
+        let own = cluster.jobs(&uid).await?;
         // Nothing is lent to builds.
         if found.kind != Erased::<Image>::REF {
-            return Ok(own);
+            return Ok(Self { newest_first: own, unseen: None });
         }
         let Ok(agents) = agents(cluster).await else {
-            return Ok(Self { unseen: Some(unseen_anywhere()), ..own });
+            return Ok(Self { newest_first: own, unseen: Some(unseen_anywhere()) });
         };
         let lent: BTreeSet<String> = agents.iter().map(lent_namespace).collect();
         let (mut places, mut unseen) = (vec![own], None);
         for namespace in lent.into_iter().filter(|namespace| *namespace != cluster.namespace) {
-            let cluster = cluster.in_namespace(Some(&namespace));
-            match cluster.jobs(&uid).await {
-                Ok(jobs) => places.push(Self { cluster, jobs, unseen: None }),
+            match cluster.in_namespace(Some(&namespace)).jobs(&uid).await {
+                Ok(jobs) => places.push(jobs),
                 Err(_) => unseen = Some(unseen_in(&namespace)),
             }
         }
-        let jobs: Vec<&[Job]> = places.iter().map(|place| place.jobs.as_slice()).collect();
-        let place = newest(found.kind, &jobs, wanted);
-        Ok(Self { unseen, ..places.swap_remove(place) })
-    }
-
-    /// Returns that the Jobs are elsewhere than their object, if they are.
-    pub fn elsewhere(&self, of_object: &Cluster) -> Option<String> {
-        let namespace = &self.cluster.namespace;
-        (*namespace != of_object.namespace).then(|| {
-            format!("the Job is in namespace {namespace}, since it uses what an administrator lends")
-        })
+        Ok(Self { newest_first: newest_first(places), unseen })
     }
 }
 
-/// Returns which of these places has the newest Job of those that are wanted; the first where none has any. The Jobs of each
-/// come newest first.
-fn newest(kind: KindRef, places: &[&[Job]], wanted: &Wanted) -> usize {
-    let (mut found, mut newest) = (0, None);
-    for (place, jobs) in places.iter().enumerate() {
-        let jobs = working_on(kind, jobs, wanted);
-        let created = jobs.first().map(|(job, _)| job.creation_timestamp());
-        if created > newest {
-            (found, newest) = (place, created);
-        }
-    }
-    found
+/// Returns the Jobs of several places, the newest first.
+fn newest_first(places: Vec<Vec<Job>>) -> Vec<Job> {
+    let mut jobs: Vec<Job> = places.into_iter().flatten().collect();
+    jobs.sort_by_key(|job| Reverse(job.creation_timestamp()));
+    jobs
 }
 
 /// Returns that Jobs may be where the user may not look, as it is not known which namespaces these are.
@@ -108,27 +87,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::DEFAULT_KIND;
-
-    fn job(created: &str, tag: &str) -> Job {
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let copies =
-            json!([{ "source": tag, "destination": tag, "attempt": 1, "digest": digest }]).to_string();
-        serde_json::from_value(json!({ "metadata": { "name": "j", "creationTimestamp": created,
-            "annotations": { "imgop.skopeo.io/copies": copies } } }))
-        .unwrap()
-    }
 
     #[test]
-    fn the_place_is_that_of_the_newest_job_or_of_the_newest_that_copies_the_tag() {
-        let own = [job("2026-01-02T00:00:00Z", "1.1"), job("2026-01-01T00:00:00Z", "1.0")];
-        let lent = [job("2026-01-03T00:00:00Z", "1.2"), job("2026-01-01T00:00:00Z", "1.1")];
-        let places: [&[Job]; 3] = [&own, &[], &lent];
-        for (tag, expected) in
-            [(None, 2), (Some("1.2"), 2), (Some("1.1"), 0), (Some("1.0"), 0), (Some("0.9"), 0)]
-        {
-            let wanted = Wanted { works_on: tag.map(str::to_owned), ..Wanted::default() };
-            assert_eq!(newest(DEFAULT_KIND, &places, &wanted), expected, "{tag:?}");
-        }
+    fn jobs_of_several_places_are_in_one_order() {
+        let job = |name: &str, day: u8| -> Job {
+            let created = format!("2026-01-{day:02}T00:00:00Z");
+            serde_json::from_value(json!({ "metadata": { "name": name, "creationTimestamp": created } }))
+                .unwrap()
+        };
+        let places = vec![vec![job("d", 4), job("b", 2)], Vec::new(), vec![job("c", 3), job("a", 1)]];
+        let names: Vec<String> = newest_first(places).iter().map(kube::ResourceExt::name_any).collect();
+        assert_eq!(names, ["d", "c", "b", "a"]);
     }
 }
