@@ -82,7 +82,7 @@ async fn a_namespace_that_is_not_selected_may_not_write_there_whatever_credentia
                 other.apply(name, spec).await?;
                 let (reason, message) = other.stalled(name).await?;
                 assert_eq!(reason, "DestinationNotAllowed", "{name}: {message}");
-                assert!(message.contains("spec.destination.name"), "{name}: {message}");
+                assert!(message.contains("spec.destination: an administrator"), "{name}: {message}");
                 let there = other.in_job_namespace(name).await?;
                 assert_eq!((there.jobs.len(), there.secrets.len()), (0, 0), "{name}");
             }
