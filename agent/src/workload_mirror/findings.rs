@@ -18,7 +18,6 @@ use super::architectures::RETRY_INTERVAL;
 use super::gather::{Gathered, Unseen};
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
-use super::opt_outs;
 use super::status::Observed;
 use super::unasked::Unasked;
 use super::{Conclusion, Memory, Pass};
@@ -80,9 +79,9 @@ impl Pass<'_> {
         let unknown = (!gathered.is_complete || is_reading).then_some(CORRECTION_INTERVAL);
         let unread = (is_active && has_unplaced).then_some(RETRY_INTERVAL);
         let more = (is_active && memory.architectures.has_more).then_some(WRITE_INTERVAL);
-        let said = gathered.asks_workloads.then_some(opt_outs::MAX_AGE);
         let unseen = gathered.unseen.map(|_| GRANT_INTERVAL);
-        let waits = [pulls.wait, open, unknown, unread, more, said, unseen].into_iter().flatten();
+        let waits =
+            [pulls.wait, open, unknown, unread, more, gathered.asked_again, unseen].into_iter().flatten();
         conclusion.wait = conclusion.wait.into_iter().chain(waits).min();
         Ok(conclusion)
     }

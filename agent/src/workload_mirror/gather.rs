@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgop_core::api::WorkloadPlatformMode;
 use imgop_core::workloads::{
@@ -47,8 +48,8 @@ pub(super) struct Gathered {
     pub has_unwatched: bool,
     /// Whether more is to be read at once.
     pub is_open: bool,
-    /// Whether workloads were asked that are not watched, and are to be asked again.
-    pub asks_workloads: bool,
+    /// When workloads are asked again that are not watched, if any were.
+    pub asked_again: Option<Duration>,
 }
 
 /// What is said of namespaces that are not seen. None of it tells a namespace that is not there from one that does not allow
@@ -92,7 +93,7 @@ impl Pass<'_> {
             is_complete: sight.is_complete && open == 0 && in_use.unreadable.is_none(),
             has_unwatched,
             is_open: open > 0 || granted.open > 0,
-            asks_workloads: opted_out.is_asked,
+            asked_again: opted_out.asked_again,
             in_use,
             sight,
         })

@@ -26,7 +26,7 @@ const MAX_WORKLOADS: usize = 50_000;
 /// How long what one says is remembered, where it is not read again.
 const TTL: Duration = Duration::from_hours(6);
 /// How old it may be before it is read again.
-pub(super) const MAX_AGE: Duration = Duration::from_mins(30);
+const MAX_AGE: Duration = Duration::from_mins(30);
 /// The same where a user waits for what was changed.
 const MAX_AGE_ASKED_FOR: Duration = Duration::from_secs(5);
 /// Workloads that are read at once, and in one pass: a pass holds one of few turns.
@@ -53,8 +53,8 @@ struct Said {
 pub(super) struct OptedOut {
     /// How many are to be read yet.
     pub open: usize,
-    /// Whether any was asked, which is to be asked again.
-    pub is_asked: bool,
+    /// When those that were asked are asked again, if any were.
+    pub asked_again: Option<Duration>,
 }
 
 /// Reads the metadata of workloads.
@@ -164,7 +164,7 @@ impl Pass<'_> {
             member.is_opted_out |= is_opted_out == Some(true);
             is_opted_out.is_some()
         });
-        Ok(OptedOut { open: count.saturating_sub(said.len()), is_asked: true })
+        Ok(OptedOut { open: count.saturating_sub(said.len()), asked_again: Some(MAX_AGE) })
     }
 }
 
