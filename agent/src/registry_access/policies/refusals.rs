@@ -27,7 +27,7 @@ impl Policies {
     ) -> Option<bool> {
         let policy = self.current().ok()?;
         if !policy.governs(repository, RegistryAction::Push).ok()? {
-            // Nobody lends an identity that could.
+            // No RegistryAccess grants an identity that could.
             return Some(true);
         }
         let labels = self.known_labels(namespace)?;
