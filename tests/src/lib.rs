@@ -29,6 +29,7 @@ pub mod tenant;
 pub mod test_cluster;
 pub mod tries;
 pub mod wait;
+pub mod workloads;
 
 use std::path::{Path, PathBuf};
 

@@ -11,8 +11,6 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{mirror, spec};
-
 /// What names an image of its own each, and is called so.
 const USERS: [&str; 5] = ["container", "init", "volume", "ephemeral", "cron"];
 const POD: &str = "parts";
@@ -90,18 +88,13 @@ async fn images_of_init_and_ephemeral_containers_of_volumes_and_of_a_cron_job_wi
         for user in USERS {
             pushed.insert(user, tenant.cluster.source.fill(&tenant.path(user), &["1.0"], user).await?);
         }
-        mirror(tenant, spec(tenant, &path)).await?;
-        let pods: Api<Pod> = Api::namespaced(tenant.cluster.client.clone(), &tenant.namespace);
+        tenant.mirror_workloads(tenant.workload_mirror(&path)).await?;
+        let pods = tenant.all_pods();
         run_pod(tenant, &pods).await?;
         debug_pod(tenant, &pods).await?;
         cron_job(tenant).await?;
         for (user, digests) in &pushed {
-            let arrived = format!("{path}/{}", tenant.path(user));
-            wait::poll(&format!("the image of {user} arrives"), DEADLINE, || async {
-                let there = tenant.cluster.target.digests(&arrived).await.ok();
-                Ok((there.as_ref() == Some(digests)).then_some(()))
-            })
-            .await?;
+            tenant.arrives(&format!("{path}/{}", tenant.path(user)), digests).await?;
         }
         Ok(())
     })
