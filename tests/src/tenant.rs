@@ -286,7 +286,7 @@ impl Tenant {
     /// Where a password stands in the objects of this namespace, Secrets left out, and in the logs
     /// of its pods.
     pub async fn leaks(&self, canary: &Canary) -> anyhow::Result<Vec<String>> {
-        let kinds = "images.skopeo.io,imagemirrors.skopeo.io,imagebuilders.buildah.io,jobs,pods,configmaps,events,events.events.k8s.io";
+        let kinds = "images.skopeo.io,imagemirrors.skopeo.io,workloadmirrors.skopeo.io,imagebuilders.buildah.io,jobs,pods,configmaps,events,events.events.k8s.io";
         let objects = self.kubectl.run(["get", kinds, "-o", "json", "--show-managed-fields"]).await?.ok()?;
         let mut places = canary.places(&objects);
         for log in self.pod_logs().await? {
@@ -312,8 +312,8 @@ impl Tenant {
     /// Prints everything that may tell why a test failed.
     async fn show(&self) {
         for arguments in [
-            vec!["get", "simg,imagemirrors,imagebuilders,jobs,pods", "-o", "wide"],
-            vec!["get", "simg,imagemirrors,imagebuilders", "-o", "yaml"],
+            vec!["get", "simg,imagemirrors,workloadmirrors,imagebuilders,jobs,pods", "-o", "wide"],
+            vec!["get", "simg,imagemirrors,workloadmirrors,imagebuilders", "-o", "yaml"],
             vec!["events"],
         ] {
             match self.kubectl.run(&arguments).await {
