@@ -1,6 +1,7 @@
 //! WorkloadMirrors where pods really run.
 
 mod images;
+mod leaving;
 
 use anyhow::Context as _;
 use imgop_core::api::{
