@@ -2,6 +2,7 @@
 
 mod images;
 mod leaving;
+mod tenants;
 
 use anyhow::Context as _;
 use imgop_core::api::{
