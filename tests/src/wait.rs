@@ -71,6 +71,34 @@ where
         .with_context(|| format!("{name} is still there after {deadline:?}"))
 }
 
+/// Watches an object for a while in which something holds of it all the time.
+pub async fn stays<K>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    time: Duration,
+    holds: impl Fn(&K) -> bool,
+) -> anyhow::Result<()>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let watched = async {
+        let mut changes = pin!(watch_object(api.clone(), name));
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(Some(object)) if holds(&object) => {}
+                Ok(Some(object)) => bail!("{name} does not do any more what it did: it {what}: {object:?}"),
+                Ok(None) => bail!("{name} is not there"),
+                // The watcher tries again by itself.
+                Err(error) => say(&format!("{name}: {error}")),
+            }
+        }
+        bail!("the watch of {name} ended")
+    };
+    // It ends before the time is over only where something does not hold.
+    tokio::time::timeout(time, watched).await.unwrap_or(Ok(()))
+}
+
 /// Asks again and again until there is an answer; for what cannot be watched, such as a registry.
 pub async fn poll<T, Fut>(what: &str, deadline: Duration, ask: impl Fn() -> Fut) -> anyhow::Result<T>
 where

@@ -5,6 +5,7 @@ mod builds;
 mod charts;
 mod moments;
 mod own_secrets;
+mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
