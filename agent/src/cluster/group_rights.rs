@@ -99,9 +99,9 @@ impl GroupRights {
         Ok(granted)
     }
 
-    /// Has all that was denied to the service accounts of a namespace asked for again: a user waits for it.
-    pub fn invalidate_denials(&self, accounts_of: &str) {
-        self.reviews.invalidate_denials(|(of, _, _)| of == accounts_of);
+    /// Has all that the service accounts of a namespace are granted and denied asked for again: a user waits for it.
+    pub fn invalidate(&self, accounts_of: &str) {
+        self.reviews.invalidate(|(of, _, _)| of == accounts_of);
     }
 
     async fn may(&self, accounts_of: &str, right: Right, namespace: &str) -> Result<bool, ApiError> {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_denied_is_asked_for_less_and_less_often_and_at_once_where_a_user_waits() {
+    async fn what_is_denied_is_asked_for_less_and_less_often_and_all_at_once_where_a_user_waits() {
         let is_granted = Arc::default();
         let (rights, asked) = granted_by(&is_granted);
         let may = async || rights.among("team-a", MIRROR, &["team-b"]).await.unwrap().is_in("team-b");
@@ -183,10 +183,14 @@ mod tests {
         assert_eq!(asked_at, [0, 1, 3, 7, 15, 30, 45, 60]);
         is_granted.store(true, Ordering::SeqCst);
         assert_eq!(may().await, Some(false));
-        rights.invalidate_denials("team-x");
+        rights.invalidate("team-x");
         assert_eq!(may().await, Some(false), "another's request");
-        rights.invalidate_denials("team-a");
+        rights.invalidate("team-a");
         assert_eq!(may().await, Some(true));
+        is_granted.store(false, Ordering::SeqCst);
+        assert_eq!(may().await, Some(true), "believed for minutes");
+        rights.invalidate("team-a");
+        assert_eq!(may().await, Some(false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,12 +94,11 @@ impl<K: Clone + Eq + Hash> Reviews<K> {
         self.cached.lock().get(key).map(|answer| answer.may)
     }
 
-    /// Invalidates what was denied: it is asked for again.
-    pub fn invalidate_denials(&self, is_meant: impl Fn(&K) -> bool) {
+    /// Invalidates answers: they are asked for again. The last ones stay known as such.
+    pub fn invalidate(&self, is_meant: impl Fn(&K) -> bool) {
         let mut cached = self.cached.lock();
-        let denied = cached.iter().filter(|(key, answer)| !answer.may && is_meant(key));
-        let denied: Vec<K> = denied.map(|(key, _)| key.clone()).collect();
-        for key in denied {
+        let meant: Vec<K> = cached.iter().map(|(key, _)| key).filter(|key| is_meant(key)).cloned().collect();
+        for key in meant {
             if let Some(answer) = cached.get_mut(&key) {
                 (answer.believed_until, answer.denials) = (Instant::now(), 0);
             }

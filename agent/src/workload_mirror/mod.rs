@@ -212,7 +212,6 @@ impl Pass<'_> {
             memory.children.forget_refusals();
         }
         if due.is_some_and(Due::is_asked_for) {
-            self.mirrors.group_rights.invalidate_denials(self.namespace());
             self.look_again(memory);
         }
         self.may_work(due).await?;
@@ -224,14 +223,15 @@ impl Pass<'_> {
         Ok(Conclusion { wait: memory.looks.next(conclusion.wait, self.now), ..conclusion })
     }
 
-    /// Has what could not be asked, or was not there, looked for at once, as a user waits for it: once for each spec and each
-    /// request, so that a pass which does not come to its end does not begin anew.
+    /// Has what could not be asked, or was not there, looked for at once, and rights asked for, as a user waits for it: once for
+    /// each spec and each request, so that a pass which does not come to its end does not begin anew.
     fn look_again(&self, memory: &mut Memory) {
         let asked = Some((self.candidate.generation, self.requests.clone()));
         if memory.asked == asked {
             return;
         }
         memory.asked = asked;
+        self.mirrors.group_rights.invalidate(self.namespace());
         memory.on_the_fly.look_again(self.now);
         memory.architectures.look_again(self.now);
         memory.observed.look_again();

@@ -1,7 +1,6 @@
 //! Workloads of a namespace that lets another one mirror what they use, and that lets it no more.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::ensure;
 use imgop_core::api::{Image, WorkloadMirror};
@@ -13,8 +12,6 @@ use super::{deploy, is_available};
 
 /// The binding by which a namespace lets another one see it.
 const BINDING: &str = "imgop-workload-mirror";
-/// The agent believes for five minutes that it is there.
-const WITHDRAWAL_DEADLINE: Duration = Duration::from_mins(8);
 
 /// Lets the namespace of the WorkloadMirror see this one, as its administrator does.
 async fn bind(other: &Tenant, tenant: &Tenant) -> anyhow::Result<()> {
@@ -141,7 +138,9 @@ impl<'a> Both<'a> {
     async fn nothing_is_unused(&self) -> anyhow::Result<()> {
         let tenant = self.tenant;
         let misses = |mirror: &WorkloadMirror| message(mirror).contains("one that was looked at may not be");
-        tenant.until_mirror("misses one", WITHDRAWAL_DEADLINE, misses).await?;
+        // Else it is believed for five minutes that it is allowed.
+        sync(tenant).await?;
+        tenant.until_mirror("misses one", DEADLINE, misses).await?;
         // All pods are one watch: when the second is seen to be gone, the first was.
         self.other.end_pod("second").await?;
         tenant.end_pod("own").await?;
