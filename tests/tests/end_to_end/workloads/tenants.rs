@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::ensure;
 use imgop_core::api::{Image, WorkloadMirror};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
+use imgop_tests::wait;
 use imgop_tests::workloads::{WORKLOAD_MIRROR, ready, unused_since};
 use kube::api::ListParams;
 
@@ -138,9 +139,13 @@ impl<'a> Both<'a> {
     async fn nothing_is_unused(&self) -> anyhow::Result<()> {
         let tenant = self.tenant;
         let misses = |mirror: &WorkloadMirror| message(mirror).contains("one that was looked at may not be");
-        // Else it is believed for five minutes that it is allowed.
-        sync(tenant).await?;
-        tenant.until_mirror("misses one", DEADLINE, misses).await?;
+        // The API server knows a moment after, and what it has answered is believed for five minutes unless someone asks.
+        wait::poll("the WorkloadMirror misses one", DEADLINE, || async {
+            sync(tenant).await?;
+            let mirror = tenant.workload_mirrors().get(WORKLOAD_MIRROR).await?;
+            Ok(misses(&mirror).then_some(()))
+        })
+        .await?;
         // All pods are one watch: when the second is seen to be gone, the first was.
         self.other.end_pod("second").await?;
         tenant.end_pod("own").await?;
