@@ -14,7 +14,6 @@ use imgop_core::workloads::{
 };
 use imgop_registry::oci::PlatformSelector;
 
-use super::architectures::RETRY_INTERVAL;
 use super::gather::{Gathered, Unseen};
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
@@ -67,7 +66,6 @@ impl Pass<'_> {
             architectures = self.architectures(request, &asked, &mut memory.architectures).await?;
         }
         let plan = plan(request, &Situation { architectures: &architectures, ..situation });
-        let has_unplaced = plan.counts.without_architectures > 0;
         let mirrored: Vec<Mirrored> = owned.iter().map(Mirrored::of).collect();
         let mut conclusion = match self.mirror.spec.mode {
             WorkloadMode::Active => self.write(request, &gathered, (&plan, &pulls), mirrored, memory).await?,
@@ -77,7 +75,7 @@ impl Pass<'_> {
         let open = gathered.is_open.then_some(WRITE_INTERVAL);
         // A right that was given, and a watch that works again, are seen soon.
         let unknown = (!gathered.is_complete || is_reading).then_some(CORRECTION_INTERVAL);
-        let unread = (is_active && has_unplaced).then_some(RETRY_INTERVAL);
+        let unread = memory.architectures.retry_wait(self.now).filter(|_| is_active);
         let more = (is_active && memory.architectures.has_more).then_some(WRITE_INTERVAL);
         let unseen = gathered.unseen.map(|_| GRANT_INTERVAL);
         let waits =
