@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use imgop_core::build::ImageReference;
-use imgop_core::time::saturating_add;
-use imgop_core::workloads::WorkloadRequest;
+use imgop_core::time::{remaining, saturating_add};
+use imgop_core::workloads::{WorkloadRequest, next_try};
 use imgop_registry::RegistryError;
 use imgop_registry::oci::Platform;
 use jiff::Timestamp;
@@ -20,8 +20,8 @@ const WORD: &str = "$arch";
 const NONE: &str = "multiarch";
 /// Images that are read in one pass: each counts as a pull.
 const MAX_READS: usize = 20;
-/// When an image is asked for again that could not be read, and one that may have moved.
-pub(super) const RETRY_INTERVAL: Duration = Duration::from_mins(5);
+/// When an image is asked for again that could not be read, at the earliest, and one that may have moved.
+const RETRY_INTERVAL: Duration = Duration::from_mins(5);
 const TTL: Duration = Duration::from_hours(24);
 
 /// The architectures of images. All of it may be lost.
@@ -39,15 +39,24 @@ struct Read {
     architectures: Option<String>,
     /// Why they could not be read the last time.
     unasked: Option<Unasked>,
+    /// How many times in a row they could not be.
+    tries: u32,
     until: Timestamp,
 }
 
 impl Architectures {
-    /// Has what could not be read the last time read now.
+    /// Has what could not be read the last time read now, and as often as if it were so since now.
     pub(super) fn look_again(&mut self, now: Timestamp) {
         for read in self.read.values_mut().filter(|read| read.unasked.is_some()) {
-            read.until = now;
+            (read.until, read.tries) = (now, 0);
         }
+    }
+
+    /// Returns how long it is until the first image is asked for again whose architectures are not known, of those that are
+    /// not due yet.
+    pub(super) fn retry_wait(&self, now: Timestamp) -> Option<Duration> {
+        let unknown = self.read.values().filter(|read| read.architectures.is_none() && read.until > now);
+        unknown.map(|read| remaining(read.until, now)).min()
     }
 
     /// Returns why the first image could not be read whose architectures are not known.
@@ -82,11 +91,15 @@ impl Pass<'_> {
                 Ok(read) => (Some(read), None),
                 Err(error) => (None, Some(error.unasked()?)),
             };
-            let ttl = if read.is_some() { TTL } else { RETRY_INTERVAL };
-            // What moved an image once to another repository does so only where it is known.
-            let known = memory.read.remove(reference).and_then(|read| read.architectures);
+            let before = memory.read.remove(reference);
+            let (known, tries) = before.map_or((None, 0), |before| (before.architectures, before.tries));
+            let tries = if read.is_some() { 0 } else { tries.saturating_add(1) };
+            // Each read counts as a pull, also of what is never there.
+            let ttl = if read.is_some() { TTL } else { next_try(tries).max(RETRY_INTERVAL) };
             let until = saturating_add(self.now, ttl);
-            memory.read.insert(reference.clone(), Read { architectures: read.or(known), unasked, until });
+            // What moved an image once to another repository does so only where it is known.
+            let read = Read { architectures: read.or(known), unasked, tries, until };
+            memory.read.insert(reference.clone(), read);
         }
         memory.is_open = all.iter().any(|reference| !memory.read.contains_key(*reference));
         let known = memory.read.iter();

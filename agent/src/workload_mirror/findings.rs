@@ -14,7 +14,6 @@ use imgop_core::workloads::{
 };
 use imgop_registry::oci::PlatformSelector;
 
-use super::architectures::RETRY_INTERVAL;
 use super::gather::{Gathered, Unseen};
 use super::halt::Halt;
 use super::on_the_fly::Pulls;
@@ -67,7 +66,6 @@ impl Pass<'_> {
             architectures = self.architectures(request, &asked, &mut memory.architectures).await?;
         }
         let plan = plan(request, &Situation { architectures: &architectures, ..situation });
-        let has_unplaced = plan.counts.without_architectures > 0;
         let mirrored: Vec<Mirrored> = owned.iter().map(Mirrored::of).collect();
         let mut conclusion = match self.mirror.spec.mode {
             WorkloadMode::Active => self.write(request, &gathered, (&plan, &pulls), mirrored, memory).await?,
@@ -77,11 +75,11 @@ impl Pass<'_> {
         let open = gathered.is_open.then_some(WRITE_INTERVAL);
         // A right that was given, and a watch that works again, are seen soon.
         let unknown = (!gathered.is_complete || is_reading).then_some(CORRECTION_INTERVAL);
-        let unread = (is_active && has_unplaced).then_some(RETRY_INTERVAL);
+        let unread = memory.architectures.retry_wait(self.now).filter(|_| is_active);
         let more = (is_active && memory.architectures.has_more).then_some(WRITE_INTERVAL);
         let unseen = gathered.unseen.map(|_| GRANT_INTERVAL);
-        let waits =
-            [pulls.wait, open, unknown, unread, more, gathered.asked_again, unseen].into_iter().flatten();
+        let asked_again = gathered.opted_out.asked_again;
+        let waits = [pulls.wait, open, unknown, unread, more, asked_again, unseen].into_iter().flatten();
         conclusion.wait = conclusion.wait.into_iter().chain(waits).min();
         Ok(conclusion)
     }
@@ -109,6 +107,8 @@ impl Pass<'_> {
         let gone = if gathered.is_complete { Gone::Deleted(&plan.gone) } else { Gone::Kept };
         let remembered = (&mut memory.looks, &mut memory.children);
         let (changes, open) = self.keep(&desired, &mirrored, gone, remembered).await?;
+        let asked_for = gathered.opted_out.asked_for;
+        memory.looks.is_busy |= asked_for > 0;
         let refused = memory.children.refused();
         let standing = Standing::of(&desired, &mirrored, &changes, &refused);
         let (tags, failing) = (standing.tags(), standing.failing());
@@ -125,7 +125,8 @@ impl Pass<'_> {
         observed.counts.failed = tags.failed;
         observed.counts.origin_not_found = as_u32(pulls.not_found);
         let wait = memory.children.suspension_wait();
-        Ok(self.conclude((readiness, observed), open, wait, &mut memory.looks))
+        // A sync is handled once all were asked that it is to ask.
+        Ok(self.conclude((readiness, observed), open + asked_for, wait, &mut memory.looks))
     }
 
     /// Reports what would be mirrored. Images that an earlier spec has made are suspended.
@@ -139,6 +140,7 @@ impl Pass<'_> {
     ) -> Result<Conclusion, Halt> {
         // An earlier spec may have made some.
         self.suspend_images(mirrored, &mut memory.looks, &mut memory.children).await?;
+        memory.looks.is_busy |= gathered.opted_out.asked_for > 0;
         let tags = plan.counts.tags;
         let mut observed = observed(plan, gathered);
         let mut unasked = None;

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use imgop_core::api::WorkloadPlatformMode;
 use imgop_core::workloads::{
     InUse, Member, MirrorRight, SeenBefore, SelectedNamespace, Sight, WorkloadRequest, in_use, kinds_read,
 };
+use tokio::time::Instant;
 
 use super::Pass;
 use super::halt::Halt;
+use super::opt_outs::OptedOut;
 use super::owners::Link;
 use super::workloads::{Members, Seen};
 use crate::cluster::Freshness;
@@ -48,8 +49,8 @@ pub(super) struct Gathered {
     pub has_unwatched: bool,
     /// Whether more is to be read at once.
     pub is_open: bool,
-    /// When workloads are asked again that are not watched, if any were.
-    pub asked_again: Option<Duration>,
+    /// What came of asking workloads that are not watched.
+    pub opted_out: OptedOut,
 }
 
 /// What is said of namespaces that are not seen. None of it tells a namespace that is not there from one that does not allow
@@ -63,8 +64,12 @@ pub(super) enum Unseen {
 }
 
 impl Pass<'_> {
-    /// Returns what the workloads use that this mirror may see.
-    pub(super) async fn gather(&self, request: &WorkloadRequest) -> Result<Gathered, Halt> {
+    /// Returns what the workloads use that this mirror may see. `asked_at` is when a user last asked for what is then.
+    pub(super) async fn gather(
+        &self,
+        request: &WorkloadRequest,
+        asked_at: Option<Instant>,
+    ) -> Result<Gathered, Halt> {
         let kinds = kinds_read(&self.mirror.spec);
         let (namespaces, has_unwatched) = watched(request, &self.agent().config.watch_namespaces);
         if let Some((right, namespace)) = self.mirrors.workloads.lacking(&kinds, &namespaces) {
@@ -85,7 +90,7 @@ impl Pass<'_> {
         };
         let mut members: Vec<Member<'_>> = members.iter().map(|one| one.member(&platforms)).collect();
         let known = self.mirrors.owners.of(links(&members)).await?;
-        let opted_out = self.opt_out(request, &mut members, &known.makers).await?;
+        let opted_out = self.opt_out(request, &mut members, &known.makers, asked_at).await?;
         let open = known.open + opted_out.open;
         let in_use = in_use(request, &members, &known.makers);
         Ok(Gathered {
@@ -93,7 +98,7 @@ impl Pass<'_> {
             is_complete: sight.is_complete && open == 0 && in_use.unreadable.is_none(),
             has_unwatched,
             is_open: open > 0 || granted.open > 0,
-            asked_again: opted_out.asked_again,
+            opted_out,
             in_use,
             sight,
         })

@@ -34,6 +34,7 @@ use imgop_core::api::{
 use imgop_core::schedule::{Candidate, Due, Recurrence};
 use imgop_core::workloads::{WorkloadRequest, kinds_read};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -121,6 +122,8 @@ pub struct Memory {
     architectures: architectures::Architectures,
     /// The spec, by its generation, and the requests for which all was last looked for again.
     asked: Option<(Option<i64>, Requests)>,
+    /// When that was: what workloads said before is asked for again.
+    asked_at: Option<Instant>,
 }
 
 impl Reconcile for WorkloadMirrors {
@@ -215,7 +218,7 @@ impl Pass<'_> {
             self.look_again(memory);
         }
         self.may_work(due).await?;
-        let gathered = self.gather(&request).await?;
+        let gathered = self.gather(&request, memory.asked_at).await?;
         let conclusion = self.follow(&request, gathered, memory).await?;
         if due.is_some() {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);
@@ -230,7 +233,7 @@ impl Pass<'_> {
         if memory.asked == asked {
             return;
         }
-        memory.asked = asked;
+        (memory.asked, memory.asked_at) = (asked, Some(Instant::now()));
         self.mirrors.group_rights.invalidate(self.namespace());
         memory.on_the_fly.look_again(self.now);
         memory.architectures.look_again(self.now);

@@ -88,7 +88,9 @@ impl Pass<'_> {
             has_room
         };
         let open = wanted.iter().filter(|(reference, _)| due(reference) && has_room(reference));
-        let open: Vec<(&ImageReference, &BTreeSet<String>)> = open.collect();
+        let mut open: Vec<(&ImageReference, &BTreeSet<String>)> = open.collect();
+        // What is nowhere must not keep the others from their turn: first what was never looked for, then what is due longest.
+        open.sort_by_key(|(reference, _)| memory.looks.get(*reference).map(|look| look.next));
         for &(reference, namespaces) in open.iter().take(MAX_LOOKS) {
             self.look(request, reference, namespaces, memory).await?;
         }

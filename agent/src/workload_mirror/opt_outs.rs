@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::Pass;
 use super::halt::Halt;
 use super::workloads::list_right;
+use crate::children::{CORRECTION_INTERVAL, WRITE_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::api_error::ApiError;
 use crate::cluster::rights::Right;
@@ -25,10 +26,10 @@ use crate::cluster::rights::Right;
 const MAX_WORKLOADS: usize = 50_000;
 /// How long what one says is remembered, where it is not read again.
 const TTL: Duration = Duration::from_hours(6);
-/// How old it may be before it is read again.
+/// How old it may be: a pass is made to read it again by then.
 const MAX_AGE: Duration = Duration::from_mins(30);
-/// The same where a user waits for what was changed.
-const MAX_AGE_ASKED_FOR: Duration = Duration::from_secs(5);
+/// From which age on a pass reads it again, whatever the pass is for: what was read at other times needs no pass of its own.
+const GOOD_FOR: Duration = Duration::from_mins(25);
 /// Workloads that are read at once, and in one pass: a pass holds one of few turns.
 const CONCURRENT_READS: usize = 4;
 const MAX_READS: usize = 400;
@@ -53,8 +54,21 @@ struct Said {
 pub(super) struct OptedOut {
     /// How many are to be read yet.
     pub open: usize,
-    /// When those that were asked are asked again, if any were.
+    /// How many others are to be read again before the sync that was asked for is handled.
+    pub asked_for: usize,
+    /// How long it is until some are to be read again, if any were asked.
     pub asked_again: Option<Duration>,
+}
+
+/// What workloads said, after those were read that a pass may read.
+struct Answers {
+    of: HashMap<Workload, Said>,
+    /// How many were not read since the sync was asked for.
+    asked_for: usize,
+    /// How long it is until some are to be read again.
+    asked_again: Duration,
+    /// Why the first could not be read of those whose last answer still stands.
+    failed: Option<ApiError>,
 }
 
 /// Reads the metadata of workloads.
@@ -68,51 +82,72 @@ impl OptOuts {
         Self { client, said: Mutex::new(Bounded::new(MAX_WORKLOADS)) }
     }
 
-    /// Returns of each whether it is not to be mirrored, as far as that is known, and reads as many as a pass may: first those
-    /// of which nothing is known.
+    /// Returns what each said, as far as that is known, and reads as many as a pass may: first those of which nothing is known,
+    /// then what is known for longest. What was read before `asked_at` a user wants to have read again.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// Where one cannot be read of which nothing is known, or that a user waits for. Of others their last answer stands.
     async fn of(
         &self,
         workloads: BTreeSet<Workload>,
-        max_age: Duration,
-    ) -> Result<HashMap<Workload, bool>, ApiError> {
+        asked_at: Option<Instant>,
+    ) -> Result<Answers, ApiError> {
+        let is_asked_for = |said: &Said| {
+            asked_at.is_some_and(|at| at.saturating_duration_since(said.read_at) >= Freshness::Now.max_age())
+        };
+        let is_old = |said: &Said| is_asked_for(said) || said.read_at.elapsed() >= GOOD_FOR;
         let mut known = HashMap::new();
         let (mut to_read, mut old) = (Vec::new(), Vec::new());
         {
-            let said = self.said.lock();
+            let cached = self.said.lock();
             for workload in workloads {
-                let Some(Said { is_opted_out, read_at }) = said.get(&workload).copied() else {
+                let Some(said) = cached.get(&workload).copied() else {
                     to_read.push(workload);
                     continue;
                 };
-                if read_at.elapsed() >= max_age {
-                    old.push(workload.clone());
+                if is_old(&said) {
+                    old.push((said.read_at, workload.clone()));
                 }
-                known.insert(workload, is_opted_out);
+                known.insert(workload, said);
             }
         }
-        to_read.append(&mut old);
+        old.sort_by_key(|(read_at, _)| *read_at);
+        to_read.extend(old.into_iter().map(|(_, workload)| workload));
         to_read.truncate(MAX_READS);
         let reads = to_read.into_iter().map(|workload| async move {
-            let is_opted_out = self.read(&workload).await;
-            (workload, is_opted_out)
+            let said = self.read(&workload).await;
+            (workload, said)
         });
         let reads: Vec<_> = reads.collect();
-        let read: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENT_READS).collect().await;
-        for (workload, is_opted_out) in read {
-            match is_opted_out {
-                Ok(is_opted_out) => _ = known.insert(workload, is_opted_out),
-                // What it said before stands.
-                Err(_) if known.contains_key(&workload) => {}
+        let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
+        let mut failed = None;
+        while let Some((workload, said)) = reads.next().await {
+            match said {
+                Ok(said) => _ = known.insert(workload, said),
+                Err(error) if known.get(&workload).is_some_and(|said| !is_asked_for(said)) => {
+                    // An API server that does not answer would hold the turn for as long as all reads may take.
+                    let ends = error.is_transient();
+                    failed.get_or_insert(error);
+                    if ends {
+                        break;
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(known)
+        let asked_again = if failed.is_some() {
+            CORRECTION_INTERVAL
+        } else if known.values().any(is_old) {
+            WRITE_INTERVAL
+        } else {
+            let ages = known.values().map(|said| said.read_at.elapsed());
+            MAX_AGE.saturating_sub(ages.max().unwrap_or_default())
+        };
+        let asked_for = known.values().filter(|said| is_asked_for(said)).count();
+        Ok(Answers { of: known, asked_for, asked_again, failed })
     }
 
-    async fn read(&self, workload: &Workload) -> Result<bool, ApiError> {
+    async fn read(&self, workload: &Workload) -> Result<Said, ApiError> {
         let Workload { kind, namespace, name } = workload;
         let Right { group, resource, .. } = list_right(*kind);
         let gvk = GroupVersionKind::gvk(group, "v1", kind.name());
@@ -129,18 +164,19 @@ impl OptOuts {
         let is_opted_out = value.is_some_and(|value| value == "false");
         let said = Said { is_opted_out, read_at: Instant::now() };
         self.said.lock().insert(workload.clone(), said, TTL);
-        Ok(is_opted_out)
+        Ok(said)
     }
 }
 
 impl Pass<'_> {
     /// Marks the pods whose workloads say that they are not to be mirrored, where these are not watched, and takes out those
-    /// of which that is not known yet.
+    /// of which that is not known yet. `asked_at` is when a user last asked for what they say then.
     pub(super) async fn opt_out(
         &self,
         request: &WorkloadRequest,
         members: &mut Vec<Member<'_>>,
         makers: &Makers,
+        asked_at: Option<Instant>,
     ) -> Result<OptedOut, Halt> {
         let of_members: Vec<Option<Workload>> =
             members.iter().map(|one| workload_of(one, request, makers)).collect();
@@ -154,17 +190,27 @@ impl Pass<'_> {
             return Err(Halt::MissingRight(right, String::new()));
         }
         let count = asked.len();
-        let is_asked_for = self.freshness() == Freshness::Now;
-        let max_age = if is_asked_for { MAX_AGE_ASKED_FOR } else { MAX_AGE };
-        let said = self.mirrors.opt_outs.of(asked, max_age).await?;
+        let answers = self.mirrors.opt_outs.of(asked, asked_at).await?;
+        if let Some(error) = &answers.failed {
+            tracing::warn!(
+                name = self.name(),
+                namespace = self.namespace(),
+                %error,
+                "cannot ask workloads again whether they are to be mirrored; trying again"
+            );
+        }
         let mut of_members = of_members.into_iter();
         members.retain_mut(|member| {
             let Some(workload) = of_members.next().flatten() else { return true };
-            let is_opted_out = said.get(&workload).copied();
-            member.is_opted_out |= is_opted_out == Some(true);
-            is_opted_out.is_some()
+            let said = answers.of.get(&workload);
+            member.is_opted_out |= said.is_some_and(|said| said.is_opted_out);
+            said.is_some()
         });
-        Ok(OptedOut { open: count.saturating_sub(said.len()), asked_again: Some(MAX_AGE) })
+        Ok(OptedOut {
+            open: count.saturating_sub(answers.of.len()),
+            asked_for: answers.asked_for,
+            asked_again: Some(answers.asked_again),
+        })
     }
 }
 

@@ -103,9 +103,10 @@ impl Owners {
             maker.map(|maker| (link.uid, maker))
         });
         let reads: Vec<_> = reads.collect();
-        let read: Vec<_> = stream::iter(reads).buffer_unordered(CONCURRENT_READS).collect().await;
-        for one in read {
-            let (uid, maker) = one?;
+        let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
+        // The first error ends it: an API server that does not answer would hold the turn for as long as all reads may take.
+        while let Some(read) = reads.next().await {
+            let (uid, maker) = read?;
             known.makers.insert(uid, maker);
         }
         Ok(known)
@@ -154,5 +155,28 @@ impl Owners {
         let read = Nodes { read_at: Instant::now(), platforms: platforms.clone() };
         self.nodes.lock().insert((), read, NODES_TTL);
         Ok(platforms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::ApiServer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_fails_is_asked_for_few_of_many_owners() {
+        let api = ApiServer::default();
+        api.fail("GET", true);
+        let link = |n: usize| Link {
+            kind: Between::ReplicaSet,
+            namespace: "team-a".into(),
+            name: format!("web-{n}").into(),
+            uid: format!("uid of web-{n}").into(),
+        };
+        let known = Owners::new(api.client()).of((0..20).map(link).collect()).await;
+        assert!(known.is_err());
+        let asked = api.requests();
+        assert!(asked.len() <= CONCURRENT_READS, "{asked:?}");
     }
 }

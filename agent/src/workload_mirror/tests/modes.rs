@@ -7,6 +7,7 @@ use imgop_core::api::{
 use imgop_fakes::{Catalog, CatalogRegistry};
 
 use super::stage::Stage;
+use crate::children::WRITE_INTERVAL;
 use crate::workload_mirror::Memory;
 use crate::workload_mirror::workloads::testing::pod;
 
@@ -213,15 +214,35 @@ async fn images_that_cannot_be_read_do_not_keep_others_from_being_read_again() {
     let image =
         |name: &String| pod("team-a", &name.replace('/', "-"), &format!("{}/{name}:1", registry.address), "");
     stage.workloads.lists_pods(&names.iter().map(image).collect::<Vec<_>>());
-    for _ in 0..2 {
-        stage.pass(11).await;
-    }
+    let result = stage.pass(11).await;
+    assert!(result.next.is_some_and(|wait| wait <= WRITE_INTERVAL), "{:?}", result.next);
+    let result = stage.pass(11).await;
+    assert!(result.next.is_none_or(|wait| wait > WRITE_INTERVAL), "none is due: {:?}", result.next);
     stage.change(|spec| spec.sources[0].tls = plain());
     for seconds in [11, 300] {
         stage.pass(seconds).await;
         stage.images.watch(stage.now);
     }
     assert_eq!(stage.copied().len(), 5, "{:?}", stage.copied());
+}
+
+#[tokio::test]
+async fn an_image_whose_platforms_stay_unreadable_is_read_less_and_less_often() {
+    let registry = Catalog::default().start().await;
+    let mut stage = by_architecture(&registry);
+    stage.change(|spec| spec.frequency = "1d".to_owned());
+    stage.workloads.lists_pods(&[pod("team-a", "web", &format!("{}/acme/app:1", registry.address), "")]);
+    let (mut read_at, mut count, mut next) = (Vec::new(), 0, None);
+    for minute in 0..75 {
+        next = stage.pass(60).await.next;
+        let now = registry.http.count("GET /v2/acme/app/manifests/1");
+        if now > count {
+            read_at.push(minute);
+        }
+        count = now;
+    }
+    assert_eq!(read_at, [0, 5, 10, 15, 23, 39, 71], "minutes after the first read");
+    assert!(next.is_some_and(|wait| wait.as_secs() > 50 * 60), "no pass is made for nothing: {next:?}");
 }
 
 #[tokio::test]

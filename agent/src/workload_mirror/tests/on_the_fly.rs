@@ -12,6 +12,7 @@ use imgop_fakes::{Catalog, CatalogRegistry};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use crate::children::WRITE_INTERVAL;
 use crate::workload_mirror::workloads::testing::{pod, waiting};
 
 /// A mirror that copies what pods cannot pull, and the registries that it asks.
@@ -142,6 +143,24 @@ async fn what_no_origin_has_is_said_once_and_looked_for_after_1_2_4_minutes() {
     assert_eq!(place.stage.events(), [reasons::ORIGIN_NOT_FOUND]);
     assert_eq!(place.stage.status().counts.unwrap().origin_not_found, 1);
     assert!(place.stage.images.writes().is_empty());
+}
+
+#[tokio::test]
+async fn images_that_are_due_again_do_not_keep_others_from_being_looked_for_the_first_time() {
+    let mut place = Place::new(Catalog::default(), Catalog::default(), Catalog::default()).await;
+    let image = |tag: usize| format!("{}/team/app:{tag}", place.destination.address);
+    let pods = (10..35).map(|tag| waiting(pod("team-a", &format!("web-{tag}"), &image(tag), "")));
+    place.stage.workloads.lists_pods(&pods.collect::<Vec<_>>());
+    let result = place.stage.pass(11).await;
+    assert!(result.next.is_some_and(|wait| wait <= WRITE_INTERVAL), "{:?}", result.next);
+    // The next pass comes late: all are due.
+    place.stage.pass(60).await;
+    let asked = |tag: usize| {
+        let line = format!("HEAD /v2/team/app/manifests/{tag}");
+        place.destination.http.count(&line)
+    };
+    let asked: Vec<usize> = (30..35).map(asked).collect();
+    assert_eq!(asked, [1; 5]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use imgop_core::api::{REQUESTED_AT_ANNOTATION, WorkloadKind};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use crate::children::{CORRECTION_INTERVAL, WRITE_INTERVAL};
 use crate::workload_mirror::workloads::testing::{made_by, pod};
 
 /// A StatefulSet or a Deployment with this value of the annotation.
@@ -31,6 +32,32 @@ fn stage() -> Stage {
         made_by(pod("team-a", "cache-0", "quay.io/acme/cache:1", ""), "StatefulSet", "cache"),
     ]);
     stage
+}
+
+/// A mirror that looks at pods alone: one of each of 401 StatefulSets. Only the image of the last one is not excluded, and that
+/// StatefulSet has the annotation. A pass reads 400 of them.
+async fn large_stage() -> Stage {
+    let mut stage = Stage::new();
+    stage.change(|spec| {
+        spec.kinds = vec![WorkloadKind::Pod];
+        spec.exclude.images = vec!["*/acme/app".to_owned()];
+    });
+    let of = |n: usize| {
+        let image = if n == 400 { "quay.io/acme/last:1" } else { "quay.io/acme/app:1" };
+        made_by(pod("team-a", &format!("db-{n:03}-0"), image, ""), "StatefulSet", &format!("db-{n:03}"))
+    };
+    stage.workloads.lists_pods(&(0..401).map(of).collect::<Vec<_>>());
+    stage.api.hold_list("statefulsets", vec![workload("db-400", "false")]);
+    for _ in 0..2 {
+        stage.pass(11).await;
+    }
+    assert_eq!((asked(&stage), stage.copied().len()), (401, 0));
+    stage
+}
+
+/// A user asks for a sync.
+fn request_sync(stage: &mut Stage) {
+    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
 }
 
 /// How often workloads were asked for by their names.
@@ -60,10 +87,81 @@ async fn a_sync_that_is_asked_for_reads_at_once_what_workloads_say() {
     let mut stage = stage();
     stage.settle().await;
     stage.api.hold_list("deployments", Vec::new());
-    tokio::time::advance(Duration::from_secs(5)).await;
-    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    request_sync(&mut stage);
     stage.settle().await;
     assert_eq!(stage.copied().len(), 2, "the Deployment has no annotation any more: {:?}", stage.copied());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_asked_for_is_handled_once_all_workloads_were_read_again_and_none_of_them_twice() {
+    let mut stage = large_stage().await;
+    stage.api.hold_list("statefulsets", Vec::new());
+    tokio::time::advance(Duration::from_secs(10)).await;
+    request_sync(&mut stage);
+    let result = stage.pass(11).await;
+    assert!(result.next.is_some_and(|wait| wait <= WRITE_INTERVAL), "{:?}", result.next);
+    assert_eq!(asked(&stage), 401 + 400);
+    assert_eq!(stage.status().last_handled_requested_at, None);
+    // However long a pass takes, what it has read was read for this sync.
+    tokio::time::advance(Duration::from_secs(10)).await;
+    stage.pass(1).await;
+    stage.images.watch(stage.now);
+    stage.settle().await;
+    assert_eq!(asked(&stage), 401 + 401);
+    assert_eq!(stage.copied(), ["quay.io/acme/last > r.example.com/mirror/acme/last 1"]);
+    assert_eq!(stage.status().last_handled_requested_at.as_deref(), Some("now"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_asked_for_is_not_handled_while_a_workload_cannot_be_read_again() {
+    let mut stage = stage();
+    stage.settle().await;
+    stage.api.hold_list("deployments", Vec::new());
+    stage.api.fail_with("GET", "/deployments", 500, "etcdserver: request timed out");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    request_sync(&mut stage);
+    stage.fails(11).await;
+    assert_eq!(stage.status().last_handled_requested_at, None);
+    stage.api.fail("GET", false);
+    stage.settle().await;
+    assert_eq!(stage.copied().len(), 2, "{:?}", stage.copied());
+    assert_eq!(stage.status().last_handled_requested_at.as_deref(), Some("now"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_workloads_said_stands_while_the_api_server_fails_which_is_asked_little_and_soon_again() {
+    let mut stage = large_stage().await;
+    stage.api.hold_list("statefulsets", Vec::new());
+    stage.api.fail_with("GET", "/statefulsets", 500, "etcdserver: request timed out");
+    tokio::time::advance(Duration::from_mins(30)).await;
+    let result = stage.pass(70).await;
+    assert!(asked(&stage) <= 401 + 4, "{}", asked(&stage));
+    assert!(result.next.is_some_and(|wait| wait <= CORRECTION_INTERVAL), "{:?}", result.next);
+    assert_eq!(stage.status().counts.unwrap().excluded, 2, "both images");
+    stage.api.fail("GET", false);
+    let before = asked(&stage);
+    let result = stage.pass(70).await;
+    assert_eq!(asked(&stage), before + 400);
+    assert!(result.next.is_some_and(|wait| wait <= WRITE_INTERVAL), "{:?}", result.next);
+    stage.pass(11).await;
+    assert_eq!(asked(&stage), before + 401);
+    assert_eq!(stage.status().counts.unwrap().excluded, 1, "the last StatefulSet has no annotation any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_workload_said_is_read_again_before_it_is_older_than_half_an_hour() {
+    let mut stage = stage();
+    stage.change(|spec| spec.frequency = "1d".to_owned());
+    stage.settle().await;
+    tokio::time::advance(Duration::from_mins(20)).await;
+    let result = stage.pass(70).await;
+    assert_eq!(asked(&stage), 3);
+    let minutes = Duration::from_mins(9)..=Duration::from_mins(10);
+    assert!(result.next.is_some_and(|wait| minutes.contains(&wait)), "{:?}", result.next);
+    tokio::time::advance(Duration::from_mins(6)).await;
+    stage.pass(70).await;
+    assert_eq!(asked(&stage), 6, "what is soon too old is read in a pass that is made anyway");
 }
 
 #[tokio::test(start_paused = true)]
