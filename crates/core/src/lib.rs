@@ -15,6 +15,7 @@ pub mod default_destination;
 pub mod formats;
 pub mod inventory;
 pub mod job_proxies;
+pub mod listen;
 pub mod migrate;
 pub mod probe;
 mod quantity;

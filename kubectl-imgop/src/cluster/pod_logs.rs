@@ -3,7 +3,7 @@
 use futures::AsyncBufReadExt as _;
 use imgop_core::api::JOB_NAME_LABEL;
 use imgop_registry::printable;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, ResourceExt};
@@ -24,8 +24,13 @@ pub enum Streamed {
 
 /// Returns whether a Job starts no pod any more.
 pub fn has_ended(job: &Job) -> bool {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
+    end(job).is_some()
+}
+
+/// Returns the condition with which a Job has ended.
+pub fn end(job: &Job) -> Option<&JobCondition> {
+    let mut conditions = job.status.as_ref()?.conditions.iter().flatten();
+    conditions.find(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True")
 }
 
 impl Cluster {

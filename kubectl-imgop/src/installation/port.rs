@@ -11,24 +11,30 @@ use crate::manifests::{Manifest, container};
 /// Checks that the port of the manifest can be applied to the running Deployment.
 ///
 /// # Errors
-/// That name both ports, and how the one that others have set is changed.
+/// That name both ports, who has set the one that is in the way, and how it is changed.
 pub fn check_port(manifest: &Manifest, live: &Value, flags: &str) -> Result<(), CliError> {
     let Some((wanted, running)) = container(&manifest.body).zip(container(live)) else { return Ok(()) };
     let Some(((_, new), (place, old))) = probed_port(wanted).zip(probed_port(running)) else {
         return Ok(());
     };
     let key = format!(r#"k:{{"containerPort":{old},"protocol":"TCP"}}"#);
-    if new == old || other_manager(live, running, &["f:ports", &key]).is_none() {
+    if new == old {
         return Ok(());
     }
+    let Some(manager) = other_manager(live, running, &["f:ports", &key]) else { return Ok(()) };
     let (name, namespace) = (&manifest.name, manifest.namespace.as_deref().unwrap_or_default());
     let field =
         format!("/spec/template/spec/containers/{}/ports/{place}/containerPort", index(live, running));
     let patch = format!(r#"[{{"op":"replace","path":"{field}","value":{new}}}]"#);
     let change = format!("kubectl patch deployment/{name} -n {namespace} --type=json -p '{patch}'{flags}");
     let message =
-        format!("{LISTEN} needs port {new}, and another program has set port {old} in the Deployment {name}");
-    Err(CliError::failed(message).hinted(format!("to change it, and then again: {change}")))
+        format!("{LISTEN} needs port {new}, and {manager} has set port {old} in the Deployment {name}");
+    // The patch changes the port alone.
+    let next = format!(
+        "then run this command again at once: until it has set {LISTEN}, the probes of new pods ask port {new} in vain, and only \
+         pods that ran before stay ready"
+    );
+    Err(CliError::failed(message).hinted(format!("to change it: {change}")).hinted(next))
 }
 
 /// Returns the place of a container among those of its Deployment.
@@ -64,16 +70,18 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_another_manager_has_set_is_named_with_what_changes_it() {
+    fn a_port_that_another_manager_has_set_is_named_with_who_has_and_with_all_that_changes_it() {
         let error = checked("LISTEN=0.0.0.0:9090", "kubectl", 8080).unwrap_err();
         assert_eq!(
             error.message,
-            "LISTEN needs port 9090, and another program has set port 8080 in the Deployment imgop-agent"
+            "LISTEN needs port 9090, and kubectl has set port 8080 in the Deployment imgop-agent"
         );
         let patch = r#"[{"op":"replace","path":"/spec/template/spec/containers/1/ports/1/containerPort","value":9090}]"#;
         let command = "kubectl patch deployment/imgop-agent -n imgop-system --type=json -p";
-        let hint = format!("to change it, and then again: {command} '{patch}' --context x");
-        assert_eq!(error.hints, [hint]);
+        let hint = format!("to change it: {command} '{patch}' --context x");
+        let next = "then run this command again at once: until it has set LISTEN, the probes of new pods ask port 9090 in \
+                    vain, and only pods that ran before stay ready";
+        assert_eq!(error.hints, [hint.as_str(), next]);
     }
 
     #[test]

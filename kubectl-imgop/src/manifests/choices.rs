@@ -140,7 +140,8 @@ impl Setting {
         }
         if self.name == LISTEN && port_of(&self.value).is_none() {
             return Err(CliError::usage(format!(
-                "--set {LISTEN}={}: write an IP address that the kubelet reaches, and a port, such as 0.0.0.0:8080",
+                "--set {LISTEN}={}: write 0.0.0.0 or [::] with a port, such as 0.0.0.0:8080; what other addresses a pod has \
+                 is not known before it runs, and at those of its loopback the kubelet does not reach it",
                 self.value
             )));
         }

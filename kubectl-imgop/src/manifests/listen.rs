@@ -1,8 +1,7 @@
 //! The port at which the agent listens. The port of its container is that of its setting LISTEN, as in the Helm chart: the
 //! probes ask at that port by its name.
 
-use std::net::SocketAddr;
-
+use imgop_core::listen::listener;
 use serde_json::{Value, json};
 
 use super::container;
@@ -14,10 +13,9 @@ const PORT_NAME: &str = "http";
 /// The port where nothing is set, which is that of `manifests/agent-network-policy.yaml`.
 const DEFAULT_PORT: u16 = 8080;
 
-/// Returns the port of an address; none where the agent would not start with it, or could not be asked there.
+/// Returns the port of an address; none where not every pod of the agent would start with it and be reached there.
 pub fn port_of(address: &str) -> Option<u16> {
-    let is_reached = |address: &SocketAddr| address.port() != 0 && !address.ip().to_canonical().is_loopback();
-    address.parse::<SocketAddr>().ok().filter(is_reached).map(|address| address.port())
+    listener(address).map(|listener| listener.port())
 }
 
 /// Returns the port of a container that the probes ask, with its place among the ports.
@@ -28,8 +26,8 @@ pub fn probed_port(container: &Value) -> Option<(usize, u16)> {
     Some((place, port))
 }
 
-/// Gives the agent's container the port of its setting. Where that is not written there, since it is taken from elsewhere,
-/// the ports of the running container stay.
+/// Gives the agent's container the port of its setting. Where that is not written there, since it is taken from elsewhere, or is
+/// an address that not every pod has, the ports of the running container stay.
 pub fn follow_listen(container: &mut Value, running: Option<&Value>) {
     let mut variables = container["env"].as_array().into_iter().flatten();
     let Some(variable) = variables.find(|variable| variable["name"] == LISTEN) else { return };
@@ -111,16 +109,18 @@ mod tests {
 
     #[test]
     fn an_address_with_which_the_agent_does_not_start_or_is_not_reached_is_refused() {
-        let of_the_pod_alone = ["127.0.0.1:9090", "[::1]:9090", "[::ffff:127.0.0.1]:9090"];
+        let of_one_pod =
+            ["127.0.0.1:9090", "[::1]:9090", "[::ffff:127.0.0.1]:9090", "10.0.0.1:9090", "[fd00::1]:9090"];
         let unusable = [":9090", "localhost:9090", "0.0.0.0", "0", "0.0.0.0:0", ""];
-        for address in unusable.into_iter().chain(of_the_pod_alone) {
+        for address in unusable.into_iter().chain(of_one_pod) {
             let settings = vec![format!("LISTEN={address}").parse::<Setting>().unwrap()];
             let choices = Choices { settings, ..Choices::default() };
             let error = choices.applied(shipped().unwrap()).unwrap_err();
             assert_eq!(
                 error.message,
                 format!(
-                    "--set LISTEN={address}: write an IP address that the kubelet reaches, and a port, such as 0.0.0.0:8080"
+                    "--set LISTEN={address}: write 0.0.0.0 or [::] with a port, such as 0.0.0.0:8080; what other addresses a \
+                     pod has is not known before it runs, and at those of its loopback the kubelet does not reach it"
                 )
             );
         }
@@ -136,15 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn where_the_address_is_taken_from_elsewhere_the_ports_stay_as_they_are() {
-        let mut live = agent(&["LISTEN=0.0.0.0:9090"]).body;
-        let variables = live.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
-        let of_setting = variables.as_array_mut().unwrap().iter_mut().find(|it| it["name"] == LISTEN);
-        *of_setting.unwrap() = json!({ "name": LISTEN,
+    fn where_the_address_is_taken_from_elsewhere_or_is_one_of_a_node_the_ports_stay_as_they_are() {
+        let of_node = json!({ "name": LISTEN, "value": "10.0.0.1:9090" });
+        let of_elsewhere = json!({ "name": LISTEN,
             "valueFrom": { "configMapKeyRef": { "name": "settings", "key": "listen" } } });
-        let mut upgraded = agent(&[]);
-        keep(&mut upgraded, &live, &Choices::default());
-        assert_eq!(ports(&upgraded)[0]["containerPort"], 9090);
+        for variable in [of_node, of_elsewhere] {
+            let mut live = agent(&["LISTEN=0.0.0.0:9090"]).body;
+            let variables = live.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
+            let of_setting = variables.as_array_mut().unwrap().iter_mut().find(|it| it["name"] == LISTEN);
+            *of_setting.unwrap() = variable.clone();
+            let mut upgraded = agent(&[]);
+            keep(&mut upgraded, &live, &Choices::default());
+            assert_eq!(ports(&upgraded)[0]["containerPort"], 9090, "{variable}");
+        }
     }
 
     #[test]

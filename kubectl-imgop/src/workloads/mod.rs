@@ -29,7 +29,8 @@ use kube::ResourceExt as _;
 use crate::cli_error::CliError;
 use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster};
-use seen::Seen;
+use crate::output::text::first_few;
+use seen::{MAX_NAMED, Seen};
 
 /// They are the agent's to read. Where an image goes that has an Image, that Image says.
 static UNKNOWN_ARCHITECTURES: BTreeMap<ImageReference, String> = BTreeMap::new();
@@ -121,7 +122,7 @@ impl Mirrored {
     pub fn warnings(&self) -> Vec<String> {
         let Seen { unseen, notes, .. } = &self.seen;
         let unseen = (!unseen.is_empty())
-            .then(|| format!("you may not list {}; the agent may see more", unseen.join(", ")));
+            .then(|| format!("you may not list {}; the agent may see more", first_few(unseen, MAX_NAMED, 0)));
         unseen.iter().chain(notes).map(|text| format!("{}: {text}", self.name)).collect()
     }
 
@@ -155,6 +156,13 @@ mod tests {
 
     use super::*;
     use crate::workloads::testing::mirrored;
+
+    #[test]
+    fn of_many_lists_that_are_hidden_a_warning_names_a_few() {
+        let mut blind = mirrored(json!({}));
+        blind.seen.unseen = (0..300).map(|number| format!("pods in n{number}")).collect();
+        insta::assert_snapshot!(blind.warnings().join("\n"), @"cluster: you may not list pods in n0,pods in n1,pods in n2,pods in n3,pods in n4,+295; the agent may see more");
+    }
 
     #[test]
     fn where_the_status_is_full_of_failures_those_that_it_does_not_name_are_spoken_of() {

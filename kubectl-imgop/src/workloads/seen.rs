@@ -27,8 +27,8 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::output::text::first_few;
 
-/// Namespaces that a note names.
-const MAX_NAMED: usize = 5;
+/// What a line names of the namespaces or lists that the user does not see.
+pub const MAX_NAMED: usize = 5;
 
 /// What a WorkloadMirror sees.
 pub struct Seen {

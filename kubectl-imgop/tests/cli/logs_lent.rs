@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_cluster::{list, refused};
+use crate::fake_cluster::{image, list, refused};
 use crate::logs::{cluster_with, waiting};
 use crate::program::Run;
 
@@ -86,8 +86,19 @@ fn job(namespace: &str, created: &str, tag: &str) -> Value {
 /// Runs `logs` of an Image that has a Job in its own namespace and one in the agent's, each created at its time and with a tag
 /// of its own, and one pod each. What is printed is what was asked for.
 fn run_with(own: (&'static str, &'static str), lent: (&'static str, &'static str), arguments: &str) -> Run {
+    run_where(own, lent, |_| None, arguments)
+}
+
+/// The same, but for what is answered otherwise.
+fn run_where(
+    own: (&'static str, &'static str),
+    lent: (&'static str, &'static str),
+    answer: fn(&str) -> Option<(u16, Value)>,
+    arguments: &str,
+) -> Run {
     let jobs = |job: Value| Some(list("JobList", "batch/v1", &[job]));
     let otherwise = move |request: &str| match request.split('?').next().unwrap_or_default() {
+        _ if let Some(answer) = answer(request) => Some(answer),
         "GET /apis/apps/v1/deployments" => Some(agent()),
         path if path.ends_with("/namespaces/ci/jobs") => jobs(job("ci", own.0, own.1)),
         path if path.ends_with("/namespaces/lent/jobs") => jobs(job("lent", lent.0, lent.1)),
@@ -120,4 +131,61 @@ fn the_job_before_is_printed_whichever_namespace_it_is_in() {
         let is_said = run.stderr.contains("the Job is in namespace lent");
         assert_eq!(is_said, namespace == "lent", "of the one that is printed: {run}");
     }
+}
+
+/// Refuses the pods of the agent's namespace, whose Jobs may be listed.
+fn without_lent_pods(request: &str) -> Option<(u16, Value)> {
+    request.contains("/namespaces/lent/pods?").then(|| refused(403, "Forbidden", "no"))
+}
+
+#[test]
+fn the_job_before_is_printed_where_the_pods_of_the_newest_one_may_not_be_listed_and_that_is_said() {
+    let run = run_where((OLD, "1.0"), (NEW, "1.0"), without_lent_pods, "logs a --previous");
+    assert!(run.code == 0 && run.stdout.contains("/namespaces/ci/pods/p/log"), "{run}");
+    let said = "there may be a newer log: Jobs that use what an administrator lends (RegistryAccess) are in namespace lent: \
+                whoever may";
+    assert!(run.stderr.starts_with(said), "{run}");
+}
+
+#[test]
+fn pods_that_may_not_be_listed_in_the_agents_namespace_are_spoken_of_where_nothing_is_printed() {
+    for (own, lent, arguments, error) in [
+        (NEW, OLD, "logs a --previous", "error: a has no earlier pod"),
+        (OLD, NEW, "logs a", "error: no\n"),
+        (OLD, NEW, "logs a -f", "error: no\n"),
+    ] {
+        let run = run_where((own, "1.0"), (lent, "1.0"), without_lent_pods, arguments);
+        assert!(run.code == 1 && run.stderr.contains(error), "{run}");
+        assert!(run.stderr.contains(" are in namespace lent: whoever may"), "{arguments}: {run}");
+    }
+}
+
+#[test]
+fn an_old_log_is_not_taken_for_the_newest_where_a_newer_one_may_be_hidden() {
+    let run = |last_sync: &'static str| {
+        let otherwise = move |request: &str| match request.split('?').next().unwrap_or_default() {
+            "GET /apis/apps/v1/deployments" => Some(refused(403, "Forbidden", "no")),
+            path if path.ends_with("/namespaces/ci/jobs") => {
+                let mut job = job("ci", OLD, "1.0");
+                let complete = json!({ "type": "Complete", "status": "True", "lastTransitionTime": OLD });
+                job["status"] = json!({ "conditions": [complete] });
+                Some(list("JobList", "batch/v1", &[job]))
+            }
+            path if path.ends_with("/images/a") => {
+                let mut image = image("a", "True", "there");
+                image["status"]["lastSyncTime"] = last_sync.into();
+                Some((200, image))
+            }
+            _ => None,
+        };
+        cluster_with(true, &["p"], |_| (200, json!("Copying blob 1.0")), otherwise).program.run("logs a")
+    };
+    let (old, newest) = (run(NEW), run("2026-01-01T00:00:20Z"));
+    for run in [&old, &newest] {
+        assert!(run.code == 0 && run.stdout.contains("Copying blob 1.0"), "{run}");
+    }
+    let said = "there may be a newer log: Jobs that use what an administrator lends (RegistryAccess) are in a namespace of \
+                the agent";
+    assert!(old.stderr.contains(said), "{old}");
+    assert_eq!(newest.stderr, "", "{newest}");
 }

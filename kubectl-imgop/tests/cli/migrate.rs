@@ -175,6 +175,17 @@ fn what_copycat_was_told_in_its_file_and_its_deployment_becomes_a_workload_mirro
     insta::assert_snapshot!(run);
 }
 
+#[test]
+fn flags_of_a_container_that_may_be_another_program_are_not_taken_for_copycats() {
+    let containers = "        - { name: proxy, args: [--v=10] }\n        - name: manager\n";
+    let text = COPYCAT.replace("        - name: copycat\n", containers);
+    let run = Program::new().stdin(&text).run("migrate copycat -");
+    let said = "warning: no flags are read: which container is copycat's is not known of \
+                k8s-copycat/proxy,k8s-copycat/manager";
+    assert!(run.code == 1 && run.stderr.contains(said), "{run}");
+    assert!(!run.stderr.contains("--v") && !run.stdout.contains("mode:"), "{run}");
+}
+
 /// An API server with the Deployment and the ConfigMap of [`COPYCAT`], and with nothing else.
 fn cluster_with_copycat() -> FakeCluster {
     FakeCluster::start(|request| match request {

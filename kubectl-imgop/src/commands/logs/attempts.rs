@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::place::ObjectJobs;
-use crate::cli_error::CliError;
+use super::place::{ObjectJobs, unseen_in};
+use super::wanted::{Run, Wanted, runs, works_on_any};
+use crate::cli_error::{CliError, Kind};
 use crate::cluster::Cluster;
 use crate::cluster::objects::FoundObject;
 use crate::cluster::pod_logs::has_ended;
+use crate::kinds::JobContainer;
 use crate::kinds::past_sync::SyncResult;
-use crate::kinds::{JobContainer, KindRef};
 use crate::output::Ui;
-use crate::output::text::count;
 
 /// How long a Job's pod is waited for. A Job that is refused its pod has none for longer.
 pub const POD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,22 +31,6 @@ pub struct Attempt {
     /// Its containers.
     pub containers: Vec<JobContainer>,
 }
-
-/// Which logs are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Those of this tag, or of this platform.
-    pub works_on: Option<String>,
-    /// Those of this build.
-    pub run: Option<u64>,
-    /// Those of the pod before the newest one.
-    pub previous: bool,
-    /// Whether a pod that is to come is waited for.
-    pub waits_for_pod: bool,
-}
-
-/// Jobs that do the same, the newest first, with their containers.
-pub type Run = Vec<(Job, Vec<JobContainer>)>;
 
 /// What the search for the pod of a run found.
 pub enum Sought {
@@ -67,6 +52,8 @@ pub struct Pods<'a> {
     pub found: &'a FoundObject,
     /// Which logs are wanted.
     pub wanted: &'a Wanted,
+    /// When they are.
+    pub now: Timestamp,
 }
 
 impl Pods<'_> {
@@ -88,20 +75,36 @@ impl Pods<'_> {
         Err(self.with_unseen(error.hinted(self.to_see())))
     }
 
-    /// Returns the pod of the newest Job of a run, or the one before it, and says where its Job is.
+    /// Returns the pod of the newest Job of a run, or the one before it, and says where its Job is, and where there may be a newer
+    /// one.
     pub async fn attempt(&self, run: &Run) -> Result<Sought, CliError> {
         let is_previous = self.wanted.previous;
         if let Some((job, _)) = run.first().filter(|_| !is_previous) {
             self.say_where(job);
         }
         let ends_meanwhile = self.wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
+        let mut newer = self.jobs.newer_unseen(&self.found.object, self.now).cloned();
         let mut later = usize::from(is_previous);
         for (job, containers) in run {
             let cluster = self.cluster_of(job);
-            let pods = cluster.pods_of(&job.name_any()).await?;
+            let pods = match cluster.pods_of(&job.name_any()).await {
+                Ok(pods) => pods,
+                Err(error) => {
+                    let hidden = self.hidden(job, &error);
+                    if !is_previous || hidden.is_none() {
+                        return Err(hidden.into_iter().fold(error, CliError::hinted));
+                    }
+                    // The user may see the pods of the Job before.
+                    (newer, later) = (hidden, 0);
+                    continue;
+                }
+            };
             if let Some(pod) = pods.into_iter().nth(later) {
                 if is_previous {
                     self.say_where(job);
+                }
+                if let Some(place) = newer {
+                    self.ui.note(&format!("there may be a newer log: {place}"));
                 }
                 let containers = containers.clone();
                 return Ok(Sought::Found(Box::new(Attempt { cluster, pod, containers })));
@@ -111,7 +114,9 @@ impl Pods<'_> {
             }
             later = 0;
         }
-        Ok(Sought::Missing(self.why_missing(run, ends_meanwhile)))
+        let error = self.why_missing(run, ends_meanwhile);
+        let newer = newer.filter(|place| !error.hints.contains(place));
+        Ok(Sought::Missing(newer.into_iter().fold(error, CliError::hinted)))
     }
 
     /// Returns the cluster with the namespace of a Job.
@@ -119,10 +124,20 @@ impl Pods<'_> {
         self.cluster.in_namespace(job.namespace().as_deref())
     }
 
+    /// Returns the namespace of a Job that is elsewhere than its object.
+    fn elsewhere(&self, job: &Job) -> Option<String> {
+        job.namespace().filter(|namespace| *namespace != self.cluster.namespace)
+    }
+
+    /// Returns where the pods of a Job are that the user may not list; none where that is not what is wrong, or not elsewhere.
+    fn hidden(&self, job: &Job, error: &CliError) -> Option<String> {
+        let namespace = self.elsewhere(job).filter(|_| error.kind == Kind::Forbidden)?;
+        Some(unseen_in(&namespace))
+    }
+
     /// Says where a Job is that is elsewhere than its object.
     fn say_where(&self, job: &Job) {
-        let namespace = job.namespace().filter(|namespace| *namespace != self.cluster.namespace);
-        if let Some(namespace) = namespace {
+        if let Some(namespace) = self.elsewhere(job) {
             let why = "since it uses what an administrator lends";
             self.ui.note(&format!("the Job is in namespace {namespace}, {why}"));
         }
@@ -134,7 +149,10 @@ impl Pods<'_> {
         let Some((job, _)) = run.first().filter(|(job, _)| !has_ended(job)) else { return Ok(false) };
         let (name, waited_since, mut is_said) = (job.name_any(), Instant::now(), false);
         let (cluster, uid) = (self.cluster_of(job), self.found.object.uid().unwrap_or_default());
-        while waited_since.elapsed() < POD_TIMEOUT && cluster.pods_of(&name).await?.is_empty() {
+        let explained = |error: CliError| self.hidden(job, &error).into_iter().fold(error, CliError::hinted);
+        while waited_since.elapsed() < POD_TIMEOUT
+            && cluster.pods_of(&name).await.map_err(explained)?.is_empty()
+        {
             if !std::mem::replace(&mut is_said, true) {
                 self.ui.note(&format!("waiting for a pod of Job {name}"));
             }
@@ -177,11 +195,6 @@ impl Pods<'_> {
     }
 }
 
-/// Whether there are Jobs of the run that is wanted, whatever they work on.
-fn works_on_any(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> bool {
-    !runs(kind, jobs, &Wanted { works_on: None, ..wanted.clone() }).is_empty()
-}
-
 /// Returns why a run that was asked for by its number has no Job: it was never begun, or its Jobs are no longer kept.
 fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
     let (object, number, kept) = (found.reference(), wanted.run?, found.kind.job_words().kept?);
@@ -203,153 +216,4 @@ fn gone(found: &FoundObject, wanted: &Wanted) -> Option<CliError> {
         "the Jobs of build {number} of {object} are gone, and their logs with them: spec.{field} says how many builds \
          keep theirs"
     )))
-}
-
-/// Returns the Jobs whose logs are wanted. Where Jobs are parts of one build, those of each part are one run.
-fn runs(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Vec<Run> {
-    let jobs = working_on(kind, jobs, wanted);
-    let Some(number) = wanted.run.or_else(|| jobs.first().and_then(|(job, _)| kind.run_of(job))) else {
-        return if jobs.is_empty() { Vec::new() } else { vec![jobs] };
-    };
-    let mut runs: Vec<Run> = Vec::new();
-    for (job, containers) in jobs.into_iter().filter(|(job, _)| kind.run_of(job) == Some(number)) {
-        let part = |(_, other): &(Job, Vec<JobContainer>)| *other == containers;
-        match runs.iter_mut().find(|run| run.first().is_some_and(part)) {
-            Some(run) => run.push((job, containers)),
-            None => runs.push(vec![(job, containers)]),
-        }
-    }
-    runs
-}
-
-/// Returns the Jobs that work on what is wanted, each with the containers that do. The Jobs come newest first.
-fn working_on(kind: KindRef, jobs: &[Job], wanted: &Wanted) -> Run {
-    let is_selected = |container: &JobContainer| {
-        wanted.works_on.as_ref().is_none_or(|what| container.works_on == *what || container.writes == *what)
-    };
-    let selected = jobs.iter().filter_map(|job| {
-        let all = kind.containers(job)?;
-        let selected: Vec<String> =
-            all.iter().filter(|it| is_selected(it)).map(|it| it.name.clone()).collect();
-        let mut containers = each_once(all);
-        containers.retain(|container| selected.contains(&container.name));
-        (!containers.is_empty()).then(|| (job.clone(), containers))
-    });
-    selected.collect()
-}
-
-/// Returns each container once. One that works on several things has one log for all of them.
-fn each_once(all: Vec<JobContainer>) -> Vec<JobContainer> {
-    let mut once: Vec<(JobContainer, usize)> = Vec::new();
-    for container in all {
-        match once.iter_mut().find(|(known, _)| known.name == container.name) {
-            Some((_, number)) => *number += 1,
-            None => once.push((container, 1)),
-        }
-    }
-    let named = |(container, number): (JobContainer, usize)| match number {
-        1 => container,
-        _ => JobContainer { works_on: count(number, "tag"), ..container },
-    };
-    once.into_iter().map(named).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use imgop_core::api::ImageBuilder;
-    use serde_json::json;
-
-    use super::*;
-    use crate::kinds::{DEFAULT_KIND, Erased};
-
-    fn job(name: &str, tags: &[&str]) -> Job {
-        let copies: Vec<_> = tags
-            .iter()
-            .map(|tag| {
-                json!({ "source": tag, "destination": format!("mirror-{tag}"), "attempt": 1,
-                               "digest": format!("sha256:{}", "0".repeat(64)) })
-            })
-            .collect();
-        serde_json::from_value(json!({ "metadata": { "name": name,
-            "annotations": { "imgop.skopeo.io/copies": serde_json::to_string(&copies).unwrap() } } }))
-        .unwrap()
-    }
-
-    fn of(kind: KindRef, jobs: &[Job], tag: Option<&str>) -> Vec<(Job, Vec<JobContainer>)> {
-        working_on(kind, jobs, &Wanted { works_on: tag.map(str::to_owned), ..Wanted::default() })
-    }
-
-    #[test]
-    fn the_newest_job_that_copies_the_tag_is_selected() {
-        let jobs = [job("new", &["1.2", "1.1"]), job("old", &["1.1", "1.0"])];
-        let named = |tag: Option<&str>| {
-            let (job, containers) = of(DEFAULT_KIND, &jobs, tag).into_iter().next().unwrap_or_default();
-            let job = job.name_any();
-            containers.iter().map(|c| format!("{job}/{} {}", c.name, c.works_on)).collect::<Vec<_>>()
-        };
-        assert_eq!(named(None), ["new/copy-0 1.2", "new/copy-1 1.1"]);
-        assert_eq!(named(Some("1.1")), ["new/copy-1 1.1"]);
-        assert_eq!(named(Some("mirror-1.0")), ["old/copy-1 1.0"]);
-        assert!(named(Some("0.9")).is_empty());
-    }
-
-    #[test]
-    fn each_part_of_a_copy_has_a_log() {
-        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
-        let copies = json!([
-            { "source": "1.0", "destination": "1.0", "attempt": 1, "digest": digest("0"),
-              "madeOf": { "origin": { "platformsOf": digest("1") }, "parts": [digest("2"), digest("3")] } },
-            { "source": "1.1", "destination": "1.1", "attempt": 1, "digest": digest("4") },
-        ]);
-        let mut job = job("j", &[]);
-        job.annotations_mut().insert("imgop.skopeo.io/copies".to_owned(), copies.to_string());
-        let named = |tag: Option<&str>| {
-            let jobs = of(DEFAULT_KIND, std::slice::from_ref(&job), tag);
-            let (_, containers) = jobs.into_iter().next().unwrap_or_default();
-            containers.into_iter().map(|c| format!("{} {}", c.name, c.works_on)).collect::<Vec<_>>()
-        };
-        assert_eq!(named(None), ["copy-0 1.0", "copy-0-1 1.0", "copy-1 1.1"]);
-        assert_eq!(named(Some("1.0")), ["copy-0 1.0", "copy-0-1 1.0"]);
-    }
-
-    #[test]
-    fn the_one_container_of_many_tags_has_one_log_whichever_of_them_is_asked_for() {
-        let mut job = job("j", &["1.2", "1.1"]);
-        let pod = json!({ "template": { "spec": { "containers": [{ "name": "copy" }] } } });
-        job.spec = Some(serde_json::from_value(pod).unwrap());
-        for (tag, expected) in
-            [(None, &["copy 2 tags"][..]), (Some("1.1"), &["copy 2 tags"]), (Some("0.9"), &[])]
-        {
-            let jobs = of(DEFAULT_KIND, std::slice::from_ref(&job), tag);
-            let containers = jobs.into_iter().flat_map(|(_, containers)| containers);
-            let named: Vec<String> = containers.map(|it| format!("{} {}", it.name, it.works_on)).collect();
-            assert_eq!(named, expected, "{tag:?}");
-        }
-    }
-
-    #[test]
-    fn a_build_is_all_its_platforms_each_with_its_last_try() {
-        let job = |name: &str, number: u64, platform: &str| -> Job {
-            let part = json!({ "number": number, "platform": platform, "attempt": 1 }).to_string();
-            serde_json::from_value(json!({ "metadata": { "name": name,
-                "annotations": { "imgop.skopeo.io/build": part } } }))
-            .unwrap()
-        };
-        let jobs = [
-            job("amd-2", 7, "linux/amd64"),
-            job("arm-1", 7, "linux/arm64"),
-            job("amd-1", 7, "linux/amd64"),
-            job("old", 6, "linux/amd64"),
-        ];
-        let named = |wanted: Wanted| -> Vec<String> {
-            let runs = runs(Erased::<ImageBuilder>::REF, &jobs, &wanted);
-            let first = |run: &Run| run.first().map(|(job, containers)| (job.name_any(), containers.len()));
-            runs.iter().filter_map(first).map(|(name, containers)| format!("{name} {containers}")).collect()
-        };
-        assert_eq!(named(Wanted::default()), ["amd-2 3", "arm-1 3"]);
-        let arm = Wanted { works_on: Some("linux/arm64".to_owned()), ..Wanted::default() };
-        assert_eq!(named(arm), ["arm-1 3"]);
-        assert_eq!(named(Wanted { run: Some(6), ..Wanted::default() }), ["old 3"]);
-        assert!(named(Wanted { run: Some(5), ..Wanted::default() }).is_empty());
-    }
 }

@@ -2,11 +2,13 @@
 
 mod attempts;
 mod place;
+mod wanted;
 
 use std::time::Duration;
 
 use clap::Args;
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use kube::api::LogParams;
 use tokio::time::sleep;
 
@@ -16,8 +18,9 @@ use crate::cluster::pod_logs::Streamed;
 use crate::cluster::{ConnectionArgs, TimeLimit};
 use crate::kinds::JobContainer;
 use crate::output::Ui;
-use attempts::{Attempt, POD_TIMEOUT, Pods, Run, Sought, Wanted};
+use attempts::{Attempt, POD_TIMEOUT, Pods, Sought};
 use place::{ObjectJobs, of_children};
+use wanted::{Run, Wanted};
 
 /// How often it is asked whether the next container has started.
 const NEXT_CONTAINER_INTERVAL: Duration = Duration::from_secs(1);
@@ -86,7 +89,8 @@ pub async fn run(ui: Ui, args: &LogsArgs, connection: &ConnectionArgs) -> Result
         waits_for_pod: args.follow,
     };
     let jobs = ObjectJobs::of(&cluster, &found).await?;
-    let pods = Pods { ui, cluster: &cluster, jobs: &jobs, found: &found, wanted: &wanted };
+    let now = Timestamp::now();
+    let pods = Pods { ui, cluster: &cluster, jobs: &jobs, found: &found, wanted: &wanted, now };
     let (runs, logs) = (pods.runs()?, Logs { ui, args });
     let printed = if args.follow {
         try_join_all(runs.iter().map(|run| logs.of_run(&pods, run, runs.len()))).await?

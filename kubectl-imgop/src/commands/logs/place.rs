@@ -3,17 +3,23 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use imgop_core::api::{Image, MIRROR_LABEL, WORKLOAD_MIRROR_LABEL, WorkloadMirror};
+use imgop_core::api::{Image, ImageStatus, MIRROR_LABEL, Phase, WORKLOAD_MIRROR_LABEL, WorkloadMirror};
 use imgop_core::inventory::mirror_label;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
+use kube::core::DynamicObject;
 
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::cluster::agent::agents;
 use crate::cluster::lease::lent_namespace;
 use crate::cluster::objects::FoundObject;
+use crate::cluster::pod_logs::end;
 use crate::kinds::Erased;
+
+/// How much later than the last of its Jobs a sync may end.
+const AFTER_JOBS: SignedDuration = SignedDuration::from_secs(60);
 
 /// The Jobs of an object.
 pub struct ObjectJobs {
@@ -45,6 +51,24 @@ impl ObjectJobs {
         }
         Ok(Self { newest_first: newest_first(places), unseen })
     }
+
+    /// Returns where there may be a newer Job that the user may not see: an Image has been at work since all of these ended.
+    pub fn newer_unseen(&self, image: &DynamicObject, now: Timestamp) -> Option<&String> {
+        self.unseen.as_ref().filter(|_| worked_since(&self.newest_first, image, now))
+    }
+}
+
+/// Returns whether an Image has been at work since all of these Jobs ended. A sync that finds nothing to do leaves no trace.
+fn worked_since(jobs: &[Job], image: &DynamicObject, now: Timestamp) -> bool {
+    let ended = |job: &Job| Some(end(job)?.last_transition_time.as_ref()?.0);
+    let ends: Option<Vec<Timestamp>> = jobs.iter().map(ended).collect();
+    let Some(last) = ends.and_then(|ends| ends.into_iter().max()) else { return false };
+    let Ok(status) = serde_json::from_value::<ImageStatus>(image.data["status"].clone()) else {
+        return false;
+    };
+    let is_at_work = status.phase == Some(Phase::Running);
+    let worked = if is_at_work { Some(now) } else { status.last_sync_time.map(|time| time.0) };
+    worked.is_some_and(|worked| worked.duration_since(last) > AFTER_JOBS)
 }
 
 /// Returns the Jobs of several places, the newest first.
@@ -59,7 +83,8 @@ fn unseen_anywhere() -> String {
     format!("{}, and list Deployments in all namespaces, can print them", unseen("a namespace of the agent"))
 }
 
-fn unseen_in(namespace: &str) -> String {
+/// Returns that Jobs may be in a namespace where the user may not look.
+pub fn unseen_in(namespace: &str) -> String {
     format!("{} can print them", unseen(&format!("namespace {namespace}")))
 }
 
@@ -98,5 +123,44 @@ mod tests {
         let places = vec![vec![job("d", 4), job("b", 2)], Vec::new(), vec![job("c", 3), job("a", 1)]];
         let names: Vec<String> = newest_first(places).iter().map(kube::ResourceExt::name_any).collect();
         assert_eq!(names, ["d", "c", "b", "a"]);
+    }
+
+    /// A Job that ended at a minute; none has not.
+    fn job(minute: Option<u8>) -> Job {
+        let ended = minute.map(|minute| {
+            json!([{ "type": "Failed", "status": "True", "lastTransitionTime": format!("2026-01-01T00:{minute:02}:00Z") }])
+        });
+        serde_json::from_value(json!({ "status": { "conditions": ended } })).unwrap()
+    }
+
+    #[test]
+    fn an_image_that_was_at_work_after_all_of_its_jobs_had_others() {
+        let now: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
+        let is_behind = |jobs: &[Job], status: serde_json::Value| {
+            let image = json!({ "metadata": {}, "status": status });
+            let image: DynamicObject = serde_json::from_value(image).unwrap();
+            let unseen = Some("elsewhere".to_owned());
+            let jobs = ObjectJobs { newest_first: jobs.to_vec(), unseen };
+            jobs.newer_unseen(&image, now).is_some()
+        };
+        let synced =
+            |time: &str| json!({ "phase": "COMPLETED", "lastSyncTime": format!("2026-01-01T00:{time}Z") });
+        let running = || json!({ "phase": "RUNNING", "lastSyncTime": "2026-01-01T00:01:00Z" });
+        assert!(is_behind(&[job(Some(10)), job(Some(5))], synced("20:00")));
+        assert!(is_behind(&[job(Some(10))], running()));
+        for (jobs, status, why) in [
+            (&[job(Some(10))][..], synced("10:30"), "the sync ended with it"),
+            (&[job(Some(10))], synced("05:00"), "it ended before"),
+            (&[job(None), job(Some(5))], synced("20:00"), "one runs"),
+            (&[job(Some(30))], running(), "it ended just now"),
+            (&[], synced("20:00"), "there is none"),
+            (&[job(Some(10))], json!({}), "it is not known"),
+            (&[job(Some(10))], serde_json::Value::Null, "it has no status"),
+        ] {
+            assert!(!is_behind(jobs, status), "{why}");
+        }
+        let seen = ObjectJobs { newest_first: vec![job(Some(10))], unseen: None };
+        let image = serde_json::from_value(json!({ "metadata": {}, "status": running() })).unwrap();
+        assert_eq!(seen.newer_unseen(&image, now), None, "the user sees all");
     }
 }

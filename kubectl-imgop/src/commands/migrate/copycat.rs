@@ -13,6 +13,7 @@ use crate::cli_error::{CliError, Outcome};
 use crate::commands::mirror::file::InputFile;
 use crate::output::Ui;
 use crate::output::documents::DocumentFormat;
+use crate::output::text::first_few;
 use crate::preview::files::documents;
 
 /// From k8s-copycat: its file and its environment become a WorkloadMirror and settings of the agent
@@ -67,9 +68,14 @@ pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, Cl
     if let Some(path) = &args.env {
         found.env.extend(environment::of_file(&InputFile::read(path)?.text));
     }
-    let Found { file, env, flags, mut unread } = found;
+    let Found { file, env, containers, mut unread } = found;
+    let flags = own_flags(&containers);
+    if let Err(why) = &flags {
+        ui.warning(why);
+    }
     unread.retain(|one| !one.is_among(&env));
-    let is_unread = super::warn_unread(ui, &unread, args.env.is_some());
+    let is_unread = super::warn_unread(ui, &unread, args.env.is_some()) || flags.is_err();
+    let flags = flags.unwrap_or_default();
     let (name, namespace) = (args.name.clone(), args.into.clone());
     let migrated = migrate_copycat(&CopycatInput { file, env, flags, name, namespace });
     for change in &migrated.changes {
@@ -91,7 +97,8 @@ pub fn run(ui: Ui, args: &CopycatArgs, deployed: &[Value]) -> Result<Outcome, Cl
 struct Found {
     file: Option<Value>,
     env: BTreeMap<String, String>,
-    flags: BTreeMap<String, String>,
+    /// The containers of all Deployments.
+    containers: Vec<Container>,
     /// Variables whose values stand elsewhere.
     unread: Vec<Unread>,
 }
@@ -125,23 +132,69 @@ impl Found {
     }
 
     fn add_deployment(&mut self, deployment: &Value) {
-        if let Some(container) = own_container(deployment) {
-            self.flags.extend(environment::flags_of_container(container));
-        }
         for container in environment::containers(deployment) {
+            let read = Container::of(deployment, container);
+            // A file may have what is read from the cluster, too.
+            if !self.containers.contains(&read) {
+                self.containers.push(read);
+            }
             self.env.extend(environment::of_container(container));
             self.unread.extend(environment::unread(container, is_copycat_variable));
         }
     }
 }
 
-/// Returns copycat's own container of a Deployment, whose others have flags of other programs: by its image, or else the
-/// first one.
-fn own_container(deployment: &Value) -> Option<&Value> {
-    let is_own =
-        |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains("copycat"));
-    let mut containers = environment::containers(deployment);
-    containers.find(is_own).or_else(|| environment::containers(deployment).next())
+/// What stands in the image or in the name of copycat's own container.
+const COPYCAT: &str = "copycat";
+/// Containers that a warning names.
+const MAX_NAMED: usize = 5;
+
+/// A container, which may be copycat's.
+#[derive(Debug, PartialEq, Eq)]
+struct Container {
+    /// The name of its Deployment.
+    deployment: String,
+    name: String,
+    image: String,
+    flags: BTreeMap<String, String>,
+}
+
+impl Container {
+    fn of(deployment: &Value, container: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            deployment: text(&deployment["metadata"]["name"]),
+            name: text(&container["name"]),
+            image: text(&container["image"]),
+            flags: environment::flags_of_container(container),
+        }
+    }
+}
+
+/// Returns the flags of copycat's own container: of the one that has its name in its image, or else in its own name, or of the only
+/// one that there is. All others have flags of other programs; where it is not known which it is, that is the error.
+fn own_flags(containers: &[Container]) -> Result<BTreeMap<String, String>, String> {
+    let by_image = only(containers.iter().filter(|one| one.image.contains(COPYCAT)));
+    let by_name = || only(containers.iter().filter(|one| one.name.contains(COPYCAT)));
+    if let Some(own) = by_image.or_else(by_name).or_else(|| only(containers.iter())) {
+        return Ok(own.flags.clone());
+    }
+    if containers.iter().all(|one| one.flags.is_empty()) {
+        return Ok(BTreeMap::new());
+    }
+    let names: Vec<String> =
+        containers.iter().map(|one| format!("{}/{}", one.deployment, one.name)).collect();
+    Err(format!(
+        "no flags are read: which container is copycat's is not known of {}, since {COPYCAT} is not in the image or the name \
+         of exactly one; give a FILE with its Deployment that has no others, or has {COPYCAT} in the name of its own",
+        first_few(&names, MAX_NAMED, 0)
+    ))
+}
+
+/// Returns a container that is alone.
+fn only<'a>(mut containers: impl Iterator<Item = &'a Container>) -> Option<&'a Container> {
+    let first = containers.next()?;
+    containers.next().is_none().then_some(first)
 }
 
 #[cfg(test)]
@@ -150,34 +203,69 @@ mod tests {
 
     use super::*;
 
-    fn found(images: [Option<&str>; 2]) -> Found {
-        let [first, second] = images;
-        let containers = json!([
-            { "name": "a", "image": first, "args": ["--of-first"], "env": [{ "name": "DRY_RUN", "value": "true" }] },
-            { "name": "b", "image": second, "args": ["--of-second"], "env": [{ "name": "DRY_PULL", "value": "true" }] },
-        ]);
-        let spec = json!({ "template": { "spec": { "containers": containers } } });
-        let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "spec": spec });
+    const MANAGER: &str = "ghcr.io/acme/k8s-copycat:v1";
+    const PROXY: &str = "quay.io/brancz/kube-rbac-proxy:v0.18.0";
+    /// Where the image of copycat is that was pushed under another name.
+    const RETAGGED: &str = "registry.corp/infra/mirror:1";
+
+    /// Returns what is found in Deployments of containers with these names and images; each has a flag of its name.
+    fn found(deployments: &[&[(&str, &str)]]) -> Found {
         let mut found = Found::default();
-        found.add(&deployment).unwrap();
+        for containers in deployments {
+            let container = |(name, image): &(&str, &str)| {
+                let env = json!([{ "name": format!("OF_{}", name.to_uppercase()), "value": "true" }]);
+                json!({ "name": name, "image": image, "args": [format!("--of-{name}")], "env": env })
+            };
+            let containers: Vec<Value> = containers.iter().map(container).collect();
+            let spec = json!({ "template": { "spec": { "containers": containers } } });
+            let metadata = json!({ "name": "mirror" });
+            found
+                .add(&json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec }))
+                .unwrap();
+        }
         found
     }
 
     #[test]
     fn flags_are_those_of_copycats_own_container_and_not_of_one_beside_it() {
-        let (own, proxy) =
-            (Some("ghcr.io/acme/k8s-copycat:v1"), Some("quay.io/brancz/kube-rbac-proxy:v0.18.0"));
-        for (images, flag) in [
-            ([own, proxy], "--of-first"),
-            ([proxy, own], "--of-second"),
-            ([proxy, None], "--of-first"),
-            ([None, None], "--of-first"),
+        let (own, proxy) = (("a", MANAGER), ("b", PROXY));
+        for (deployments, flag) in [
+            (&[&[own, proxy][..]][..], "--of-a"),
+            (&[&[proxy, own]], "--of-a"),
+            (&[&[proxy, ("copycat", RETAGGED)]], "--of-copycat"),
+            (&[&[("copycat-proxy", PROXY), own]], "--of-a"),
+            (&[&[("c", RETAGGED)]], "--of-c"),
+            (&[&[proxy], &[own]], "--of-a"),
+            (&[&[own], &[own]], "--of-a"),
         ] {
-            let found = found(images);
-            let flags: Vec<&str> = found.flags.keys().map(String::as_str).collect();
-            assert_eq!(flags, [flag], "{images:?}");
-            let variables: Vec<&str> = found.env.keys().map(String::as_str).collect();
-            assert_eq!(variables, ["DRY_PULL", "DRY_RUN"], "of all containers");
+            let found = found(deployments);
+            let flags = own_flags(&found.containers).unwrap();
+            let flags: Vec<&str> = flags.keys().map(String::as_str).collect();
+            assert_eq!(flags, [flag], "{deployments:?}");
         }
+        let both = found(&[&[proxy, own]]);
+        let variables: Vec<&str> = both.env.keys().map(String::as_str).collect();
+        assert_eq!(variables, ["OF_A", "OF_B"], "of all containers");
+    }
+
+    #[test]
+    fn where_it_is_not_known_which_container_is_copycats_no_flags_are_read_and_that_is_said() {
+        let (retagged, proxy) = (("a", RETAGGED), ("b", PROXY));
+        for deployments in [
+            &[&[proxy, retagged][..]][..],
+            &[&[retagged], &[proxy]],
+            &[&[("a", MANAGER)], &[("b", MANAGER)]],
+            &[&[("copycat-a", RETAGGED), ("copycat-b", PROXY)]],
+        ] {
+            assert!(own_flags(&found(deployments).containers).is_err(), "{deployments:?}");
+        }
+        let why = own_flags(&found(&[&[proxy, retagged]]).containers).unwrap_err();
+        insta::assert_snapshot!(why, @"no flags are read: which container is copycat's is not known of mirror/b,mirror/a, since copycat is not in the image or the name of exactly one; give a FILE with its Deployment that has no others, or has copycat in the name of its own");
+        let mut silent = found(&[&[proxy, retagged]]).containers;
+        for container in &mut silent {
+            container.flags.clear();
+        }
+        assert_eq!(own_flags(&silent), Ok(BTreeMap::new()), "nothing is lost");
+        assert_eq!(own_flags(&[]), Ok(BTreeMap::new()));
     }
 }

@@ -8,6 +8,8 @@ use crate::cli_error::{CliError, Outcome};
 use crate::cluster::ConnectionArgs;
 use crate::commands::mirror::{Mirrored, ReadFrom, VerificationArgs};
 use crate::output::Ui;
+use crate::output::text::first_few;
+use crate::workloads::seen::MAX_NAMED;
 
 /// Check that the destination has what workloads use, as the sources have it
 ///
@@ -53,5 +55,6 @@ async fn all(ui: Ui, args: &VerifyArgs, connection: &ConnectionArgs) -> Result<O
     if unseen.is_empty() {
         return Ok(outcome);
     }
-    Err(CliError::failed(format!("not all was compared: you may not list {}", unseen.join(", "))))
+    let unseen = first_few(&unseen, MAX_NAMED, 0);
+    Err(CliError::failed(format!("not all was compared: you may not list {unseen}")))
 }

@@ -8,8 +8,9 @@ use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::{Api, ResourceExt};
 
-use super::{Reader, resource};
+use super::{MAX_NAMED, Reader, resource};
 use crate::cli_error::CliError;
+use crate::output::text::first_few;
 use crate::workloads::forbidden::unless_forbidden;
 
 impl Reader<'_> {
@@ -30,12 +31,7 @@ impl Reader<'_> {
             };
             self.opted_out.extend(names.into_iter().map(|name| (kind, namespace.clone(), name)));
         }
-        if !hidden.is_empty() {
-            self.notes.push(format!(
-                "you may not list {}: those that say {NOT_MIRRORED_ANNOTATION}: \"false\" are shown as mirrored",
-                hidden.join(", ")
-            ));
-        }
+        self.notes.extend(hidden_note(&hidden));
         Ok(())
     }
 
@@ -79,5 +75,27 @@ impl Reader<'_> {
         of.is_some_and(|(kind, name)| {
             self.opted_out.contains(&(kind, pod.namespace.to_owned(), name.to_owned()))
         })
+    }
+}
+
+/// Returns what is to be known where the user may not list these.
+fn hidden_note(hidden: &[String]) -> Option<String> {
+    (!hidden.is_empty()).then(|| {
+        format!(
+            "you may not list {}: those that say {NOT_MIRRORED_ANNOTATION}: \"false\" are shown as mirrored",
+            first_few(hidden, MAX_NAMED, 0)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_namespaces_whose_workloads_are_hidden_a_note_names_a_few() {
+        let hidden: Vec<String> = (0..300).map(|number| format!("jobs in n{number}")).collect();
+        insta::assert_snapshot!(hidden_note(&hidden).unwrap(), @r#"you may not list jobs in n0,jobs in n1,jobs in n2,jobs in n3,jobs in n4,+295: those that say imgop.skopeo.io/mirror: "false" are shown as mirrored"#);
+        assert_eq!(hidden_note(&[]), None);
     }
 }

@@ -11,12 +11,13 @@ mod settings;
 mod workloads;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::{Map, Value, json};
 
 use super::{Change, Outcome};
 use crate::api::WorkloadMirrorSpec;
+use crate::listen::listener;
 use crate::workloads::WorkloadRequest;
 use settings::Settings;
 pub use settings::is_variable as is_copycat_variable;
@@ -171,24 +172,38 @@ fn log_level(text: &str) -> String {
     level.to_owned()
 }
 
+/// What became of the other endpoints at the address of metrics.
+const OTHER_ENDPOINTS: &str = "what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync";
+
 /// Where metrics are answered.
 fn listening(settings: &Settings<'_>, made: &mut Made) {
     let Some(address) = settings.text("METRICS_ADDR", made) else { return };
+    let host = if address.starts_with(':') { "0.0.0.0" } else { "" };
+    let whole = format!("{host}{address}");
     if address == "0" {
         made.not_carried("METRICS_ADDR", "0 switched metrics off; here health is answered at the same address, which is the agent's setting LISTEN");
-    } else if let Some(listener) = reached(&address) {
+    } else if let Some(listener) = listener(&whole) {
         made.agent.insert("LISTEN".to_owned(), listener.to_string());
-        made.kept("METRICS_ADDR", "it is the agent's setting LISTEN, where health is answered too; what was /reset-cooldown and /force-reconcile there are kubectl imgop sync --retry and kubectl imgop sync");
+        made.kept(
+            "METRICS_ADDR",
+            format!("it is the agent's setting LISTEN, where health is answered too; {OTHER_ENDPOINTS}"),
+        );
+    } else if let Some((own, listener)) = at_all_addresses(&whole) {
+        made.agent.insert("LISTEN".to_owned(), listener.to_string());
+        made.changed("METRICS_ADDR", format!("the agent's setting LISTEN, where health is answered too, is {listener}: {own} was copycat's own address, and the agent's pods have others; {OTHER_ENDPOINTS}"));
     } else {
         made.not_carried("METRICS_ADDR", format!("{address:?} is no IP address that the kubelet reaches, with a port, as the agent's setting LISTEN is; without it that is 0.0.0.0:8080"));
     }
 }
 
-/// Returns the address of a listener; none where the agent would not start with it, or its probes would not reach it.
-fn reached(address: &str) -> Option<SocketAddr> {
-    let host = if address.starts_with(':') { "0.0.0.0" } else { "" };
-    let address = format!("{host}{address}").parse::<SocketAddr>().ok()?;
-    (address.port() != 0 && !address.ip().to_canonical().is_loopback()).then_some(address)
+/// Returns an address of copycat's own, and in its place a listener at all addresses; none where it is of the loopback, at which
+/// nobody else was answered.
+fn at_all_addresses(address: &str) -> Option<(IpAddr, SocketAddr)> {
+    let address = address.parse::<SocketAddr>().ok()?;
+    let own = address.ip().to_canonical();
+    let all: IpAddr = if own.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let is_usable = address.port() != 0 && !own.is_loopback();
+    is_usable.then(|| (own, SocketAddr::new(all, address.port())))
 }
 
 #[cfg(test)]
