@@ -51,6 +51,10 @@ test-api: ## Run the tests against an API server and etcd, which they start them
 	$(BUILD_PROGRAMS)
 	cargo test --package imgop-tests --lib --test api_server
 
+.PHONY: test-chart-pairs
+test-chart-pairs: ## Render the chart for each two features with nothing else on, apart from `make test`
+	cargo test --package imgop-tests --test api_server features_work_in_pairs -- --include-ignored
+
 .PHONY: test-registries
 test-registries: ## Run the tests of the registry client against real registries, which they start themselves, and of what Go libraries find
 	cargo test --package imgop-tests --test registries

@@ -1,6 +1,7 @@
 //! A kube-apiserver and an etcd for the tests of one binary, with imgop's CRDs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -16,8 +17,26 @@ use crate::kubectl::Kubectl;
 use crate::supervised::Supervised;
 use crate::wait;
 
-/// Started by the first test that asks for it.
-static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
+/// What the tests of one binary have together: started by the first one that asks for it, it ends with the binary.
+pub struct Shared<T> {
+    name: &'static str,
+    started: OnceCell<Result<T, String>>,
+}
+
+impl<T> Shared<T> {
+    /// What messages call by this name.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, started: OnceCell::const_new() }
+    }
+
+    /// Starts it, unless that was done before. What one test does to it is there for all others, so it is for tests that
+    /// change nothing but what is in namespaces of their own.
+    pub async fn get(&self, start: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<&T> {
+        let started = || async move { start().await.map_err(|error| format!("{error:#}")) };
+        let started = self.started.get_or_init(started).await;
+        started.as_ref().map_err(|said| anyhow!("{} does not start: {said}", self.name))
+    }
+}
 
 /// A real API server without nodes and without controllers: nothing acts on what it stores.
 #[derive(Debug)]
@@ -27,11 +46,14 @@ impl ApiServer {
     /// The one of this test binary. The first call takes about five seconds, and minutes where
     /// Kubernetes has yet to be compiled.
     pub async fn shared() -> anyhow::Result<&'static Self> {
-        SHARED
-            .get_or_init(|| async { Self::with_crds().await.map_err(|error| format!("{error:#}")) })
-            .await
-            .as_ref()
-            .map_err(|said| anyhow!("the test API server does not start: {said}"))
+        static SHARED: Shared<ApiServer> = Shared::new("the test API server");
+        SHARED.get(Self::with_crds).await
+    }
+
+    /// Another one of this test binary, without imgop's CRDs.
+    pub async fn shared_bare() -> anyhow::Result<Arc<Self>> {
+        static BARE: Shared<Arc<ApiServer>> = Shared::new("the test API server without CRDs");
+        Ok(BARE.get(async || Self::bare().await.map(Arc::new)).await?.clone())
     }
 
     /// A client for one test. (A client belongs to the runtime that made it, and each test has its

@@ -93,8 +93,16 @@ impl Helm {
     /// # Errors
     /// If it refuses them.
     pub async fn template(&self, values: &Value) -> anyhow::Result<Vec<Value>> {
-        let rendered = self.run_with(&["template", RELEASE, &chart()], values).await?.ok()?;
+        let rendered = self.template_text(values).await?;
         documents(&rendered).with_context(|| format!("what the chart renders for {values}"))
+    }
+
+    /// The same as Helm prints it. Reading half a megabyte of YAML takes longer than anything else that is done with it.
+    ///
+    /// # Errors
+    /// If the chart refuses the values.
+    pub async fn template_text(&self, values: &Value) -> anyhow::Result<String> {
+        self.run_with(&["template", RELEASE, &chart()], values).await?.ok()
     }
 }
 

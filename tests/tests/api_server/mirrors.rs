@@ -16,23 +16,23 @@ use serde_json::json;
 
 use crate::tenants::{Case, DEADLINE};
 
-const NAMESPACE: &str = "mirrors";
 /// Nothing listens there.
 const NOWHERE: &str = "127.0.0.1:9";
 
+/// A namespace with a mirror.
 struct Mirrors {
     case: Case,
+    namespace: &'static str,
 }
 
 impl Mirrors {
-    async fn new() -> anyhow::Result<Self> {
-        let case = Case::new().await?;
-        case.enabled_namespace(NAMESPACE).await?;
-        Ok(Self { case })
+    /// A new namespace beside those of other tests.
+    async fn new(namespace: &'static str) -> anyhow::Result<Self> {
+        Ok(Self { case: Case::with_namespaces(&[namespace]).await?, namespace })
     }
 
     fn api(&self) -> Api<ImageMirror> {
-        Api::namespaced(self.case.client().clone(), NAMESPACE)
+        Api::namespaced(self.case.client().clone(), self.namespace)
     }
 
     /// Creates the mirror, or changes it.
@@ -61,7 +61,7 @@ impl Mirrors {
 
     /// Waits until there are this many Images, and returns them by their names.
     async fn images(&self, count: usize) -> anyhow::Result<BTreeMap<String, Image>> {
-        let api = self.case.images(NAMESPACE);
+        let api = self.case.images(self.namespace);
         wait::poll(&format!("there are {count} Images"), DEADLINE, || async {
             let images = api.list(&ListParams::default()).await?.items;
             Ok((images.len() == count).then(|| images.into_iter().map(|i| (i.name_any(), i)).collect()))
@@ -92,7 +92,7 @@ fn versions(images: &BTreeMap<String, Image>) -> BTreeMap<String, (Option<String
 
 #[tokio::test]
 async fn another_order_writes_nothing_and_one_entry_less_takes_its_image_alone() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("another-order").await?;
     let _agent = mirrors.case.agent(&[]).await?;
     let mut wanted = spec(15);
     mirrors.apply(&wanted).await?;
@@ -119,7 +119,7 @@ async fn another_order_writes_nothing_and_one_entry_less_takes_its_image_alone()
 
 #[tokio::test]
 async fn an_emptied_inventory_keeps_its_images_until_they_are_let_go() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("emptied").await?;
     let _agent = mirrors.case.agent(&[]).await?;
     mirrors.apply(&spec(12)).await?;
     let before = mirrors.images(12).await?;
@@ -135,9 +135,9 @@ async fn an_emptied_inventory_keeps_its_images_until_they_are_let_go() -> anyhow
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_changes_nothing_and_a_corrected_one_is_followed() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("unreadable").await?;
     let _agent = mirrors.case.agent(&[]).await?;
-    let config_maps: Api<ConfigMap> = Api::namespaced(mirrors.case.client().clone(), NAMESPACE);
+    let config_maps: Api<ConfigMap> = Api::namespaced(mirrors.case.client().clone(), mirrors.namespace);
     let file = |entries: usize, more: &str| {
         let entry = |n| format!("- SourceImage: {NOWHERE}/tools/widget{n}\n  Tags:\n  - v1.0\n");
         let entries: String = (0..entries).map(entry).collect();
@@ -174,7 +174,7 @@ async fn a_file_that_cannot_be_read_changes_nothing_and_a_corrected_one_is_follo
 
 #[tokio::test]
 async fn one_tag_of_two_sources_is_mirrored_of_neither_and_all_else_is() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("conflicting").await?;
     let _agent = mirrors.case.agent(&[]).await?;
     let mut wanted = spec(3);
     for (n, entry) in wanted.entries.iter_mut().enumerate().take(2) {
@@ -192,7 +192,7 @@ async fn one_tag_of_two_sources_is_mirrored_of_neither_and_all_else_is() -> anyh
 
 #[tokio::test]
 async fn an_image_of_a_user_is_taken_over_only_where_it_says_so_and_orphans_stay() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("taken-over").await?;
     let agent = mirrors.case.agent(&[]).await?;
     mirrors.apply(&spec(1)).await?;
     let name = mirrors.images(1).await?.into_keys().next().unwrap_or_default();
@@ -205,7 +205,7 @@ async fn an_image_of_a_user_is_taken_over_only_where_it_says_so_and_orphans_stay
     let freed = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     mirrors.api().patch("acme", &PatchParams::default(), &freed).await?;
     drop(agent);
-    let images = mirrors.case.images(NAMESPACE);
+    let images = mirrors.case.images(mirrors.namespace);
     // Its owner is gone, whether or not something removes the reference.
     images.delete(&name, &DeleteParams::default()).await?;
     let source = Source::new(format!("{NOWHERE}/a/b"), "1.0");
@@ -230,11 +230,11 @@ async fn an_image_of_a_user_is_taken_over_only_where_it_says_so_and_orphans_stay
 
 #[tokio::test]
 async fn the_images_of_a_suspended_mirror_are_suspended_and_those_of_a_user_stay_so() -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    let mirrors = Mirrors::new("suspended").await?;
     let _agent = mirrors.case.agent(&[]).await?;
     let mut wanted = spec(3);
     mirrors.apply(&wanted).await?;
-    let images = mirrors.case.images(NAMESPACE);
+    let images = mirrors.case.images(mirrors.namespace);
     let first = mirrors.images(3).await?.into_keys().next().unwrap_or_default();
     let suspend = Patch::Merge(json!({ "spec": { "suspend": true } }));
     images.patch(&first, &PatchParams::default(), &suspend).await?;
@@ -261,7 +261,9 @@ async fn the_images_of_a_suspended_mirror_are_suspended_and_those_of_a_user_stay
 #[tokio::test]
 async fn an_inventory_of_the_largest_known_size_is_written_at_no_more_than_twenty_a_second()
 -> anyhow::Result<()> {
-    let mirrors = Mirrors::new().await?;
+    // On an API server of its own: so many Images are too many beside other tests.
+    let mirrors = Mirrors { case: Case::new().await?, namespace: "large" };
+    mirrors.case.enabled_namespace(mirrors.namespace).await?;
     let agent = mirrors.case.agent(&[]).await?;
     let mut wanted = spec(240);
     wanted.targets.extend([target("second"), target("third")]);

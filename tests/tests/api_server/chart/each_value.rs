@@ -1,12 +1,14 @@
-//! Each value of the chart by itself, and those that make objects in pairs: an API server takes what is rendered.
+//! Each value of the chart by itself, and those that make objects together: an API server takes what is rendered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, ensure};
-use imgop_tests::api_server::{ApiServer, install_crds};
+use imgop_tests::api_server::{ApiServer, Shared};
 use imgop_tests::examples::example;
-use imgop_tests::helm::{Helm, chart};
+use imgop_tests::helm::{Helm, chart, documents};
 use imgop_tests::testbed_scripts;
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
@@ -40,7 +42,13 @@ const FEATURES: [&str; 20] = [
     "settings",
 ];
 
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let text = std::fs::read_to_string(Path::new(&chart()).join("values.schema.json")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+});
 /// Another value than the default for each.
+static SAMPLES: LazyLock<BTreeMap<String, Value>> = LazyLock::new(samples);
+
 fn samples() -> BTreeMap<String, Value> {
     let texts = json!({ "example.com/a": "b" });
     let egress = json!([{ "ports": [{ "protocol": "TCP", "port": 5000 }] }]);
@@ -98,7 +106,7 @@ fn samples() -> BTreeMap<String, Value> {
     ];
     let mut samples: BTreeMap<String, Value> =
         by_kind.map(|(path, value)| (path.to_owned(), value)).into_iter().collect();
-    for (path, schema) in values_of(&schema(), "") {
+    for (path, schema) in values_of(&SCHEMA, "") {
         match schema["default"] {
             Value::Bool(default) => drop(samples.insert(path, (!default).into())),
             Value::Object(_) if schema["additionalProperties"]["type"] == "string" => {
@@ -115,21 +123,16 @@ fn needs(path: &str) -> Value {
     let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
     match path {
         _ if path.ends_with(".enabled") => json!({}),
-        "volumeMounts" => at("volumes", samples()["volumes"].clone()),
+        "volumeMounts" => at("volumes", SAMPLES["volumes"].clone()),
         "networkPolicies.jobEgress" | "networkPolicies.clusterNetworks" => {
             json!({ "networkPolicies": { "enabled": true }, "namespaces": { "builds": ["team-a"] } })
         }
         "namespace.annotations" | "namespace.labels" => at("namespace.create", true.into()),
-        _ if schema().pointer(&pointer(&format!("{parent}.enabled"))).is_some() => {
+        _ if SCHEMA.pointer(&pointer(&format!("{parent}.enabled"))).is_some() => {
             at(&format!("{parent}.enabled"), true.into())
         }
         _ => json!({}),
     }
-}
-
-fn schema() -> Value {
-    let text = std::fs::read_to_string(Path::new(&chart()).join("values.schema.json")).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// Where the schema of a value is.
@@ -153,85 +156,160 @@ fn values_of(schema: &Value, above: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// An API server, and what it has taken.
-struct Validation {
-    server: ApiServer,
-    taken: BTreeSet<String>,
+/// The renderings that show each two features together: for each, which features are on.
+///
+/// A feature has a number of its own of seven bits, of which four are set, and is on where they are. Two such numbers have a
+/// bit in common, since eight do not fit into seven, and each has one that the other has not.
+fn together() -> Vec<Vec<&'static str>> {
+    let numbers = (0_u32..1 << 7).filter(|number| number.count_ones() == 4);
+    let numbered: Vec<(&str, u32)> = FEATURES.into_iter().zip(numbers).collect();
+    let on = |bit: u32| numbered.iter().filter(move |(_, number)| (number >> bit) & 1 == 1);
+    let mut renderings: Vec<Vec<&str>> =
+        (0..7).map(|bit| on(bit).map(|(feature, _)| *feature).collect()).collect();
+    // What leaves objects out hides what another feature does to them.
+    let leaves_out = |feature: &str| SAMPLES[feature] == Value::Bool(false);
+    renderings.push(FEATURES.into_iter().filter(|feature| !leaves_out(feature)).collect());
+    renderings
 }
 
+/// The values of these features.
+fn values(features: &[&str]) -> Value {
+    features.iter().fold(json!({}), |all, path| merged(all, at(path, SAMPLES[*path].clone())))
+}
+
+/// The documents that the chart makes of these values.
+async fn rendered(helm: &Helm, values: &Value) -> anyhow::Result<Vec<String>> {
+    let text = helm.template_text(values).await?;
+    let text = text.strip_prefix("---\n").unwrap_or(&text);
+    Ok(text.split("\n---\n").map(|document| document.trim_end().to_owned()).collect())
+}
+
+/// Whether objects are in one of both alone.
+fn differ(one: &[String], other: &[String]) -> anyhow::Result<bool> {
+    let alone = |these: &[String], those: &[String]| {
+        let alone = these.iter().filter(|document| !those.contains(document));
+        alone.map(|document| documents(document)).collect::<anyhow::Result<Vec<_>>>()
+    };
+    Ok(alone(one, other)? != alone(other, one)?)
+}
+
+/// The API server of this binary with the CRDs of the Prometheus operator and the namespaces of the values.
+async fn server() -> anyhow::Result<&'static ApiServer> {
+    static SERVER: Shared<&ApiServer> = Shared::new("the API server for what the chart renders");
+    Ok(*SERVER.get(prepared).await?)
+}
+
+async fn prepared() -> anyhow::Result<&'static ApiServer> {
+    let server = ApiServer::shared().await?;
+    let output = Command::new(testbed_scripts().join("monitoring-crds")).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kubectl = server.kubectl()?;
+    let folder = String::from_utf8(output.stdout)?;
+    kubectl.run(["apply", "--server-side", "-f", folder.trim_end()]).await?.ok()?;
+    for crd in ["podmonitors", "servicemonitors", "prometheusrules"] {
+        let crd = format!("crd/{crd}.monitoring.coreos.com");
+        kubectl.run(["wait", "--for=condition=established", "--timeout=30s", &crd]).await?.ok()?;
+    }
+    for namespace in NAMESPACES {
+        kubectl.run(["create", "namespace", namespace]).await?.ok()?;
+    }
+    Ok(server)
+}
+
+/// What an API server is to take: each document, with what it was rendered for first.
+#[derive(Default)]
+struct Validation(BTreeMap<String, String>);
+
 impl Validation {
-    /// With imgop's CRDs, those of the Prometheus operator, and the namespaces of the values.
-    async fn new() -> anyhow::Result<Self> {
-        let server = ApiServer::bare().await?;
-        install_crds(&server.client().await?).await?;
-        let output = Command::new(testbed_scripts().join("monitoring-crds")).output().await?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let kubectl = server.kubectl()?;
-        let folder = String::from_utf8(output.stdout)?;
-        kubectl.run(["apply", "--server-side", "-f", folder.trim_end()]).await?.ok()?;
-        for crd in ["podmonitors", "servicemonitors", "prometheusrules"] {
-            let crd = format!("crd/{crd}.monitoring.coreos.com");
-            kubectl.run(["wait", "--for=condition=established", "--timeout=30s", &crd]).await?.ok()?;
+    fn add(&mut self, rendered_for: &str, documents: Vec<String>) {
+        for document in documents {
+            self.0.entry(document).or_insert_with(|| rendered_for.to_owned());
         }
-        for namespace in NAMESPACES {
-            kubectl.run(["create", "namespace", namespace]).await?.ok()?;
-        }
-        Ok(Self { server, taken: BTreeSet::new() })
     }
 
-    /// Fails with what the API server says of objects that it does not take.
-    async fn take(&mut self, objects: &[Value]) -> anyhow::Result<()> {
-        let new: Vec<String> =
-            objects.iter().map(Value::to_string).filter(|object| !self.taken.contains(object)).collect();
-        if !new.is_empty() {
-            let apply = ["apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"];
-            let kubectl = self.server.kubectl()?;
-            kubectl.run_with_input(apply, &new.join("\n---\n")).await?.ok()?;
-            self.taken.extend(new);
+    /// Fails with what the API server says of a document that it does not take, and what that was rendered for.
+    async fn taken(&self) -> anyhow::Result<()> {
+        let all: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        let Err(error) = try_apply(&all.join("\n---\n")).await else { return Ok(()) };
+        for (document, rendered_for) in &self.0 {
+            try_apply(document).await.with_context(|| rendered_for.clone())?;
         }
-        Ok(())
+        Err(error)
     }
+}
+
+/// Asks whether the API server would take these documents. Nothing is stored, as other tests use it too.
+async fn try_apply(documents: &str) -> anyhow::Result<()> {
+    let apply = ["apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"];
+    server().await?.kubectl()?.run_with_input(apply, documents).await?.ok().map(drop)
 }
 
 #[tokio::test]
 async fn each_value_by_itself_changes_what_is_rendered_and_the_api_server_takes_it() -> anyhow::Result<()> {
-    let (helm, mut validation) = (Helm::new().await?, Validation::new().await?);
-    let samples = samples();
-    for (path, _) in values_of(&schema(), "") {
+    let (helm, mut validation) = (Helm::new().await?, Validation::default());
+    let mut of_needs = BTreeMap::new();
+    for (path, _) in values_of(&SCHEMA, "") {
         if path == "global" {
             continue;
         }
-        let sample = samples.get(&path).with_context(|| format!("{path} has no sample"))?;
+        let sample = SAMPLES.get(&path).with_context(|| format!("{path} has no sample"))?;
         let needs = needs(&path);
-        let without = helm.template(&needs).await?;
-        let with = helm.template(&merged(needs, at(&path, sample.clone()))).await?;
-        ensure!(with != without, "{path}: {sample} changes nothing");
-        validation.take(&without).await?;
-        validation.take(&with).await.with_context(|| format!("{path}: {sample}"))?;
+        let without = match of_needs.entry(needs.to_string()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let documents = rendered(&helm, &needs).await?;
+                validation.add(new.key(), documents.clone());
+                new.insert(documents)
+            }
+        };
+        let with = rendered(&helm, &merged(needs, at(&path, sample.clone()))).await?;
+        ensure!(differ(&with, without)?, "{path}: {sample} changes nothing");
+        validation.add(&format!("{path}: {sample}"), with);
     }
-    Ok(())
+    validation.taken().await
+}
+
+#[test]
+fn each_two_features_are_rendered_together_and_each_without_the_other() {
+    let renderings = together();
+    for first in FEATURES {
+        for second in FEATURES.into_iter().filter(|second| *second != first) {
+            let is_there =
+                |both: bool| renderings.iter().any(|on| on.contains(&first) && on.contains(&second) == both);
+            assert!(is_there(true) && is_there(false), "{first} and {second}");
+        }
+    }
 }
 
 #[tokio::test]
+async fn features_work_together() -> anyhow::Result<()> {
+    let (helm, mut validation) = (Helm::new().await?, Validation::default());
+    for features in together() {
+        let documents = rendered(&helm, &values(&features)).await;
+        validation.add(&features.join(", "), documents.with_context(|| features.join(", "))?);
+    }
+    validation.taken().await
+}
+
+/// The same with nothing else on, which tells which two do not.
+#[tokio::test]
+#[ignore = "takes minutes, and features_work_together has all of these pairs: make test-chart-pairs"]
 async fn features_work_in_pairs() -> anyhow::Result<()> {
-    let (helm, mut validation) = (Helm::new().await?, Validation::new().await?);
-    let samples = samples();
-    for (number, first) in FEATURES.iter().enumerate() {
-        for second in &FEATURES[number + 1..] {
-            let [first_value, second_value] = [first, second].map(|path| at(path, samples[*path].clone()));
-            let rendered = helm.template(&merged(first_value, second_value)).await;
-            let objects = rendered.with_context(|| format!("{first} and {second}"))?;
-            validation.take(&objects).await.with_context(|| format!("{first} and {second}"))?;
+    let (helm, mut validation) = (Helm::new().await?, Validation::default());
+    for (number, first) in FEATURES.into_iter().enumerate() {
+        for second in FEATURES.into_iter().skip(number + 1) {
+            let pair = format!("{first} and {second}");
+            let documents = rendered(&helm, &values(&[first, second])).await;
+            validation.add(&pair, documents.with_context(|| pair.clone())?);
         }
     }
-    Ok(())
+    validation.taken().await
 }
 
 #[tokio::test]
 async fn each_setting_is_a_variable_of_the_agent() -> anyhow::Result<()> {
     let helm = Helm::new().await?;
-    let schema = schema();
-    let settings = schema.pointer("/properties/settings/properties").and_then(Value::as_object);
+    let settings = SCHEMA.pointer("/properties/settings/properties").and_then(Value::as_object);
     let settings = settings.context("the schema has no settings")?;
     ensure!(settings.len() > 60, "{} settings", settings.len());
     let sample = |schema: &Value| match (schema["type"].as_str(), schema["items"]["type"].as_str()) {
@@ -260,14 +338,14 @@ async fn each_setting_is_a_variable_of_the_agent() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_examples_of_values_in_the_documents_are_taken() -> anyhow::Result<()> {
-    let (helm, mut validation) = (Helm::new().await?, Validation::new().await?);
+    let (helm, mut validation) = (Helm::new().await?, Validation::default());
     for (page, text) in [
         ("helm.md", "registryAccesses:"),
         ("helm.md", "CREDS_DESTINATION_REGISTRY"),
         ("migrate/image-operator.md", "# values.yaml"),
     ] {
         let values: Value = serde_saphyr::from_str(&example(page, text)?)?;
-        validation.take(&helm.template(&values).await?).await?;
+        validation.add(&format!("{page}: {text}"), rendered(&helm, &values).await?);
     }
-    Ok(())
+    validation.taken().await
 }

@@ -1,45 +1,22 @@
 //! `kubectl imgop doctor`: what is broken is named, one thing after the other.
 
 use imgop_core::api::Image;
+use imgop_tests::api_server::ApiServer;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::Case;
+use super::{Case, TEAM};
 
-const TEAM: &str = "team";
 const OLDER_CRD: &str = include_str!("../data/images-crd-of-2267696.json");
 
 impl Case {
-    /// An installation whose agent seems to run, and a namespace that is enabled.
+    /// A namespace that is enabled, beside those of other tests, in an installation whose agent seems to run.
     async fn healthy() -> anyhow::Result<Self> {
-        let case = Self::installed(&[]).await?;
-        let generation = case.agent("imgop-system").await?.metadata.generation;
-        let status = json!({ "status": { "observedGeneration": generation, "replicas": 2, "updatedReplicas": 2,
-            "readyReplicas": 2, "availableReplicas": 2 } });
-        case.kubectl(&[
-            "patch",
-            "deployment",
-            "imgop-agent",
-            "-n",
-            "imgop-system",
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &status.to_string(),
-        ])
-        .await?;
+        let case = Self::with_team().await?;
         case.renew_lease(jiff::Timestamp::now()).await?;
-        case.kubectl(&["create", "namespace", TEAM]).await?;
-        case.imgop(&["enable", TEAM]).await?;
+        case.imgop(&["enable", &case.team]).await?;
         Ok(case)
-    }
-
-    async fn renew_lease(&self, time: jiff::Timestamp) -> anyhow::Result<()> {
-        let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
-            "spec": { "holderIdentity": "imgop-agent-a", "leaseDurationSeconds": 13, "renewTime": format!("{time:.6}") } });
-        self.kubectl.apply(&lease.to_string()).await?.ok().map(drop)
     }
 
     /// Returns the result and the words of a check, and how the verb ended.
@@ -49,7 +26,7 @@ impl Case {
         name: &str,
         more: &[&str],
     ) -> anyhow::Result<(String, String, i32)> {
-        let arguments = [&["doctor", "-n", TEAM, "-o", "json"], more].concat();
+        let arguments = [&["doctor", "-n", self.team.as_str(), "-o", "json"], more].concat();
         let output = self.kubectl.imgop(arguments).await?;
         let diagnosis: Value =
             serde_json::from_str(&output.stdout).map_err(|e| anyhow::anyhow!("{e}: {output:?}"))?;
@@ -78,7 +55,7 @@ impl Case {
                 all[side][field] = value.clone();
             }
         }
-        let images: Api<Image> = Api::namespaced(self.client.clone(), TEAM);
+        let images: Api<Image> = Api::namespaced(self.client.clone(), &self.team);
         let image = json!({ "apiVersion": "skopeo.io/v1alpha1", "kind": "Image", "metadata": { "name": name }, "spec": all });
         images.create(&PostParams::default(), &serde_json::from_value(image)?).await?;
         let patch = Patch::Merge(json!({ "status": status }));
@@ -100,12 +77,12 @@ fn conditions(ready: &str, reason: &str, message: &str, stalled: bool) -> Value 
 #[tokio::test]
 async fn a_cluster_without_imgop_is_told_to_install_it_and_one_that_is_well_has_nothing_wrong()
 -> anyhow::Result<()> {
-    let bare = Case::bare().await?;
+    let bare = Case::of(ApiServer::shared_bare().await?).await?;
     bare.kubectl(&["create", "namespace", TEAM]).await?;
     bare.expect(("crd", "images.skopeo.io"), "FAIL", "kubectl imgop install").await?;
     bare.expect(("agent", "deployment"), "FAIL", "kubectl imgop install").await?;
     let healthy = Case::healthy().await?;
-    let output = healthy.kubectl.imgop(["doctor", "-n", TEAM]).await?;
+    let output = healthy.kubectl.imgop(["doctor", "-n", healthy.team.as_str()]).await?;
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stderr.contains("Nothing is wrong"), "{output:?}");
     Ok(())
@@ -113,7 +90,10 @@ async fn a_cluster_without_imgop_is_told_to_install_it_and_one_that_is_well_has_
 
 #[tokio::test]
 async fn each_broken_part_of_an_installation_is_named_with_what_repairs_it() -> anyhow::Result<()> {
-    let case = Case::healthy().await?;
+    let case = Case::installed(&[]).await?;
+    case.seems_to_run().await?;
+    case.kubectl(&["create", "namespace", TEAM]).await?;
+    case.imgop(&["enable", TEAM]).await?;
     case.renew_lease(jiff::Timestamp::now() - jiff::SignedDuration::from_mins(10)).await?;
     case.expect(("agent", "lease"), "FAIL", "no agent leads").await?;
     case.kubectl(&["delete", "lease", "imgop-agent", "-n", "imgop-system"]).await?;
@@ -144,27 +124,29 @@ async fn each_broken_part_of_an_installation_is_named_with_what_repairs_it() -> 
 #[tokio::test]
 async fn each_broken_part_of_a_namespace_is_named_with_what_repairs_it() -> anyhow::Result<()> {
     let case = Case::healthy().await?;
+    let team = case.team.as_str();
     let ready = conditions("True", "Succeeded", "1/1", false);
     case.create("ready", json!({}), ready.clone()).await?;
-    case.expect(("resource", TEAM), "OK", "1 resource ready").await?;
+    case.expect(("resource", team), "OK", "1 resource ready").await?;
     case.expect(("registry from here", "127.0.0.1:1"), "WARN", "firewall").await?;
-    case.expect(("registry from the cluster", TEAM), "UNKNOWN", "--from-cluster").await?;
-    case.imgop(&["disable", TEAM]).await?;
-    case.expect(("namespace", TEAM), "FAIL", "kubectl imgop enable team").await?;
+    case.expect(("registry from the cluster", team), "UNKNOWN", "--from-cluster").await?;
+    case.imgop(&["disable", team]).await?;
+    case.expect(("namespace", team), "FAIL", &format!("kubectl imgop enable {team}")).await?;
 
     let credentials = json!({ "source": { "credentials": { "secretName": "pull" } } });
     case.create("with-secret", credentials, ready).await?;
-    case.expect(("secret", "pull"), "FAIL", "kubectl create secret generic pull -n team").await?;
-    case.kubectl(&["create", "secret", "generic", "pull", "-n", TEAM, "--from-literal=user=a"]).await?;
+    case.expect(("secret", "pull"), "FAIL", &format!("kubectl create secret generic pull -n {team}")).await?;
+    case.kubectl(&["create", "secret", "generic", "pull", "-n", team, "--from-literal=user=a"]).await?;
     case.expect(("secret", "pull"), "FAIL", "it has no key .dockerconfigjson").await?;
-    case.kubectl(&["delete", "secret", "pull", "-n", TEAM]).await?;
+    case.kubectl(&["delete", "secret", "pull", "-n", team]).await?;
     let login = ["--docker-server=127.0.0.1:1", "--docker-username=u", "--docker-password=p"];
-    case.kubectl(&[&["create", "secret", "docker-registry", "pull", "-n", TEAM], &login[..]].concat())
+    case.kubectl(&[&["create", "secret", "docker-registry", "pull", "-n", team], &login[..]].concat())
         .await?;
     case.expect(("secret", "pull"), "OK", "usable; named by with-secret spec.source").await?;
 
     case.create("stalled", json!({}), conditions("False", "TagNotFound", "no tag 1", true)).await?;
-    case.expect(("resource", "stalled"), "FAIL", "kubectl imgop describe stalled -n team").await?;
+    case.expect(("resource", "stalled"), "FAIL", &format!("kubectl imgop describe stalled -n {team}"))
+        .await?;
     Ok(())
 }
 
@@ -172,6 +154,7 @@ async fn each_broken_part_of_a_namespace_is_named_with_what_repairs_it() -> anyh
 async fn a_user_without_rights_learns_which_are_missing_and_what_could_not_be_looked_at() -> anyhow::Result<()>
 {
     let case = Case::healthy().await?;
+    let team = case.team.as_str();
     let user = ["--as=dev@example.com"];
     let (result, said, code) = case.diagnosed("your rights", "images.skopeo.io", &user).await?;
     assert!(result == "FAIL" && code == 1 && said.contains("--clusterrole=view"), "{result} {said}");
@@ -182,7 +165,7 @@ async fn a_user_without_rights_learns_which_are_missing_and_what_could_not_be_lo
         "rolebinding",
         "dev",
         "-n",
-        TEAM,
+        team,
         "--clusterrole=view",
         "--user=dev@example.com",
     ])
@@ -193,7 +176,7 @@ async fn a_user_without_rights_learns_which_are_missing_and_what_could_not_be_lo
         "rolebinding",
         "more",
         "-n",
-        TEAM,
+        team,
         "--clusterrole=imgop-view",
         "--user=dev@example.com",
     ])

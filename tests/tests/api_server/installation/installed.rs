@@ -1,6 +1,7 @@
 //! `kubectl imgop install`.
 
 use imgop_core::api::crds;
+use imgop_tests::api_server::ApiServer;
 
 use super::{Case, EXISTING, image_and_settings};
 
@@ -74,7 +75,7 @@ async fn what_is_printed_for_a_repository_can_be_applied_and_is_what_an_installa
 
 #[tokio::test]
 async fn a_server_dry_run_stores_nothing() -> anyhow::Result<()> {
-    let case = Case::bare().await?;
+    let case = Case::of(ApiServer::shared_bare().await?).await?;
     let plan = case.imgop(&["install", "--dry-run=server"]).await?;
     assert!(plan.contains("create  deployment.apps/imgop-agent"), "{plan}");
     assert_eq!(

@@ -7,29 +7,53 @@ mod installed;
 mod removed;
 mod upgraded;
 
-use imgop_tests::api_server::ApiServer;
+use std::sync::Arc;
+
+use imgop_tests::api_server::{ApiServer, Shared};
 use imgop_tests::kubectl::Kubectl;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
 
 /// A namespace that was there before.
 const EXISTING: &str = "mirrors";
+/// The namespace of a team, where a test has the API server for itself.
+const TEAM: &str = "team";
 
-/// An API server of its own, and an administrator of it.
+/// An API server, and an administrator of it.
 struct Case {
-    server: ApiServer,
+    server: Arc<ApiServer>,
     client: Client,
     kubectl: Kubectl,
+    /// The namespace of a team.
+    team: String,
 }
 
 impl Case {
-    async fn bare() -> anyhow::Result<Self> {
-        let server = ApiServer::bare().await?;
+    async fn of(server: Arc<ApiServer>) -> anyhow::Result<Self> {
         let (client, kubectl) = (server.client().await?, server.kubectl()?);
-        Ok(Self { server, client, kubectl })
+        Ok(Self { server, client, kubectl, team: TEAM.to_owned() })
     }
 
-    /// One where imgop is installed.
+    /// One with an API server of its own.
+    async fn bare() -> anyhow::Result<Self> {
+        Self::of(Arc::new(ApiServer::bare().await?)).await
+    }
+
+    /// One beside those of other tests, where imgop is installed and its agent seems to run. Nothing may be changed but what
+    /// is in the namespace of the team, which is a new one.
+    async fn with_team() -> anyhow::Result<Self> {
+        static SHARED: Shared<Arc<ApiServer>> = Shared::new("the API server with an installation");
+        let case = Self::of(SHARED.get(with_installation).await?.clone()).await?;
+        let metadata = ObjectMeta { generate_name: Some("team-".to_owned()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let created = Api::all(case.client.clone()).create(&PostParams::default(), &namespace).await?;
+        Ok(Self { team: created.name_any(), ..case })
+    }
+
+    /// One with an API server of its own, where imgop is installed.
     async fn installed(more: &[&str]) -> anyhow::Result<Self> {
         let case = Self::bare().await?;
         case.imgop(&[&["install"], more].concat()).await?;
@@ -53,10 +77,43 @@ impl Case {
         self.kubectl.run(arguments).await?.ok()
     }
 
+    /// Lets the agent seem to run: its pods are available, and one of them leads.
+    async fn seems_to_run(&self) -> anyhow::Result<()> {
+        let generation = self.agent("imgop-system").await?.metadata.generation;
+        let status = json!({ "status": { "observedGeneration": generation, "replicas": 2, "updatedReplicas": 2,
+            "readyReplicas": 2, "availableReplicas": 2 } });
+        self.kubectl(&[
+            "patch",
+            "deployment",
+            "imgop-agent",
+            "-n",
+            "imgop-system",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status.to_string(),
+        ])
+        .await?;
+        self.renew_lease(jiff::Timestamp::now()).await
+    }
+
+    async fn renew_lease(&self, time: jiff::Timestamp) -> anyhow::Result<()> {
+        let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": "imgop-agent", "namespace": "imgop-system" },
+            "spec": { "holderIdentity": "imgop-agent-a", "leaseDurationSeconds": 13, "renewTime": format!("{time:.6}") } });
+        self.kubectl.apply(&lease.to_string()).await?.ok().map(drop)
+    }
+
     async fn agent(&self, namespace: &str) -> anyhow::Result<Deployment> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
         Ok(deployments.get("imgop-agent").await?)
     }
+}
+
+async fn with_installation() -> anyhow::Result<Arc<ApiServer>> {
+    let case = Case::installed(&[]).await?;
+    case.seems_to_run().await?;
+    Ok(case.server)
 }
 
 /// Returns the image of an agent, and its settings as `NAME=VALUE`.

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use imgop_core::api::crds;
 
-use super::{Case, EXISTING};
+use super::{Case, EXISTING, TEAM};
 
-const TEAM: &str = "team";
 const OURS: &str = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,role,rolebinding,deployment,serviceaccount,lease";
 
 /// An installation in a namespace that was there before, which enables another one with an Image.

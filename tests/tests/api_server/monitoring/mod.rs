@@ -29,6 +29,8 @@ const MAY_BE_EMPTY: [&str; 6] = [
     "Notifications",
 ];
 
+const NAMESPACE: &str = "monitored";
+
 fn monitoring(name: &str) -> PathBuf {
     repository_root().join("manifests/chart/monitoring").join(name)
 }
@@ -137,20 +139,19 @@ fn the_agent_exports_each_number_that_alerts_and_dashboard_ask_for() -> anyhow::
 
 /// An agent with an Image whose tag is there, and one whose copy is to fail.
 async fn case() -> anyhow::Result<(Case, CatalogRegistry)> {
-    let case = Case::new().await?;
-    case.enabled_namespace("team").await?;
+    let case = Case::with_namespaces(&[NAMESPACE]).await?;
     let there = [("1.0.0", "one")];
     let catalog = Catalog::default().with("app", &there).with("there", &there).with("missing", &[]);
     let registry = catalog.start().await;
     let at = |repository: &str| format!("{}/{repository}", registry.address);
     let images = [image("healthy", &at("app"), &at("there")), image("copied", &at("app"), &at("missing"))];
-    case.create("team", images).await?;
+    case.create(NAMESPACE, images).await?;
     Ok((case, registry))
 }
 
 /// Ends the Job of the Image that is to be copied, as Kubernetes ends one whose pod failed.
 async fn fail_the_job(case: &Case) -> anyhow::Result<()> {
-    let jobs = Api::<Job>::namespaced(case.client().clone(), "team");
+    let jobs = Api::<Job>::namespaced(case.client().clone(), NAMESPACE);
     let first = async || anyhow::Ok(jobs.list(&ListParams::default()).await?.items.pop());
     let job = wait::poll("a Job is created", DEADLINE, first).await?.name_any();
     let now = jiff::Timestamp::now();
@@ -170,7 +171,7 @@ async fn a_real_prometheus_is_quiet_until_an_image_is_stalled_and_the_dashboard_
     let (case, _registry) = case().await?;
     let settings = [("METRICS_NAME_OBJECTS", "true"), ("METRICS_NAME_REGISTRIES", "true")];
     let agent = case.agent(&settings).await?;
-    ensure!(case.reason("team", "healthy").await? == "Succeeded");
+    ensure!(case.reason(NAMESPACE, "healthy").await? == "Succeeded");
     // Alerts are not waited for as long as in a cluster.
     let shortened = fs::read_to_string(monitoring("alerts.yaml"))?;
     let lines = shortened.lines().filter(|line| !line.trim_start().starts_with("for: "));
@@ -186,7 +187,7 @@ async fn a_real_prometheus_is_quiet_until_an_image_is_stalled_and_the_dashboard_
     fail_the_job(&case).await?;
     let counted = prometheus.has(r#"imgop_copies_total{result="Failed",reason="CopyFailed"} == 1"#).await;
     if let Err(error) = counted {
-        let status = case.images("team").get("copied").await?.status;
+        let status = case.images(NAMESPACE).get("copied").await?.status;
         let metrics = agent.metrics().await?;
         let copies: Vec<&str> =
             metrics.lines().filter(|line| line.starts_with("imgop_copies_total")).collect();
@@ -194,14 +195,14 @@ async fn a_real_prometheus_is_quiet_until_an_image_is_stalled_and_the_dashboard_
     }
     let mut stalled: Image = image("stalled", "127.0.0.1:1/app", "127.0.0.1:1/copy");
     stalled.spec.destination.credentials = Some(Credentials { secret_name: "none".to_owned() });
-    case.create("team", [stalled]).await?;
+    case.create(NAMESPACE, [stalled]).await?;
     let alert = wait::poll("an alert fires", DEADLINE, async || {
         let firing = prometheus.firing().await?;
         Ok(firing.into_iter().find(|alert| text(alert, "alertname") == "ImgopObjectStalled"))
     })
     .await?;
     let labels = ["kind", "namespace", "name", "reason"].map(|label| text(&alert, label));
-    ensure!(labels[..3] == ["Image", "team", "stalled"], "{alert}");
+    ensure!(labels[..3] == ["Image", NAMESPACE, "stalled"], "{alert}");
     ensure!(!labels[3].is_empty(), "{alert}");
 
     have_data(&prometheus, &panels()?, &MAY_BE_EMPTY).await?;

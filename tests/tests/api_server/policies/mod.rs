@@ -14,9 +14,9 @@ mod warnings;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use imgop_core::api::{Image, ImageBuilder, ImageMirror, WorkloadMirror};
-use imgop_tests::api_server::{ApiServer, install_crds};
+use imgop_tests::api_server::{ApiServer, Shared, install_crds};
 use imgop_tests::connect::connect_as;
 use imgop_tests::namespace::with_namespace;
 use imgop_tests::{repository_root, wait};
@@ -26,19 +26,16 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Error};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 /// The API server takes a moment until a policy or a right holds.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The files with roles.
 const ROLES: [&str; 2] = ["users.yaml", "agent.yaml"];
 
-static SHARED: OnceCell<Result<ApiServer, String>> = OnceCell::const_new();
-
 /// Returns the API server with all policies, which the first test starts.
 async fn server() -> anyhow::Result<&'static ApiServer> {
-    let started = SHARED.get_or_init(|| async { start().await.map_err(|error| format!("{error:#}")) });
-    started.await.as_ref().map_err(|said| anyhow!("the API server with policies does not start: {said}"))
+    static SHARED: Shared<ApiServer> = Shared::new("the API server with policies");
+    SHARED.get(start).await
 }
 
 async fn start() -> anyhow::Result<ApiServer> {

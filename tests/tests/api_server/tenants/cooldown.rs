@@ -12,6 +12,8 @@ use serde_json::json;
 
 use super::{Case, DEADLINE, image};
 
+const NAMESPACE: &str = "cooldown";
+
 /// What the Jobs of the namespace copy.
 async fn copies(jobs: &Api<Job>) -> anyhow::Result<Vec<CopyRecord>> {
     let jobs = jobs.list(&ListParams::default()).await?.items;
@@ -22,12 +24,11 @@ async fn copies(jobs: &Api<Job>) -> anyhow::Result<Vec<CopyRecord>> {
 
 #[tokio::test]
 async fn a_cooldown_survives_a_restart_and_a_retry_that_is_requested_ends_it() -> anyhow::Result<()> {
-    let case = Case::new().await?;
-    case.enabled_namespace("team").await?;
+    let case = Case::with_namespaces(&[NAMESPACE]).await?;
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[]).start().await;
     let (source, destination) = (format!("{}/app", registry.address), format!("{}/copy", registry.address));
-    case.create("team", [image("app", &source, &destination)]).await?;
-    let (images, jobs) = (case.images("team"), Api::<Job>::namespaced(case.client.clone(), "team"));
+    case.create(NAMESPACE, [image("app", &source, &destination)]).await?;
+    let (images, jobs) = (case.images(NAMESPACE), Api::<Job>::namespaced(case.client.clone(), NAMESPACE));
     let generation = images.get("app").await?.metadata.generation;
 
     let agent = case.agent(&[]).await?;
@@ -52,9 +53,10 @@ async fn a_cooldown_survives_a_restart_and_a_retry_that_is_requested_ends_it() -
     images.patch_status("app", &PatchParams::default(), &patch).await?;
 
     let agent = case.agent(&[]).await?;
+    let how = format!("kubectl imgop sync app -n {NAMESPACE} --retry");
     let says_how = |image: &Image| {
         let conditions = image.status.iter().flat_map(|status| &status.conditions);
-        conditions.into_iter().any(|it| it.message.ends_with("kubectl imgop sync app -n team --retry"))
+        conditions.into_iter().any(|it| it.message.ends_with(how.as_str()))
     };
     let left_alone = wait::until(&images, "app", "says what ends the cooldown", DEADLINE, says_how).await?;
     let failures = left_alone.status.unwrap_or_default().failures;
@@ -62,7 +64,7 @@ async fn a_cooldown_survives_a_restart_and_a_retry_that_is_requested_ends_it() -
     anyhow::ensure!(copies(&jobs).await?.is_empty(), "it is left alone");
     anyhow::ensure!(agent.counter("imgop_tags_in_cooldown").await? == 1);
 
-    let kubectl = case.server.kubectl()?.in_namespace("team");
+    let kubectl = case.server.kubectl()?.in_namespace(NAMESPACE);
     kubectl.imgop(["sync", "app", "--retry=1.0.0", "--no-wait"]).await?.ok()?;
     let is_handled =
         |image: &Image| image.status.as_ref().is_some_and(|status| status.last_handled_reset.is_some());

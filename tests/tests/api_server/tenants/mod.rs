@@ -1,5 +1,5 @@
 //! What one tenant does, and what the agent's own program then costs everyone: memory within the shipped
-//! limit, and counts of requests. Each test has an API server of its own.
+//! limit, and counts of requests. Tests whose agents can keep to some namespaces share an API server.
 
 mod cooldown;
 mod large_objects;
@@ -8,13 +8,15 @@ mod many_waiting;
 mod requests;
 mod silent_registries;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{Destination, Image, ImageSpec, Mode, Source, Tls, TlsMode};
 use imgop_tests::agent_process::{AgentProcess, install_account, memory_limit};
-use imgop_tests::api_server::ApiServer;
+use imgop_tests::api_server::{ApiServer, Shared};
 use imgop_tests::{programs, wait};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -28,22 +30,44 @@ const CONCURRENCY: usize = 8;
 
 /// An API server with the agent's account, and an administrator of it.
 pub(crate) struct Case {
-    pub(crate) server: ApiServer,
+    pub(crate) server: Arc<ApiServer>,
     client: Client,
-    kubeconfig: std::path::PathBuf,
+    kubeconfig: PathBuf,
+    /// `WATCH_NAMESPACES` of its agents.
+    watched: String,
+}
+
+/// An API server with the agent's account, and a kubeconfig of that account.
+async fn with_account() -> anyhow::Result<(Arc<ApiServer>, PathBuf)> {
+    let server = ApiServer::bare().await?;
+    let kubeconfig = install_account(&server).await?;
+    Ok((Arc::new(server), kubeconfig))
 }
 
 impl Case {
+    /// One with an API server of its own, whose agents watch all namespaces.
     pub(crate) async fn new() -> anyhow::Result<Self> {
-        let server = ApiServer::bare().await?;
-        let kubeconfig = install_account(&server).await?;
-        Ok(Self { client: server.client().await?, server, kubeconfig })
+        let (server, kubeconfig) = with_account().await?;
+        Ok(Self { client: server.client().await?, server, kubeconfig, watched: "*".to_owned() })
+    }
+
+    /// One beside those of other tests, with new namespaces where the agent may work. Its agents watch no other ones, and
+    /// have no Lease and nothing else that they would write outside of them.
+    pub(crate) async fn with_namespaces(names: &[&str]) -> anyhow::Result<Self> {
+        static SHARED: Shared<(Arc<ApiServer>, PathBuf)> = Shared::new("the API server of agents");
+        let (server, kubeconfig) = SHARED.get(with_account).await?.clone();
+        let case = Self { client: server.client().await?, server, kubeconfig, watched: names.join(",") };
+        for name in names {
+            case.enabled_namespace(name).await?;
+        }
+        Ok(case)
     }
 
     /// Starts the agent.
     pub(crate) async fn agent(&self, settings: &[(&str, &str)]) -> anyhow::Result<AgentProcess> {
         let program = tokio::task::spawn_blocking(programs::agent).await??;
-        AgentProcess::start(&program, &self.kubeconfig, self.server.folder(), settings).await
+        let settings = [&[("WATCH_NAMESPACES", self.watched.as_str())][..], settings].concat();
+        AgentProcess::start(&program, &self.kubeconfig, self.server.folder(), &settings).await
     }
 
     /// Creates a namespace.

@@ -14,9 +14,7 @@ const TURNS_OF_NAMESPACE: usize = 16;
 
 #[tokio::test]
 async fn images_of_silent_registries_do_not_keep_those_of_other_namespaces_waiting() -> anyhow::Result<()> {
-    let case = Case::new().await?;
-    case.enabled_namespace("silent").await?;
-    case.enabled_namespace("healthy").await?;
+    let case = Case::with_namespaces(&["silent", "healthy"]).await?;
     // The kernel accepts connections that nothing here ever reads.
     let listeners: Vec<TcpListener> =
         (0..SILENT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
