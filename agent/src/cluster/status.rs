@@ -4,7 +4,7 @@ use imgop_core::api::conditions::{CHILDREN_READY, READY, RECONCILING, STALLED};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams, Request};
 use kube::{Client, Resource};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::api_error::{ApiCause, ApiError};
 
@@ -19,6 +19,26 @@ pub trait WithConditions: Clone + PartialEq + Serialize {
     fn conditions(&mut self) -> &mut Vec<Condition>;
 }
 
+/// A status that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenStatus {
+    /// The resource version of the object with that status, if the answer says it.
+    pub version: Option<String>,
+}
+
+/// What is read of the answer, which is the whole object.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    metadata: AnswerMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AnswerMetadata {
+    resource_version: Option<String>,
+}
+
 /// Returns whether a status says the same as another one in all that the agent writes. A condition of another
 /// controller is no news.
 pub fn says_the_same<S: WithConditions>(old: &S, new: &S) -> bool {
@@ -27,7 +47,7 @@ pub fn says_the_same<S: WithConditions>(old: &S, new: &S) -> bool {
     own == *new
 }
 
-/// Writes the status of an object if it says anything new; returns whether it was written.
+/// Writes the status of an object if it says anything new. Returns what was written; none if nothing was.
 ///
 /// It is not read before, and no resource version is sent: the status says of which generation it speaks, and
 /// what it says was found out at the price of requests to registries, which a conflict would throw away. The
@@ -38,13 +58,13 @@ pub async fn write_status<K, S>(
     object: &K,
     old: Option<&S>,
     new: &S,
-) -> Result<bool, ApiError>
+) -> Result<Option<WrittenStatus>, ApiError>
 where
     K: Resource<DynamicType = ()>,
     S: WithConditions,
 {
     if old.is_some_and(|old| says_the_same(old, new)) {
-        return Ok(false);
+        return Ok(None);
     }
     let metadata = object.meta();
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref().unwrap_or_default());
@@ -61,17 +81,20 @@ where
         &Patch::Apply(&patch),
     );
     let written = match request.map_err(kube::Error::BuildRequest) {
-        // The answer is the whole object, which the watch sends anyway.
         Ok(request) => client.request_text(request).await,
         Err(error) => Err(error),
     };
     match written {
-        Ok(_) => Ok(true),
+        Ok(answer) => {
+            // All else the watch sends. Whatever is answered, the status is written.
+            let answer: Answer = serde_json::from_str(&answer).unwrap_or_default();
+            Ok(Some(WrittenStatus { version: answer.metadata.resource_version }))
+        }
         Err(error) => {
             let what = format!("the status of {} \"{}/{name}\"", K::kind(&()), namespace.unwrap_or_default());
             let error = ApiError::new("write", what, &error);
             match error.cause {
-                ApiCause::NotFound | ApiCause::Conflict(_) => Ok(false),
+                ApiCause::NotFound | ApiCause::Conflict(_) => Ok(None),
                 _ => Err(error),
             }
         }

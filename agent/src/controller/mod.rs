@@ -43,7 +43,7 @@ use crate::cluster::api_error::ApiError;
 use crate::cluster::owner::Owner;
 use crate::cluster::per_object::PerObject;
 pub use crate::cluster::ready_gate::{READY_WITHOUT_SOME_AFTER, ReadyGate};
-use crate::cluster::status::{WithConditions, write_status};
+use crate::cluster::status::{WithConditions, WrittenStatus, write_status};
 use crate::cluster::watch::Guarded;
 use crate::metrics::OfKind;
 use crate::notifications::Completed;
@@ -315,36 +315,35 @@ impl<R: Reconcile> Runner<R> {
     ) -> Result<bool, ApiError> {
         let old = R::status(object);
         let completed = Completed { count: report.completed.unwrap_or_default(), tags: &report.names };
-        let is_written = match self.write(object, old, &report.status, completed).await {
-            Ok(is_written) => is_written,
+        let written = match self.write(object, old, &report.status, completed).await {
+            Ok(written) => written,
             Err(error) => {
                 slot.pending = Some(Box::new((object.meta().generation, report)));
                 return Err(error);
             }
         };
-        if is_written {
+        if let Some(WrittenStatus { version }) = &written {
             slot.written = Some(now);
-            slot.writes_over(object.meta().resource_version.as_deref());
+            slot.wrote(version.as_deref());
             let (before, after) = (conditions_of(old), conditions_of(Some(&report.status)));
             let notifications = &self.kind.agent().notifications;
             notifications.tell(&Owner::of(object), (&before, &after), completed, &mut slot.told, now);
         }
         self.kind.reported(object, &report, now);
-        Ok(is_written)
+        Ok(written.is_some())
     }
 
-    /// Writes a status, and an event if the object became ready or unready with it.
+    /// Writes a status if anything in it is new, and an event if the object became ready or unready with it. Returns what
+    /// was written.
     async fn write<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         old: Option<&R::Status>,
         new: &R::Status,
         completed: Completed<'_>,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<Option<WrittenStatus>, ApiError> {
         let agent = self.kind.agent();
-        if !write_status(&agent.client, object, old, new).await? {
-            return Ok(false);
-        }
+        let Some(written) = write_status(&agent.client, object, old, new).await? else { return Ok(None) };
         agent.metrics.status_writes.get_or_create(&OfKind::of::<R::Kind>()).inc();
         let owner = Owner::of(object);
         let (before, conditions) = (conditions_of(old), conditions_of(Some(new)));
@@ -353,7 +352,7 @@ impl<R: Reconcile> Runner<R> {
             let Owner { kind, namespace, name, .. } = owner;
             tracing::info!(%kind, name, namespace, reason = ready.reason, detail = ready.message, "status");
         }
-        Ok(true)
+        Ok(Some(written))
     }
 }
 

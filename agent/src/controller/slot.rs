@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Reconcile, Report};
 use crate::notifications::Told;
 
-/// How long a status that was written may take until the watch shows it. One that changes nothing is never shown.
+/// How long a status that was written may take until the watch shows it.
 const MAX_WATCH_LAG: Duration = Duration::from_secs(2);
 
 /// A report whose status could not be written, and the generation of the spec that it is of.
@@ -23,8 +23,8 @@ pub(super) struct Slot<R: Reconcile> {
     pub pending: Option<Box<Pending<R::Status>>>,
     /// When its status was written last.
     pub written: Option<Timestamp>,
-    /// Over which version of the object that was, and when.
-    pub wrote_over: Option<(Box<str>, Instant)>,
+    /// Which version the object has with that, until the watch shows it, and when that was.
+    pub awaited: Option<(u64, Instant)>,
     /// How many times in a row the API server failed a pass.
     pub api_failures: u32,
     /// Why the object could not be decoded, once that is reported.
@@ -36,22 +36,25 @@ pub(super) struct Slot<R: Reconcile> {
 }
 
 impl<R: Reconcile> Slot<R> {
-    /// Notes that a status is written over this version of the object.
-    pub fn writes_over(&mut self, version: Option<&str>) {
-        self.wrote_over = version.map(|version| (version.into(), Instant::now()));
+    /// Notes that a status was written, with which the object has this version.
+    pub fn wrote(&mut self, version: Option<&str>) {
+        self.awaited = version.and_then(number).map(|version| (version, Instant::now()));
     }
 
     /// Returns how long the status that was written last is waited for, where the watch, which shows this version of the
-    /// object, has yet to show it.
-    pub fn awaits_status(&mut self, version: Option<&str>) -> Option<Duration> {
-        let of_this = self.wrote_over.as_ref().filter(|(over, _)| version == Some(&**over));
-        let left = of_this.map(|(_, at)| MAX_WATCH_LAG.saturating_sub(at.elapsed()));
-        let left = left.filter(|left| !left.is_zero());
-        if left.is_none() {
-            self.wrote_over = None;
-        }
-        left
+    /// object, has yet to show it. One in between is of another client, and has the status of before.
+    pub fn awaits_status(&mut self, shown: Option<&str>) -> Option<Duration> {
+        let (written, at) = self.awaited.take()?;
+        let left = MAX_WATCH_LAG.saturating_sub(at.elapsed());
+        let is_awaited = shown.and_then(number).is_some_and(|shown| shown < written) && !left.is_zero();
+        self.awaited = is_awaited.then_some((written, at));
+        is_awaited.then_some(left)
     }
+}
+
+/// Returns a resource version as the number that says which of two of one object is newer; none if it is no number.
+fn number(version: &str) -> Option<u64> {
+    version.parse().ok()
 }
 
 /// What is remembered of one object, and what metrics show of that without waiting for a pass.
@@ -67,7 +70,7 @@ impl<R: Reconcile> Default for Slot<R> {
             memory: R::Memory::default(),
             pending: None,
             written: None,
-            wrote_over: None,
+            awaited: None,
             api_failures: 0,
             undecodable: None,
             looked: None,

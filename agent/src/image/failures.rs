@@ -7,7 +7,6 @@ use imgop_core::api::{Image, Side};
 use imgop_core::copy::{ObserveError, SpecError};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::saturating_add;
-use imgop_registry::ecr::EcrRepositoryError;
 use imgop_registry::{Reason, RegistryError, Unreachable};
 
 use super::findings::{Conclusion, Findings};
@@ -19,7 +18,7 @@ use crate::config::refused_keys::RefusedKey;
 use crate::jobs::JobError;
 use crate::metrics::OfKind;
 use crate::registry_access::advice::{about_connection, about_credentials};
-use crate::registry_access::{AccessError, EnsureError, JobSecretError};
+use crate::registry_access::{AccessError, EnsureError, JobSecretError, RepositoryError};
 
 /// How long a registry that refuses is left alone while the Secrets stay as they are.
 const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
@@ -64,7 +63,7 @@ pub(super) enum Halt {
     },
     /// The repository of the destination is not as the spec says.
     #[error("destination: {0}")]
-    Repository(#[from] Box<EcrRepositoryError>),
+    Repository(#[from] Box<RepositoryError>),
     /// The Secret of a Job cannot be written.
     #[error(transparent)]
     JobSecret(#[from] JobSecretError),

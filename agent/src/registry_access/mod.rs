@@ -28,7 +28,7 @@ use crate::cluster::owner::Owner;
 use crate::cluster::rights::{Right, Rights};
 use crate::cluster::secrets::Secrets;
 use crate::config::given_credentials::GivenCredentials;
-pub use destination_repository::{EnsureError, ensure_repository};
+pub use destination_repository::{EnsureError, RepositoryError, ensure_repository};
 pub use policies::{Policies, PolicyFault};
 pub use resolve::{EndpointUse, Lending};
 

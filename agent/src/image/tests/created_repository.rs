@@ -1,5 +1,7 @@
 //! Repositories of ECR that are created before something is copied there.
 
+mod policies_of_others;
+
 use imgop_core::api::{CreationPolicy, ImageSpec, RepositoryCreation};
 use imgop_fakes::FakeAws;
 use imgop_fakes::aws::EcrRepository;

@@ -159,6 +159,16 @@ impl PolicyField {
 }
 
 impl YieldedPolicy {
+    /// Returns which policy it is.
+    pub fn field(&self) -> PolicyField {
+        self.field
+    }
+
+    /// Returns the kind and the name of the object whose policy it is.
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
     /// Returns whether there is no own policy that it takes the place of.
     pub fn is_additional(&self) -> bool {
         self.because.is_none()

@@ -29,6 +29,6 @@ mod tokens;
 pub use aws_config;
 
 pub use error::{EcrError, EcrProblem};
-pub use repositories::{EcrRepositories, RepositoryCheck, WantedRepository};
-pub use repository_calls::{EcrRepositoryError, EcrRepositoryProblem, RepositoryPolicy};
+pub use repositories::{EcrRepositories, EcrRepositoryError, RepositoryCheck, WantedRepository};
+pub use repository_calls::{EcrRepositoryProblem, RepositoryPolicy};
 pub use tokens::{EcrCredential, EcrSettings, EcrTokens};

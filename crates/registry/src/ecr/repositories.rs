@@ -1,6 +1,7 @@
 //! Repositories that are created where they are missing, and that have the policies that are wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::aws_api::AwsApi;
-use super::repository_calls::{EcrRepositoryError, EcrRepositoryProblem, RepositoryCalls, RepositoryPolicy};
+use super::repository_calls::{EcrRepositoryProblem, RepositoryCalls, RepositoryPolicy};
 use super::tokens::EcrSettings;
 use crate::cache::{Bounded, SingleFlight};
 use crate::reference::{Digest, EcrHost, Repository};
@@ -31,6 +32,8 @@ pub struct WantedRepository {
     pub immutable: bool,
     /// Its policies, as JSON.
     pub policies: BTreeMap<RepositoryPolicy, Value>,
+    /// Those among them without which it is as it is wanted all the same, where AWS refuses them.
+    pub optional: BTreeSet<RepositoryPolicy>,
     /// Whether a repository that we did not create gets the policies too.
     pub adopt: bool,
     /// The role that is assumed for it.
@@ -41,6 +44,15 @@ impl WantedRepository {
     /// Returns for whom it is created.
     fn owner(&self) -> Option<&String> {
         self.tags.get(&self.owner_tag)
+    }
+
+    /// Returns whether it is as it is wanted all the same where AWS refuses an operation that only these policies take.
+    fn tolerates<'a>(
+        &self,
+        problem: &EcrRepositoryProblem,
+        mut policies: impl Iterator<Item = &'a RepositoryPolicy>,
+    ) -> bool {
+        problem.is_lasting_refusal() && policies.all(|which| self.optional.contains(which))
     }
 }
 
@@ -61,6 +73,29 @@ pub struct RepositoryCheck {
     pub set: Vec<RepositoryPolicy>,
     /// Whether it keeps the policies that it has, because we did not create it, or for another.
     pub is_foreign: bool,
+    /// Why optional policies are not set.
+    pub refused: Vec<EcrRepositoryProblem>,
+}
+
+/// A repository of ECR is not as it is wanted. No secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{repository} ({ecr}): {problem}")]
+pub struct EcrRepositoryError {
+    /// The repository.
+    pub repository: Repository,
+    /// The account and the region of its registry.
+    pub ecr: EcrHost,
+    /// What went wrong.
+    pub problem: EcrRepositoryProblem,
+    /// What was done before; nothing if that is told to another caller.
+    pub done: RepositoryCheck,
+}
+
+impl EcrRepositoryError {
+    /// Whether the same request may succeed soon, without a change of rights or of the spec.
+    pub fn is_transient(&self) -> bool {
+        self.problem.is_transient()
+    }
 }
 
 /// A repository, for whom it is checked, and what it is to be.
@@ -93,7 +128,8 @@ impl EcrRepositories {
     /// whatever is known.
     ///
     /// # Errors
-    /// Also where only a policy could not be set: the next call tries it again.
+    /// Also where only a policy could not be set: the next call tries it again. Of one that is optional and that AWS refuses,
+    /// that is what was found, and as long believed as any.
     pub async fn ensure(
         &self,
         repository: &Repository,
@@ -105,18 +141,30 @@ impl EcrRepositories {
         if !again && self.checked.lock().get(&key).is_some() {
             return Ok(None);
         }
-        let failed =
-            |problem| EcrRepositoryError { repository: repository.clone(), ecr: ecr.clone(), problem };
-        let check = || async { self.check(&ecr, repository, wanted).await.map_err(&failed) };
+        let check = || async {
+            let mut done = RepositoryCheck::default();
+            match self.check(&ecr, repository, wanted, &mut done).await {
+                Ok(()) => Ok(done),
+                Err(problem) => {
+                    let (repository, ecr) = (repository.clone(), ecr.clone());
+                    Err(EcrRepositoryError { repository, ecr, problem, done })
+                }
+            }
+        };
         let (check, is_own) = self.checks.run(&key, check).await;
-        let check = check?;
-        self.checked.lock().insert(key, (), TTL);
-        Ok(is_own.then_some(check))
+        match check {
+            Ok(check) => {
+                self.checked.lock().insert(key, (), TTL);
+                Ok(is_own.then_some(check))
+            }
+            Err(error) if is_own => Err(error),
+            Err(error) => Err(EcrRepositoryError { done: RepositoryCheck::default(), ..error }),
+        }
     }
 
     /// Forgets that a repository was as others wanted it for the same owner, which it may not be any more once it was written
-    /// to. Of a call that failed it is not known what it has changed. What other owners want is believed for as long as
-    /// ever: two that set different policies would otherwise each replace the other's whenever they look.
+    /// to. What other owners want is believed for as long as ever: two that set different policies would otherwise each
+    /// replace the other's whenever they look.
     fn forget_of_owner(&self, repository: &Repository, wanted: &WantedRepository) {
         let owner = wanted.owner();
         self.checked
@@ -129,46 +177,68 @@ impl EcrRepositories {
         self.checked.lock().remove_keys(|key| key.repository.is_same_place(repository));
     }
 
+    /// Does what `ensure` is for, and notes in `done` what it does.
     async fn check(
         &self,
         ecr: &EcrHost,
         repository: &Repository,
         wanted: &WantedRepository,
-    ) -> Result<RepositoryCheck, EcrRepositoryProblem> {
+        done: &mut RepositoryCheck,
+    ) -> Result<(), EcrRepositoryProblem> {
         let Some(account) = ecr.account() else { return Err(EcrRepositoryProblem::Public) };
         let session = self.api.session(ecr, wanted.role_arn.as_deref()).await?;
         let calls = RepositoryCalls { session, account, name: repository.path() };
-        let mut check = RepositoryCheck::default();
         let mut arn = calls.describe().await?;
         if arn.is_none() {
             let created = calls.create(&wanted.tags, wanted.scan_on_push, wanted.immutable).await;
             self.forget(repository);
-            check.is_created = created?;
-            if !check.is_created {
+            done.is_created = created?;
+            if !done.is_created {
                 // Another process was faster.
                 arn = calls.describe().await?;
             }
         }
         if wanted.policies.is_empty() {
-            return Ok(check);
+            return Ok(());
         }
         let is_ours = match &arn {
-            _ if check.is_created || wanted.adopt => true,
-            Some(arn) => {
-                let owner = calls.tag(arn, &wanted.owner_tag).await?;
-                owner.is_some() && owner.as_ref() == wanted.owner()
-            }
+            _ if done.is_created || wanted.adopt => true,
+            Some(arn) => match calls.tag(arn, &wanted.owner_tag).await {
+                Ok(owner) => owner.is_some() && owner.as_ref() == wanted.owner(),
+                Err(problem) if wanted.tolerates(&problem, wanted.policies.keys()) => {
+                    done.refused.push(problem);
+                    return Ok(());
+                }
+                Err(problem) => return Err(problem),
+            },
             None => false,
         };
-        check.is_foreign = !is_ours;
+        done.is_foreign = !is_ours;
         for (which, policy) in wanted.policies.iter().filter(|_| is_ours) {
-            if calls.policy(*which).await?.as_ref() != Some(policy) {
-                let set = calls.set_policy(*which, policy).await;
-                self.forget_of_owner(repository, wanted);
-                set?;
-                check.set.push(*which);
+            match self.set_policy(&calls, (repository, wanted), (*which, policy)).await {
+                Ok(true) => done.set.push(*which),
+                Ok(false) => {}
+                Err(problem) if wanted.tolerates(&problem, iter::once(which)) => done.refused.push(problem),
+                Err(problem) => return Err(problem),
             }
         }
-        Ok(check)
+        Ok(())
+    }
+
+    /// Gives a repository a policy if it has another one or none. Returns whether it had.
+    async fn set_policy(
+        &self,
+        calls: &RepositoryCalls<'_>,
+        (repository, wanted): (&Repository, &WantedRepository),
+        (which, policy): (RepositoryPolicy, &Value),
+    ) -> Result<bool, EcrRepositoryProblem> {
+        if calls.policy(which).await?.as_ref() == Some(policy) {
+            return Ok(false);
+        }
+        let set = calls.set_policy(which, policy).await;
+        if set.as_ref().err().is_none_or(EcrRepositoryProblem::may_be_done) {
+            self.forget_of_owner(repository, wanted);
+        }
+        set.map(|()| true)
     }
 }

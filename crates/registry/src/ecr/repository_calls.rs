@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::aws_api::Session;
 use super::call::{Call, CallError, Refusal};
 use super::error::EcrProblem;
-use crate::reference::{EcrHost, Repository};
+
+/// The operation that reads the tags of a repository, which say for whom it was created.
+const LIST_TAGS: &str = "ListTagsForResource";
 
 /// The policies that a repository may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -50,18 +52,6 @@ impl RepositoryPolicy {
     }
 }
 
-/// A repository of ECR is not as it is wanted. No secret is in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{repository} ({ecr}): {problem}")]
-pub struct EcrRepositoryError {
-    /// The repository.
-    pub repository: Repository,
-    /// The account and the region of its registry.
-    pub ecr: EcrHost,
-    /// What went wrong.
-    pub problem: EcrRepositoryProblem,
-}
-
 /// What went wrong with a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EcrRepositoryProblem {
@@ -85,14 +75,30 @@ pub enum EcrRepositoryProblem {
     Public,
 }
 
-impl EcrRepositoryError {
+impl EcrRepositoryProblem {
     /// Whether the same request may succeed soon, without a change of rights or of the spec.
     pub fn is_transient(&self) -> bool {
-        match &self.problem {
-            EcrRepositoryProblem::Aws(problem) => problem.is_transient(),
-            EcrRepositoryProblem::Refused { is_transient, .. } => *is_transient,
-            EcrRepositoryProblem::Public => false,
+        match self {
+            Self::Aws(problem) => problem.is_transient(),
+            Self::Refused { is_transient, .. } => *is_transient,
+            Self::Public => false,
         }
+    }
+
+    /// Whether AWS refuses an operation that it takes to give the repository this policy.
+    pub fn refuses(&self, policy: RepositoryPolicy) -> bool {
+        let [get, set, ..] = policy.names();
+        matches!(self, Self::Refused { operation, .. } if [LIST_TAGS, get, set].contains(operation))
+    }
+
+    /// Whether AWS refuses, and will as long as rights and policies stay as they are.
+    pub(super) fn is_lasting_refusal(&self) -> bool {
+        matches!(self, Self::Refused { is_transient: false, .. })
+    }
+
+    /// Whether AWS may have done what it was asked to. What it refuses as a fault of the request it has not done.
+    pub(super) fn may_be_done(&self) -> bool {
+        !matches!(self, Self::Refused { status, .. } if *status < 500)
     }
 }
 
@@ -176,7 +182,7 @@ impl RepositoryCalls<'_> {
 
     /// Returns the value of the repository's tag of this key, in AWS's sense of the word; none if it has none.
     pub(super) async fn tag(&self, arn: &str, key: &str) -> Result<Option<String>, EcrRepositoryProblem> {
-        let found = self.ask::<Tags>("ListTagsForResource", &json!({ "resourceArn": arn })).await?;
+        let found = self.ask::<Tags>(LIST_TAGS, &json!({ "resourceArn": arn })).await?;
         Ok(found.tags.into_iter().find(|tag| tag.key == key).map(|tag| tag.value))
     }
 

@@ -1,5 +1,6 @@
 //! Repositories of ECR that are created and kept as they are wanted, against a fake that checks signatures.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aws_types::os_shim_internal::{Env, Fs};
@@ -78,7 +79,7 @@ async fn a_missing_repository_is_created_with_its_tags_in_one_call_and_its_polic
     let ecr = repositories(&aws);
     let done = ecr.ensure(&repository(), &wanted(&[lifecycle(), access()]), false).await.unwrap();
     let set = vec![RepositoryPolicy::Lifecycle, RepositoryPolicy::Access];
-    assert_eq!(done, Some(RepositoryCheck { is_created: true, set, is_foreign: false }));
+    assert_eq!(done, Some(RepositoryCheck { is_created: true, set, ..RepositoryCheck::default() }));
     let made = aws.repository("mirror/argocd").unwrap();
     assert_eq!((made.scans, made.is_immutable, made.created_by.as_str()), (true, true, "AKIASTATIC"));
     assert_eq!(made.tags.len(), 2);
@@ -198,6 +199,71 @@ async fn a_policy_that_was_refused_is_tried_again_the_next_time() {
     aws.deny("PutLifecyclePolicy", None);
     let done = ecr.ensure(&repository(), &wanted, false).await.unwrap();
     assert_eq!(done.unwrap().set, [RepositoryPolicy::Lifecycle]);
+}
+
+#[tokio::test]
+async fn what_was_done_before_a_policy_was_refused_is_told_with_the_refusal() {
+    let aws = aws().await;
+    aws.deny("SetRepositoryPolicy", Some("AccessDeniedException"));
+    let ecr = repositories(&aws);
+    let refused = ecr.ensure(&repository(), &wanted(&[lifecycle(), access()]), false).await.unwrap_err();
+    assert_eq!((refused.done.is_created, refused.done.set), (true, vec![RepositoryPolicy::Lifecycle]));
+    assert!(refused.problem.refuses(RepositoryPolicy::Access));
+    assert!(!refused.problem.refuses(RepositoryPolicy::Lifecycle));
+}
+
+#[tokio::test]
+async fn a_refusal_leaves_it_known_that_the_repository_is_as_others_of_the_owner_want_it() {
+    let aws = aws().await;
+    let (ecr, of_other) = (repositories(&aws), wanted(&[access()]));
+    ecr.ensure(&repository(), &of_other, false).await.unwrap();
+    aws.deny("PutLifecyclePolicy", Some("AccessDeniedException"));
+    ecr.ensure(&repository(), &wanted(&[lifecycle(), access()]), false).await.unwrap_err();
+    let asked = aws.operations().len();
+    assert_eq!(ecr.ensure(&repository(), &of_other, false).await.unwrap(), None);
+    assert_eq!(aws.operations().len(), asked);
+}
+
+#[tokio::test]
+async fn an_optional_policy_that_is_refused_is_told_once_and_aws_is_not_asked_again_the_same_day() {
+    let aws = aws().await;
+    aws.deny("PutLifecyclePolicy", Some("AccessDeniedException"));
+    let ecr = repositories(&aws);
+    let optional = BTreeSet::from([RepositoryPolicy::Lifecycle]);
+    let wanted = WantedRepository { optional, ..wanted(&[lifecycle(), access()]) };
+    let done = ecr.ensure(&repository(), &wanted, false).await.unwrap().unwrap();
+    assert_eq!((done.is_created, done.set), (true, vec![RepositoryPolicy::Access]), "the others are set");
+    assert!(done.refused.len() == 1 && done.refused[0].refuses(RepositoryPolicy::Lifecycle));
+    let asked = aws.operations().len();
+    assert_eq!(ecr.ensure(&repository(), &wanted, false).await.unwrap(), None);
+    assert_eq!(aws.operations().len(), asked);
+}
+
+#[tokio::test]
+async fn an_optional_policy_is_waited_for_where_aws_is_only_asked_too_often() {
+    let aws = aws().await;
+    aws.deny("PutLifecyclePolicy", Some("ThrottlingException"));
+    let ecr = repositories(&aws);
+    let optional = BTreeSet::from([RepositoryPolicy::Lifecycle]);
+    let wanted = WantedRepository { optional, ..wanted(&[lifecycle()]) };
+    assert!(ecr.ensure(&repository(), &wanted, false).await.unwrap_err().is_transient());
+    aws.deny("PutLifecyclePolicy", None);
+    let done = ecr.ensure(&repository(), &wanted, false).await.unwrap();
+    assert_eq!(done.unwrap().set, [RepositoryPolicy::Lifecycle]);
+}
+
+#[tokio::test]
+async fn whose_a_repository_is_need_not_be_known_where_all_policies_are_optional() {
+    let aws = aws().await;
+    aws.hold("mirror/argocd", ours(r#"{"rules":[]}"#));
+    aws.deny("ListTagsForResource", Some("AccessDeniedException"));
+    let ecr = repositories(&aws);
+    let optional = BTreeSet::from([RepositoryPolicy::Lifecycle]);
+    let only = WantedRepository { optional: optional.clone(), ..wanted(&[lifecycle()]) };
+    assert_eq!(ecr.ensure(&repository(), &only, false).await.unwrap().unwrap().refused.len(), 1);
+    let both = WantedRepository { optional, ..wanted(&[lifecycle(), access()]) };
+    let refused = ecr.ensure(&repository(), &both, false).await.unwrap_err();
+    assert!(refused.problem.refuses(RepositoryPolicy::Access), "{refused}");
 }
 
 #[tokio::test]
