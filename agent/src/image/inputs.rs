@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Engine, RegistryAction, Side, TagFailure};
+use imgop_core::api::{Engine, Publish, RegistryAction, Side, TagFailure};
 use imgop_core::copy::{
-    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe,
+    AsksForRepository, CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState,
+    observe,
 };
 use imgop_core::reset::Reset;
 use imgop_core::selection::Version;
@@ -112,8 +113,12 @@ impl Pass<'_> {
         let from = self.resolve(Side::Source, source, freshness).await?;
         let mut versions = from.versions.clone();
         versions.extend(to.versions.clone());
+        let from_client = registries.repository(source, &from.access);
+        let is_pull = from_client.counts_pulls() || source.host().is_docker_hub();
+        let is_of_use = request.publish == Publish::Staged && !is_pull;
         Ok(Access {
-            source: registries.repository(source, &from.access),
+            read_ahead: is_of_use.then(|| self.images.read_ahead.of(self.uid())),
+            source: from_client,
             destination: registries.push_target(destination, &to.access),
             lent: LentAccess::of(&from, &to),
             allowances: [from.access.allowances, to.access.allowances],
@@ -169,7 +174,7 @@ impl Pass<'_> {
             access.source.invalidate_tag_lists();
             access.destination.invalidate_tag_lists();
         }
-        let known = self.known(request, due, memory);
+        let known = Known { read_ahead: access.read_ahead.clone(), ..self.known(request, due, memory) };
         // A list that takes too long ends with the name of its setting.
         let limit = longest_observation(self.agent().config.registry_list_timeout);
         let config = &self.agent().config;
@@ -217,7 +222,10 @@ impl Pass<'_> {
         let remembered = memory.known(self.now);
         first_seen.extend(remembered.first_seen);
         let already_synced = self.synced_before(request, memory);
-        let asks_for_repository = engine(&self.image.spec, &self.agent().config) == Engine::Native;
+        let asks_for_repository = match engine(&self.image.spec, &self.agent().config) {
+            Engine::Native => AsksForRepository::IfAbsent,
+            Engine::Skopeo => AsksForRepository::No,
+        };
         let mut known = Known { already_synced, first_seen, asks_for_repository, ..remembered };
         if !memory.has_answers && !due.is_asked_for() {
             known.newest = newest;
@@ -317,6 +325,7 @@ mod tests {
             credentials: String::new(),
             lent: None,
             allowances: <[Allowances; 2]>::default(),
+            read_ahead: None,
         };
         let limit = Duration::from_secs(1);
         let answer = observe_within(limit, &access, &request, &Known::default(), Limits::default()).await;

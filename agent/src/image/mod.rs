@@ -38,7 +38,7 @@ use imgop_core::api::{
     MIRRORED_SPEC_ANNOTATION, Mode, ON_THE_FLY_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
     SUSPENDED_WITH_ANNOTATION, Side, Source, UNUSED_SINCE_ANNOTATION,
 };
-use imgop_core::copy::{CopyRequest, KnownBlobs, Route};
+use imgop_core::copy::{CopyRequest, KnownBlobs, ReadAhead, Route};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::reference::Repository;
@@ -75,6 +75,10 @@ const SECRET_INTERVAL: Duration = Duration::from_secs(30);
 /// may be set: a pass holds one of few turns.
 const REGISTRY_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// Bytes of the manifests that are kept for tags which are set once Jobs have ended, and for how long: that of a usual Job.
+const MAX_READ_AHEAD: usize = 1 << 20;
+const READ_AHEAD_TTL: Duration = Duration::from_mins(10);
+
 /// The kind `Image`, with what its passes share.
 pub struct Images {
     agent: Arc<Agent>,
@@ -84,6 +88,8 @@ pub struct Images {
     counters: CopyCounters,
     /// Which repositories hold which blobs.
     blobs: KnownBlobs,
+    /// Manifests of what Jobs are going to copy.
+    read_ahead: ReadAhead,
     /// What pods and workloads use, where that keeps tags.
     in_use: UsedImages,
 }
@@ -97,7 +103,8 @@ impl Images {
         let conflicts = Conflicts::new(images);
         let claims = BuilderClaims::new(Objects::new([]));
         let (blobs, in_use) = (KnownBlobs::default(), UsedImages::default());
-        Self { agent, conflicts, claims, counters, blobs, in_use }
+        let read_ahead = ReadAhead::new(MAX_READ_AHEAD, READ_AHEAD_TTL);
+        Self { agent, conflicts, claims, counters, blobs, read_ahead, in_use }
     }
 
     /// Returns the same kind beside these `ImageBuilders`, which may have the same tags.
@@ -252,11 +259,18 @@ struct Access {
     lent: Option<LentAccess>,
     /// What administrators allow at source and destination.
     allowances: [Allowances; 2],
+    /// Where manifests are kept that are read instead of looked up, unless the source counts them as pulls.
+    read_ahead: Option<ReadAhead>,
 }
 
 impl Access {
     fn route<'a>(&'a self, request: &'a CopyRequest) -> Route<'a> {
-        Route { request, source: &self.source, destination: &self.destination }
+        Route {
+            request,
+            source: &self.source,
+            destination: &self.destination,
+            read_ahead: self.read_ahead.as_ref(),
+        }
     }
 
     /// Returns with what both are asked.

@@ -61,6 +61,12 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         (!left.is_zero()).then_some(left)
     }
 
+    /// Whether an entry of this weight fits without that another one goes which has not expired.
+    pub fn has_room_for(&mut self, weight: usize) -> bool {
+        self.remove_expired();
+        self.weight.saturating_add(weight) <= self.max_weight
+    }
+
     /// Inserts or replaces a value.
     pub fn insert(&mut self, key: K, value: V, ttl: Duration) {
         self.insert_weighted(key, value, ttl, 1);
@@ -236,6 +242,15 @@ mod tests {
         assert!(cache.get(&"third").is_none() && cache.get(&"second").is_some(), "it came again");
         cache.insert_weighted("huge", 6, TTL, 4);
         assert_eq!((cache.get(&"huge"), cache.len()), (None, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_room_for_what_pushes_nothing_out() {
+        let mut cache = Bounded::new(3);
+        cache.insert_weighted("a", 1, TTL, 2);
+        assert!(cache.has_room_for(1) && !cache.has_room_for(2));
+        advance(TTL).await;
+        assert!(cache.has_room_for(3) && !cache.has_room_for(4));
     }
 
     #[tokio::test(start_paused = true)]

@@ -150,12 +150,12 @@ impl Repositories {
 
 /// Returns what is copied of a tag: what was read already, an index that is made here, or what the source has.
 async fn root(route: Route<'_>, target: &Target, copy: &Copy) -> Result<Root, String> {
-    let read_ahead = target.known.read_ahead.as_ref();
+    let route = Route { read_ahead: target.known.read_ahead.as_ref(), ..route };
     let Some(made) = &copy.made_of else {
-        let read = read_ahead.and_then(|read| read.get(&copy.digest));
+        let read = route.read_ahead.and_then(|read| read.get(&copy.digest));
         return Ok(read.map_or_else(|| Root::Digest(copy.digest.clone()), Root::Manifest));
     };
-    match made_index(route, copy, made, read_ahead).await {
+    match made_index(route, copy, made).await {
         Ok(index) => index.map(Root::Manifest),
         Err(error) => Err(error.to_string()),
     }

@@ -21,7 +21,7 @@ use futures::{Stream, StreamExt as _, stream};
 use imgop_copier::Copied;
 use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Destination, Image, ImageSpec, Mode, Source, TagFailure};
-use imgop_core::copy::{Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan};
+use imgop_core::copy::{AsksForRepository, Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Tag;
 use kube::ResourceExt as _;
@@ -133,6 +133,9 @@ impl LocalCopy<'_> {
                 Ok(target) => target,
                 Err(error) => return Answered { name: String::new(), looked: Err(error) },
             };
+            if read_ahead.is_some() {
+                target.known.asks_for_repository = AsksForRepository::First;
+            }
             target.known.read_ahead = read_ahead;
             let (name, looked) = (target.name(), self.look(&target).await);
             Answered { name, looked: looked.map(|looked| Some((target, looked?))) }

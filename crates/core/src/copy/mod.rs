@@ -52,7 +52,8 @@ pub use mount::{KnownBlobs, Learned, SourceMounts, learn, mount};
 pub use naming::Naming;
 pub use next_sync::{schedule_next, still_waiting, synced_once};
 pub use observe::{
-    AnswersOfBoth, ContentCache, Known, Limits, MAX_TAGS_PER_IMAGE, ObserveError, Sides, observe,
+    AnswersOfBoth, AsksForRepository, ContentCache, Known, Limits, MAX_TAGS_PER_IMAGE, ObserveError, Sides,
+    observe,
 };
 pub use outcome::{Copy, CopyRecord, MadeOf, Origin, Outcome, Run};
 pub use plan::{Inputs, Plan, PlannedTag, TagAction, plan};

@@ -164,7 +164,7 @@ pub struct Learned {
 }
 
 /// Returns whether the source is another repository of the destination's registry, and open to its credential.
-fn source_is_readable(Route { request, source, destination }: Route<'_>) -> bool {
+fn source_is_readable(Route { request, source, destination, .. }: Route<'_>) -> bool {
     destination.may_read_as(source) && request.source != request.destination
 }
 
@@ -184,7 +184,12 @@ impl Mounting<'_> {
     }
 
     async fn run(&self, contents: Vec<Digest>, mounted: &AtomicU64) {
-        let needed = read(self.route.source, contents.into_iter().map(|content| (content, None))).await.blobs;
+        let Route { source, read_ahead, .. } = self.route;
+        let at_hand = |content| {
+            let read = read_ahead.and_then(|read| read.get(&content));
+            (content, read)
+        };
+        let needed = read(source, contents.into_iter().map(at_hand)).await.blobs;
         let mounts: Vec<(Digest, Arc<Repository>)> = {
             let known = self.known.0.lock();
             let request = self.route.request;

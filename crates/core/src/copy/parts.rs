@@ -87,18 +87,24 @@ impl Found {
 ///
 /// Where reading manifests counts as pulls, that is found out once Skopeo has failed.
 pub(super) async fn by_skopeo(
-    Route { request, source, .. }: Route<'_>,
+    Route { request, source, read_ahead, .. }: Route<'_>,
     copy: &Copy,
 ) -> Result<BySkopeo, RegistryError> {
     let counts_pulls = source.counts_pulls() || request.source.host().is_docker_hub();
     if copy.made_of.is_some() || counts_pulls && copy.attempt == 1 {
         return Ok(BySkopeo::AsItIs);
     }
-    let content = ManifestRef::Digest(copy.digest.clone());
-    if !source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index()) {
-        return Ok(BySkopeo::AsItIs);
-    }
-    let Some(index) = source.manifest(&content).await? else { return Ok(BySkopeo::AsItIs) };
+    let index = match read_ahead.and_then(|read| read.get(&copy.digest)) {
+        Some(read) => read,
+        None => {
+            let content = ManifestRef::Digest(copy.digest.clone());
+            if !source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index()) {
+                return Ok(BySkopeo::AsItIs);
+            }
+            let Some(index) = source.manifest(&content).await? else { return Ok(BySkopeo::AsItIs) };
+            index
+        }
+    };
     if index.is_index() && index.blob_descriptors().is_ok_and(|blobs| !blobs.is_empty()) {
         return Ok(BySkopeo::NotAtAll);
     }

@@ -161,7 +161,7 @@ mod tests {
         (request.destination, request.publish) = (registry.repository("app"), publish);
         request.source = registry.repository("source");
         let (source, destination) = (&client(&request.source), &client(&request.destination));
-        let route = Route { request: &request, source, destination };
+        let route = Route { request: &request, source, destination, read_ahead: None };
         probing(route, engine, false).of(copies).await.unwrap()
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let (mut request, copy) = (request("v2.13.x"), copy("v2.13.1", 1));
         (request.destination, request.publish) = (registry.repository("app"), Publish::Staged);
         let (source, destination) = (&client(&request.source), &client(&request.destination));
-        let route = Route { request: &request, source, destination };
+        let route = Route { request: &request, source, destination, read_ahead: None };
         let asked = async |is_new| {
             let probed = probing(route, Engine::Native, is_new).of(vec![copy.clone()]).await.unwrap();
             assert_eq!((probed.copies, probed.seen, probed.runs), (vec![copy.clone()], vec![], vec![]));
@@ -295,7 +295,7 @@ mod tests {
         let mut request = request("v2.13.x");
         request.destination = registry.repository("app");
         let destination = &client(&request.destination);
-        let route = Route { request: &request, source: destination, destination };
+        let route = Route { request: &request, source: destination, destination, read_ahead: None };
         let refused = probing(route, Engine::Skopeo, false).of(vec![copy("v2.13.1", 1)]).await;
         assert!(refused.is_err());
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::parts::{PartsError, platforms_below, put_below};
 use super::route::{MAX_CONCURRENT_TAGS, Refusals, Route, until};
-use super::{Copy, MadeOf, Origin, Outcome, ReadAhead};
+use super::{Copy, MadeOf, Origin, Outcome};
 use crate::api::{FailureReason, Overwrite, Publish};
 
 /// How often a destination is asked for a tag that was put; some show it only after a while.
@@ -119,8 +119,9 @@ struct Shown {
     put: Option<Manifest>,
 }
 
-/// Puts a tag, and asks the destination for it unless the answer names the digest. The manifest is read back from there
-/// and its bytes are checked against the digest, so that only what was planned is published. Where the Job has pushed
+/// Puts a tag, and asks the destination for it unless the answer names the digest. The manifest is that which was read
+/// ahead of the source, or is read back from the destination; its bytes are checked against the digest, so that only what
+/// was planned is published. Where the Job has pushed
 /// to the tag itself, the destination is only asked. An index that is made is made here, in either way of
 /// publishing, from what the source has under the digest that was planned.
 async fn publish_one(
@@ -152,7 +153,7 @@ async fn publish_one(
         }
         let tag = ManifestRef::Tag(copy.destination_tag.clone());
         let confirmed = match route.destination.put_and_confirm(&tag, &manifest).await {
-            Err(error) if copy.made_of.is_some() && lacks_a_part(&error) => {
+            Err(error) if lacks_a_part(&error) => {
                 return Ok(Err(Outcome::ContentGone { at: now }));
             }
             Err(error) if error.is_of_immutable_tag() => {
@@ -187,7 +188,11 @@ async fn manifest(
 ) -> Result<Result<Manifest, Outcome>, RegistryError> {
     match &copy.made_of {
         None => {
-            let manifest = route.destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await?;
+            let read = route.read_ahead.and_then(|read| read.get(&copy.digest));
+            let manifest = match read {
+                Some(read) => Some(read),
+                None => route.destination.manifest(&ManifestRef::Digest(copy.digest.clone())).await?,
+            };
             Ok(manifest.ok_or(Outcome::ContentGone { at: now }))
         }
         Some(made) => {
@@ -231,7 +236,7 @@ async fn make(
     copy: &Copy,
     made: &MadeOf,
 ) -> Result<Result<Manifest, String>, RegistryError> {
-    let planned = match made_index(route, copy, made, None).await? {
+    let planned = match made_index(route, copy, made).await? {
         Ok(planned) => planned,
         Err(message) => return Ok(Err(message)),
     };
@@ -251,9 +256,8 @@ pub async fn made_index(
     route: Route<'_>,
     copy: &Copy,
     made: &MadeOf,
-    read_ahead: Option<&ReadAhead>,
 ) -> Result<Result<Manifest, String>, RegistryError> {
-    let Route { request, source, .. } = route;
+    let Route { request, source, read_ahead, .. } = route;
     let manifest = match &made.origin {
         Origin::PlatformsOf(index) => {
             let known = read_ahead.and_then(|kept| kept.get(index));

@@ -154,7 +154,7 @@ mod tests {
         request.source = registry.repository("app");
         let source = &client(&request.source);
         source.head(&ManifestRef::Digest(Digest::of(b"x"))).await.unwrap();
-        let route = Route { request: &request, source, destination: source };
+        let route = Route { request: &request, source, destination: source, read_ahead: None };
         let admission = admit(route, copies(2), 50, "uid").await;
         assert_eq!((admission.admitted.len(), admission.deferred.len()), (1, 1));
         let message = admission.reason.unwrap().message;

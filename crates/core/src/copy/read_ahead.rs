@@ -1,34 +1,96 @@
 //! Manifests that were read instead of looked up, because they are going to be copied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imgop_registry::Manifest;
 use imgop_registry::cache::{Bounded, NO_EXPIRY};
 use imgop_registry::reference::Digest;
 use parking_lot::Mutex;
 
-/// Bytes of all manifests that are kept. What is not is read again.
+/// Bytes of all manifests that one run keeps.
 const MAX_BYTES: usize = 16 << 20;
+/// Bytes that a manifest may have which is read ahead. Few have more.
+const USUAL_BYTES: usize = 4 << 10;
 
-/// Manifests of tags that the destination's list does not have. Whoever copies at once needs them anyway, so that a
-/// GET in the place of the HEAD saves a request a tag, and costs no other pull.
+/// Manifests of tags that the destination does not have. Whoever copies them needs them anyway, so that a GET in the
+/// place of the HEAD saves a request a tag. What does not fit is not kept, and read again.
+///
+/// Each owner sees its own alone: what a registry says that a tag shows is not yet a right to read that content.
 #[derive(Debug, Clone)]
-pub struct ReadAhead(Arc<Mutex<Bounded<Digest, Manifest>>>);
+pub struct ReadAhead {
+    owner: Arc<str>,
+    ttl: Duration,
+    kept: Arc<Mutex<Bounded<(Arc<str>, Digest), Manifest>>>,
+}
 
 impl Default for ReadAhead {
+    /// Returns one for a run that has one owner.
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Bounded::new(MAX_BYTES))))
+        Self::new(MAX_BYTES, NO_EXPIRY)
     }
 }
 
 impl ReadAhead {
+    /// Returns one that keeps so many bytes for so long.
+    pub fn new(max_bytes: usize, ttl: Duration) -> Self {
+        Self { owner: Arc::default(), ttl, kept: Arc::new(Mutex::new(Bounded::new(max_bytes))) }
+    }
+
+    /// Returns what another owner reads ahead, within the same bounds.
+    #[must_use]
+    pub fn of(&self, owner: &str) -> Self {
+        Self { owner: owner.into(), ..self.clone() }
+    }
+
     /// Returns a manifest that was read.
     pub fn get(&self, digest: &Digest) -> Option<Manifest> {
-        self.0.lock().get(digest).cloned()
+        self.kept.lock().get(&self.key(digest)).cloned()
+    }
+
+    /// Whether another manifest would be kept.
+    pub(super) fn has_room(&self) -> bool {
+        self.kept.lock().has_room_for(USUAL_BYTES)
     }
 
     pub(super) fn keep(&self, manifest: Manifest) {
-        let weight = manifest.bytes.len();
-        self.0.lock().insert_weighted(manifest.digest.clone(), manifest, NO_EXPIRY, weight);
+        let (key, weight) = (self.key(&manifest.digest), manifest.bytes.len());
+        let mut kept = self.kept.lock();
+        if kept.has_room_for(weight) {
+            kept.insert_weighted(key, manifest, self.ttl, weight);
+        }
+    }
+
+    fn key(&self, digest: &Digest) -> (Arc<str>, Digest) {
+        (self.owner.clone(), digest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use imgop_fakes::IMAGE;
+
+    use super::*;
+
+    fn manifest(bytes: usize) -> Manifest {
+        Manifest::new(IMAGE, "m".repeat(bytes).into())
+    }
+
+    #[test]
+    fn what_one_owner_has_read_another_one_does_not_see() {
+        let all = ReadAhead::new(100, NO_EXPIRY);
+        let (one, other) = (all.of("one"), all.of("other"));
+        one.keep(manifest(10));
+        assert_eq!(one.get(&manifest(10).digest), Some(manifest(10)));
+        assert_eq!(other.get(&manifest(10).digest), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_pushes_nothing_out() {
+        let kept = ReadAhead::new(USUAL_BYTES, NO_EXPIRY);
+        assert!(kept.has_room());
+        kept.keep(manifest(10));
+        kept.of("other").keep(manifest(USUAL_BYTES));
+        assert!(!kept.has_room() && kept.get(&manifest(10).digest).is_some());
     }
 }

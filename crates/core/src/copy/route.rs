@@ -4,7 +4,7 @@ use futures::{Stream, StreamExt as _};
 use imgop_registry::{Reason, RegistryError, RepositoryClient};
 use tokio::time::{Instant, sleep_until};
 
-use super::{CopyRequest, Sides};
+use super::{CopyRequest, ReadAhead, Sides};
 
 /// How many tags a step asks for or publishes at once; each registry's own limit bounds it further.
 pub(super) const MAX_CONCURRENT_TAGS: usize = 16;
@@ -18,13 +18,15 @@ pub struct Route<'a> {
     pub source: &'a RepositoryClient,
     /// The destination repository.
     pub destination: &'a RepositoryClient,
+    /// Manifests of the source that were read already, if any were.
+    pub read_ahead: Option<&'a ReadAhead>,
 }
 
 impl Sides {
     /// Returns the route of a request; `None` without a destination, as in a preview of a pattern.
     pub fn route<'a>(&'a self, request: &'a CopyRequest) -> Option<Route<'a>> {
         let destination = self.destination.as_ref()?;
-        Some(Route { request, source: &self.source, destination })
+        Some(Route { request, source: &self.source, destination, read_ahead: None })
     }
 }
 

@@ -8,6 +8,7 @@ mod docker_hub;
 mod exact_tags;
 mod observing;
 mod platforms;
+mod read_ahead;
 mod referrers;
 mod refusals;
 mod shared_lists;

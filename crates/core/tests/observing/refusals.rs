@@ -2,7 +2,8 @@
 
 use imgop_core::api::{Destination, ImageSpec, Mode, Referrers, Source};
 use imgop_core::copy::{
-    CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState, observe,
+    AsksForRepository, CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState,
+    observe,
 };
 use imgop_fakes::{ScriptedRegistry, client, json, reply};
 use imgop_registry::reference::Digest;
@@ -167,7 +168,7 @@ async fn what_all_tags_of_a_destination_show_is_known_where_each_that_it_lists_w
 async fn of_one_tag_a_list_is_asked_for_only_where_it_is_to_be_copied_and_who_copies_asks_less_then() {
     let source = registry(&[("1.0", "a")]).await;
     let absent = || ScriptedRegistry::start(|_| json(404, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#));
-    let asking = Known { asks_for_repository: true, ..Known::default() };
+    let asking = Known { asks_for_repository: AsksForRepository::IfAbsent, ..Known::default() };
     let look = async |destination: &ScriptedRegistry, version: &str| {
         let observed = observed_with(&asking, &source, destination, version).await.unwrap();
         (observed.destination_is_new, destination.count("GET /v2/app/tags/list"))

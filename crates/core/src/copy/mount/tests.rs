@@ -83,7 +83,7 @@ async fn mounts(
     );
     // As an observation does, whose answer shows whether pulls are counted.
     from.head(&ManifestRef::Digest(content.clone())).await.unwrap();
-    let route = Route { request: &request, source: &from, destination: &to };
+    let route = Route { request: &request, source: &from, destination: &to, read_ahead: None };
     let (copies, mut tried) = ([copy_of(content)], HashSet::new());
     let mounted = mount(route, &copies, &mut tried, (namespace, known), SourceMounts::Before).await;
     assert_eq!(
@@ -116,7 +116,7 @@ async fn what_is_mounted_while_it_is_copied_is_neither_read_nor_mounted_before()
     let [from, to] =
         [&request.source, &request.destination].map(|repository| registries.repository(repository, &user));
     from.head(&ManifestRef::Digest(registry.index.clone())).await.unwrap();
-    let route = Route { request: &request, source: &from, destination: &to };
+    let route = Route { request: &request, source: &from, destination: &to, read_ahead: None };
     let copies = [copy_of(&registry.index)];
     for (of_source, mounted) in [(SourceMounts::WhileCopying, 0), (SourceMounts::Before, 5)] {
         let known = KnownBlobs::default();
@@ -159,7 +159,7 @@ async fn what_was_published_is_mounted_from_there_later() {
     let mut request = request("v2.13.x");
     (request.source, request.destination) = (source.repository("a"), registry.repository("a"));
     let (from, to) = (client(&request.source, &user), client(&request.destination, &user));
-    let route = Route { request: &request, source: &from, destination: &to };
+    let route = Route { request: &request, source: &from, destination: &to, read_ahead: None };
     let published = || vec![(registry.index.clone(), None)];
     let learned = learn(route, published(), "team-a", &known).await.unwrap();
     assert!(learned.manifests == 3 && learned.new_bytes > 0, "{learned:?}");

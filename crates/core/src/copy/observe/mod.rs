@@ -142,14 +142,25 @@ pub struct Known {
     pub at_source: HashMap<Tag, Digest>,
     /// What the destination should have of contents of the source, where only some platforms are wanted.
     pub contents: ContentCache,
-    /// Where whatever is missing at the destination is copied at once: its manifests are read, and kept here.
+    /// Where the manifests of what is missing at the destination are read, and kept here, instead of looked up.
     pub read_ahead: Option<ReadAhead>,
-    /// Whether it is worth a request to know that the destination has no such repository, where something is copied there and
-    /// its tags were not listed: a copy asks for less then.
-    pub asks_for_repository: bool,
+    /// Whether the destination is asked if it has such a repository at all.
+    pub asks_for_repository: AsksForRepository,
     /// Whether the source is read for that, whatever an index at the destination states as its origin: whoever
     /// may write there may have written that too.
     pub reads_source: bool,
+}
+
+/// When it is worth a request to know that the destination has no such repository: a copy asks for less then.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AsksForRepository {
+    /// Never.
+    #[default]
+    No,
+    /// Where none of the tags is there, and these are copied.
+    IfAbsent,
+    /// Before all else, as where most is likely to be copied at once.
+    First,
 }
 
 /// From this many tags on, the destination is listed first: one request instead of one for each tag
@@ -185,7 +196,7 @@ pub async fn observe(
     let mut observation = Observation::new(sides, request, known, limits.max_parts);
     let is_listed_first = |destination: &&RepositoryClient| {
         refs.len() >= LIST_FROM
-            || known.read_ahead.is_some()
+            || known.asks_for_repository == AsksForRepository::First
             || with_referrers
             || (destination.prefers_shared_tags() && observation.a_list_is_enough(&refs))
     };

@@ -6,7 +6,7 @@ use imgop_registry::reference::{Digest, ManifestRef, Tag};
 use imgop_registry::{BulkDigest, Descriptor, Reason, RegistryError, RepositoryClient, SharedTags};
 use parking_lot::Mutex;
 
-use super::{Known, ObserveError, Sides, for_this_tag, listed};
+use super::{AsksForRepository, Known, ObserveError, Sides, for_this_tag, listed};
 use crate::api::{Mode, Side};
 use crate::copy::{CopyRequest, MaxParts, Naming, Observed, ObservedTag, Seen};
 use crate::selection::SourceRef;
@@ -74,7 +74,7 @@ impl Observation<'_> {
         if !observed.tags.iter().all(|tag| tag.destination == Seen::Absent) {
             return false;
         }
-        let is_asked_for = !was_listed && self.known.asks_for_repository;
+        let is_asked_for = !was_listed && self.known.asks_for_repository != AsksForRepository::No;
         if let Some(destination) = self.sides.destination.as_ref().filter(|_| is_asked_for)
             && observed.to_be_written().next().is_some()
         {
@@ -91,7 +91,7 @@ impl Observation<'_> {
         what: &ManifestRef,
         reads: bool,
     ) -> Result<Seen, ObserveError> {
-        let read_ahead = self.known.read_ahead.as_ref().filter(|_| reads);
+        let read_ahead = self.known.read_ahead.as_ref().filter(|kept| reads && kept.has_room());
         let answered = match read_ahead {
             Some(kept) => client.manifest(what).await.map(|manifest| {
                 manifest.map(|manifest| {

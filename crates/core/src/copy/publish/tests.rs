@@ -4,8 +4,8 @@ use imgop_fakes::{IMAGE, INDEX, WritableRegistry, client};
 use imgop_registry::oci::{Platforms, Referrer, subset};
 
 use super::*;
-use crate::copy::CopyRequest;
 use crate::copy::fixtures::{copy, now, request};
+use crate::copy::{CopyRequest, ReadAhead};
 
 fn image_of(name: &str) -> String {
     format!(r#"{{"mediaType":"{IMAGE}","annotations":{{"name":"{name}"}}}}"#)
@@ -31,6 +31,7 @@ struct Case {
     request: CopyRequest,
     /// Whether what is published was pushed only just now.
     is_new: bool,
+    read_ahead: ReadAhead,
 }
 
 impl Case {
@@ -39,7 +40,7 @@ impl Case {
         let mut request = request("v2.13.x");
         (request.source, request.destination) = (source.repository("app"), destination.repository("app"));
         request.platforms = Platforms::parse(&["linux/amd64".into()]).unwrap();
-        Self { source, destination, request, is_new: true }
+        Self { source, destination, request, is_new: true, read_ahead: ReadAhead::default() }
     }
 
     async fn publish(&self, copy: &Copy) -> Result<Answered, Outcome> {
@@ -61,7 +62,7 @@ impl Case {
         outcomes: &HashMap<Copy, Outcome>,
     ) -> Result<Answered, Outcome> {
         let (source, destination) = (&client(&self.request.source), &client(&self.request.destination));
-        let route = Route { request: &self.request, source, destination };
+        let route = Route { request: &self.request, source, destination, read_ahead: Some(&self.read_ahead) };
         let end = Instant::now() + Duration::from_mins(1);
         let mut all =
             publish(route, vec![copy.clone()], outcomes, now(), end, &|_| self.is_new, &|_| {}).await;
@@ -103,6 +104,27 @@ async fn a_tag_gets_the_content_that_a_job_has_pushed_byte_for_byte() {
     assert!(published.is_published() && published.is_put);
     assert_eq!(published.manifest.unwrap().digest, digest);
     assert_eq!(case.destination.manifest("app", "v1"), Some(index_of(&["amd64", "arm64"])));
+}
+
+#[tokio::test]
+async fn what_was_read_ahead_is_put_without_that_it_is_read_back() {
+    let case = Case::new().await;
+    let text = index_of(&["amd64", "arm64"]);
+    let digest = case.destination.hold_content("app", &text);
+    case.read_ahead.keep(Manifest::new(INDEX, text.clone().into()));
+    assert!(case.publish(&Copy { digest, ..copy("v1", 1) }).await.unwrap().is_published());
+    assert_eq!(case.destination.manifest("app", "v1"), Some(text));
+    assert_eq!(case.destination.count("GET"), 0);
+}
+
+#[tokio::test]
+async fn what_was_read_ahead_is_gone_where_the_destination_lacks_what_it_refers_to() {
+    let case = Case { is_new: false, ..Case::new().await };
+    let text = index_of(&["amd64"]);
+    case.read_ahead.keep(Manifest::new(INDEX, text.clone().into()));
+    case.destination.refuse_puts("MANIFEST_BLOB_UNKNOWN");
+    let published = case.publish(&Copy { digest: Digest::of(text.as_bytes()), ..copy("v1", 1) }).await;
+    assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{published:?}");
 }
 
 #[tokio::test]
@@ -218,7 +240,7 @@ async fn a_tag_that_comes_while_an_index_is_made_is_kept_where_only_missing_ones
     let whole = case.source.hold_content("app", &text);
     let copy = case.subset(&whole, &text);
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
-    let route = Route { request: &case.request, source, destination };
+    let route = Route { request: &case.request, source, destination, read_ahead: None };
     let mut publishing = Box::pin(publish_one(route, &copy, now(), &|_| {}));
     // Another writer puts the tag once the source was asked.
     let other = async {
@@ -321,7 +343,7 @@ async fn a_tag_that_may_not_be_set_is_its_own_failure_where_another_one_is_set()
     let case = Case::new().await;
     case.destination.refuse_one("/v2/app/manifests/v1", 403);
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
-    let route = Route { request: &case.request, source, destination };
+    let route = Route { request: &case.request, source, destination, read_ahead: None };
     let end = Instant::now() + Duration::from_mins(1);
     let copies: Vec<Copy> = ["v1", "v2"]
         .map(|name| {
@@ -342,7 +364,7 @@ async fn a_refusal_is_handed_back_and_each_failed_try_is_counted() {
     let case = Case::new().await;
     case.destination.refuse(403);
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
-    let route = Route { request: &case.request, source, destination };
+    let route = Route { request: &case.request, source, destination, read_ahead: None };
     let before = Outcome::Unpublished { tries: 2, message: "503".into(), at: now() };
     let outcomes = HashMap::from([(copy("v1", 1), before)]);
     let end = Instant::now() + Duration::from_mins(1);
@@ -356,7 +378,7 @@ async fn a_tag_that_was_accepted_is_noted_before_it_is_read_back_or_another_one_
     let case = Case::new().await;
     case.destination.hold_content("app", "{}");
     let (source, destination) = (&client(&case.request.source), &client(&case.request.destination));
-    let route = Route { request: &case.request, source, destination };
+    let route = Route { request: &case.request, source, destination, read_ahead: None };
     let copy = Copy { digest: Digest::of(b"{}"), ..copy("v1", 1) };
     let last = std::sync::Mutex::new(None);
     let on_put = |copy: &Copy| {
