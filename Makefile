@@ -73,11 +73,16 @@ test-cluster: ## Run the end-to-end tests on the cluster that is up, or on one o
 	tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	  --test end_to_end --test disruption --test leaks --test installation -- --test-threads 6
 
+.PHONY: test-kills
+test-kills: ## Run the tests of an agent that is killed at each moment of copies and builds, of which `make test` has one each
+	$(BUILD_PROGRAMS)
+	IMGOP_TEST_KILLS=all tests/with-cluster cargo test --package imgop-tests --test disruption -- that_is_killed
+
 .PHONY: test-engines
 test-engines: ## Run all end-to-end tests of copying with both engines, apart from `make test`, which has a part of them
 	$(BUILD_PROGRAMS)
 	for engine in Skopeo Native; do \
-	  IMGOP_TEST_ENGINE=$$engine tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
+	  IMGOP_TEST_ENGINE=$$engine IMGOP_TEST_KILLS=all tests/with-cluster cargo test --package imgop-tests --no-fail-fast \
 	    --test end_to_end --test disruption --test leaks -- --test-threads 6 --skip builds; \
 	done
 

@@ -1,10 +1,12 @@
 //! The API server's audit log: every request that anybody made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// How often each Job of a namespace was created, by the API server's own record. A Job that was
@@ -32,35 +34,93 @@ pub type Right = (String, String, String);
 
 /// Every right that a user has used with success, by the API server's own record.
 pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
-    used(log, user, |_| true)
+    let mut used = UsedRights::new(log, user, None);
+    used.until_now()?;
+    Ok(used.rights)
 }
 
-/// The same for one namespace.
-pub fn used_rights_in(log: &Path, user: &str, namespace: &str) -> anyhow::Result<BTreeSet<Right>> {
-    used(log, user, |event| event["objectRef"]["namespace"].as_str().unwrap_or_default() == namespace)
+/// The same while the log grows: what was read once is not read again.
+#[derive(Debug)]
+pub struct UsedRights {
+    log: PathBuf,
+    user: String,
+    namespace: Option<String>,
+    /// Up to where the log was read.
+    read: u64,
+    rights: BTreeSet<Right>,
 }
 
-fn used(log: &Path, user: &str, counts: impl Fn(&Value) -> bool) -> anyhow::Result<BTreeSet<Right>> {
-    let text = std::fs::read_to_string(log).with_context(|| format!("no audit log {}", log.display()))?;
-    Ok(text
-        .lines()
-        .filter(|line| line.contains(user))
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|event| event["user"]["username"] == user && event["objectRef"]["resource"].is_string())
-        // Of a request under way nothing is known yet; a refused one needed no right.
-        .filter(|event| event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 400))
-        .filter(counts)
-        .filter_map(|event| {
-            let object = &event["objectRef"];
-            let resource = object["resource"].as_str()?;
-            let resource = match object["subresource"].as_str() {
-                Some(subresource) => format!("{resource}/{subresource}"),
-                None => resource.to_owned(),
-            };
-            let group = object["apiGroup"].as_str().unwrap_or_default().to_owned();
-            Some((group, resource, event["verb"].as_str()?.to_owned()))
-        })
-        .collect())
+impl UsedRights {
+    /// Those that a user has used in this namespace, or anywhere.
+    pub fn new(log: &Path, user: &str, namespace: Option<&str>) -> Self {
+        let (user, namespace) = (user.to_owned(), namespace.map(str::to_owned));
+        Self { log: log.to_owned(), user, namespace, read: 0, rights: BTreeSet::new() }
+    }
+
+    /// Reads what was logged since the last time, and returns all rights that were used by now.
+    pub fn until_now(&mut self) -> anyhow::Result<&BTreeSet<Right>> {
+        let mut text = Vec::new();
+        opened_at(&self.log, self.read)?.read_to_end(&mut text)?;
+        // The last line may be half written.
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        self.read += text.len() as u64;
+        let text = String::from_utf8(text)?;
+        let lines = text.lines().filter(|line| line.contains(&self.user));
+        let events = lines.filter_map(|line| serde_json::from_str::<Event>(line).ok());
+        let used = events.filter_map(|event| event.right(&self.user, self.namespace.as_deref()));
+        self.rights.extend(used);
+        Ok(&self.rights)
+    }
+}
+
+/// A request, without the objects that it was about: these are most of the log.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    verb: String,
+    user: User,
+    object_ref: ObjectReference,
+    response_status: ResponseStatus,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectReference {
+    api_group: Option<String>,
+    resource: String,
+    subresource: Option<String>,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ResponseStatus {
+    code: u64,
+}
+
+impl Event {
+    /// Returns the right that it took, if this user was granted it.
+    fn right(self, user: &str, namespace: Option<&str>) -> Option<Right> {
+        let Self { verb, object_ref: object, .. } = self;
+        // A refused request needed no right.
+        let is_granted = self.user.username == user && self.response_status.code < 400;
+        let is_there = namespace.is_none_or(|name| object.namespace.as_deref().unwrap_or_default() == name);
+        let resource = match object.subresource {
+            Some(subresource) => format!("{}/{subresource}", object.resource),
+            None => object.resource,
+        };
+        (is_granted && is_there).then_some((object.api_group.unwrap_or_default(), resource, verb))
+    }
+}
+
+fn opened_at(log: &Path, from: u64) -> anyhow::Result<File> {
+    let mut file = File::open(log).with_context(|| format!("no audit log {}", log.display()))?;
+    file.seek(SeekFrom::Start(from))?;
+    Ok(file)
 }
 
 /// Returns how long the log is now, to read from there on later.
@@ -71,10 +131,8 @@ pub fn mark(log: &Path) -> anyhow::Result<u64> {
 /// How often a user has sent what changes something, by verb and resource, from a mark on. Questions of what one may
 /// do are none of it.
 pub fn writes(log: &Path, user: &str, from: u64) -> anyhow::Result<BTreeMap<(String, String), usize>> {
-    let mut file = std::fs::File::open(log).with_context(|| format!("no audit log {}", log.display()))?;
-    file.seek(SeekFrom::Start(from))?;
     let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    opened_at(log, from)?.read_to_string(&mut text)?;
     let mut writes = BTreeMap::new();
     for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         let (verb, object) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
@@ -90,10 +148,8 @@ pub fn writes(log: &Path, user: &str, from: u64) -> anyhow::Result<BTreeMap<(Str
 
 /// How often a user has written or deleted an object of a resource itself, not its status, from a mark on.
 pub fn writes_of(log: &Path, user: &str, resource: &str, from: u64) -> anyhow::Result<usize> {
-    let mut file = std::fs::File::open(log).with_context(|| format!("no audit log {}", log.display()))?;
-    file.seek(SeekFrom::Start(from))?;
     let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    opened_at(log, from)?.read_to_string(&mut text)?;
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_write = |event: &Value| {
         let (verb, object) = (event["verb"].as_str().unwrap_or_default(), &event["objectRef"]);
@@ -104,4 +160,53 @@ pub fn writes_of(log: &Path, user: &str, resource: &str, from: u64) -> anyhow::R
             && event["stage"] == "ResponseComplete"
     };
     Ok(events.filter(is_write).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    const AGENT: &str = "system:serviceaccount:imgop-system:imgop-agent";
+
+    /// A line as the API server writes it.
+    fn line(user: &str, object: &Value, status: &Value) -> String {
+        let event = json!({ "kind": "Event", "stage": "ResponseComplete", "verb": "patch",
+            "user": { "username": user, "groups": ["system:authenticated"] }, "objectRef": object,
+            "responseStatus": status, "responseObject": { "spec": { "user": AGENT } } });
+        format!("{event}\n")
+    }
+
+    #[test]
+    fn rights_are_read_on_from_where_the_log_ended_and_half_a_line_waits_for_its_end() -> anyhow::Result<()> {
+        let mut log = tempfile::NamedTempFile::new()?;
+        let image = json!({ "apiGroup": "skopeo.io", "resource": "images", "subresource": "status",
+            "namespace": "team", "name": "app" });
+        let pods = json!({ "resource": "pods", "namespace": "other" });
+        let ok = json!({ "code": 200 });
+        let mut everywhere = UsedRights::new(log.path(), AGENT, None);
+        let mut in_team = UsedRights::new(log.path(), AGENT, Some("team"));
+        // Somebody else's, a refused one, one that is not over, and one about no object.
+        log.write_all(line("admin", &pods, &ok).as_bytes())?;
+        log.write_all(line(AGENT, &pods, &json!({ "code": 403 })).as_bytes())?;
+        log.write_all(line(AGENT, &pods, &Value::Null).as_bytes())?;
+        log.write_all(line(AGENT, &Value::Null, &ok).as_bytes())?;
+        let whole = line(AGENT, &image, &ok);
+        let (half, rest) = whole.split_at(whole.len() / 2);
+        log.write_all(half.as_bytes())?;
+        assert_eq!(*everywhere.until_now()?, BTreeSet::new());
+        log.write_all(rest.as_bytes())?;
+        let patched =
+            |group: &str, resource: &str| (group.to_owned(), resource.to_owned(), "patch".to_owned());
+        let status = patched("skopeo.io", "images/status");
+        assert_eq!(*everywhere.until_now()?, BTreeSet::from([status.clone()]));
+        log.write_all(line(AGENT, &pods, &ok).as_bytes())?;
+        let both = BTreeSet::from([status.clone(), patched("", "pods")]);
+        assert_eq!((everywhere.until_now()?, used_rights(log.path(), AGENT)?), (&both, both.clone()));
+        assert_eq!(*in_team.until_now()?, BTreeSet::from([status]));
+        Ok(())
+    }
 }

@@ -47,6 +47,8 @@ pub struct Environment {
     pub emulated: String,
     /// The engine of Images that name none.
     pub engine: Engine,
+    /// Whether tests kill the agent at each moment that they know, and not at one of them (`make test-kills`).
+    pub all_kills: bool,
 }
 
 impl Environment {
@@ -87,6 +89,11 @@ impl Environment {
                 None | Some("Skopeo") => Engine::Skopeo,
                 Some("Native") => Engine::Native,
                 Some(other) => bail!("IMGOP_TEST_ENGINE is {other:?}, and neither Skopeo nor Native"),
+            },
+            all_kills: match optional("IMGOP_TEST_KILLS").as_deref() {
+                None => false,
+                Some("all") => true,
+                Some(other) => bail!("IMGOP_TEST_KILLS is {other:?}; it may be \"all\", or not be set"),
             },
         })
     }

@@ -99,18 +99,22 @@ where
     tokio::time::timeout(time, watched).await.unwrap_or(Ok(()))
 }
 
-/// Asks again and again until there is an answer; for what cannot be watched, such as a registry.
+/// The least time between two questions.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Asks again and again until there is an answer; for what cannot be watched, such as a registry. After a question that took
+/// long it rests longer, up to a second: asking without a pause would take the processor from what it waits for.
 pub async fn poll<T, Fut>(what: &str, deadline: Duration, ask: impl Fn() -> Fut) -> anyhow::Result<T>
 where
     Fut: Future<Output = anyhow::Result<Option<T>>>,
 {
-    let mut pause = tokio::time::interval(Duration::from_millis(200));
     let asked = async {
         loop {
-            pause.tick().await;
+            let began = Instant::now();
             if let Some(answer) = ask().await? {
                 return Ok(answer);
             }
+            tokio::time::sleep(began.elapsed().clamp(PAUSE, 5 * PAUSE)).await;
         }
     };
     match tokio::time::timeout(deadline, asked).await {

@@ -16,6 +16,8 @@ pub mod differences;
 pub mod kept;
 pub mod listen;
 
+use std::sync::LazyLock;
+
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::Value;
 
@@ -46,18 +48,22 @@ pub struct Manifest {
     pub body: Value,
 }
 
+/// What the manifests hold. They are half a megabyte, and some commands need them several times.
+static SHIPPED: LazyLock<Result<Vec<Manifest>, String>> = LazyLock::new(|| read_all(INSTALL));
+
 /// Returns the objects of this version in the order in which they are applied.
 ///
 /// # Errors
 /// If they cannot be read, which a test excludes.
 pub fn shipped() -> Result<Vec<Manifest>, CliError> {
-    let unreadable =
-        |why: String| CliError::failed(format!("this program's manifests cannot be read: {why}"));
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(INSTALL).map_err(|error| unreadable(error.to_string()))?;
-    let manifests = documents.into_iter().map(|body| {
-        Manifest::read(body).ok_or_else(|| unreadable("an object has no kind or no name".to_owned()))
-    });
+    SHIPPED.clone().map_err(|why| CliError::failed(format!("this program's manifests cannot be read: {why}")))
+}
+
+fn read_all(text: &str) -> Result<Vec<Manifest>, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
+    let manifests = documents
+        .into_iter()
+        .map(|body| Manifest::read(body).ok_or_else(|| "an object has no kind or no name".to_owned()));
     let mut manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
     manifests.sort_by_key(|manifest| rank(&manifest.resource.kind));
     Ok(manifests)

@@ -63,11 +63,22 @@ impl Mirrors {
     async fn images(&self, count: usize) -> anyhow::Result<BTreeMap<String, Image>> {
         let api = self.case.images(self.namespace);
         wait::poll(&format!("there are {count} Images"), DEADLINE, || async {
+            // There may be hundreds, so they are read once there are enough.
+            if counted(&api).await? != count {
+                return Ok(None);
+            }
             let images = api.list(&ListParams::default()).await?.items;
             Ok((images.len() == count).then(|| images.into_iter().map(|i| (i.name_any(), i)).collect()))
         })
         .await
     }
+}
+
+/// How many Images there are, by what the API server says is left behind the first.
+async fn counted(images: &Api<Image>) -> anyhow::Result<usize> {
+    let first = images.list(&ListParams::default().limit(1)).await?;
+    let left = first.metadata.remaining_item_count.unwrap_or_default();
+    Ok(first.items.len() + usize::try_from(left)?)
 }
 
 fn entry(n: usize) -> MirrorEntry {

@@ -1,5 +1,6 @@
 //! The rights of the agent, by the API server's own record of what it does with them.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use imgop_core::api::{DOCKER_CONFIG_KEY, Image};
 use imgop_fakes::{Catalog, WritableRegistry};
 use imgop_tests::agent_process::{AgentProcess, install_account};
 use imgop_tests::api_server::ApiServer;
-use imgop_tests::audit::{Right, used_rights, used_rights_in};
+use imgop_tests::audit::{Right, UsedRights};
 use imgop_tests::{programs, repository_root, wait};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
@@ -124,19 +125,18 @@ impl Place {
 
     /// Waits until the agent has used each right of a role, in one namespace or in any.
     async fn uses(&self, namespace: Option<&str>, role: &str) -> anyhow::Result<()> {
-        let (granted, log) = (granted(role)?, self.server.audit_log());
+        let granted = granted(role)?;
+        let used = RefCell::new(UsedRights::new(&self.server.audit_log(), AGENT, namespace));
         let unused = || {
-            let used = match namespace {
-                Some(namespace) => used_rights_in(&log, AGENT, namespace)?,
-                None => used_rights(&log, AGENT)?,
-            };
+            let mut used = used.borrow_mut();
+            let used = used.until_now()?;
             // Events are read of Jobs whose pods are refused for a while; the disruption tests have such a Job.
             // Applying what is not there takes the right to create it, and the log calls that a patch.
             let is_used_there = |right: &&Right| {
                 let (group, resource, verb) = right;
                 [("", "events", "list"), ("skopeo.io", "images", "create")].contains(&(group, resource, verb))
             };
-            let unused = granted.difference(&used).filter(|right| !is_used_there(right));
+            let unused = granted.difference(used).filter(|right| !is_used_there(right));
             Ok::<_, anyhow::Error>(unused.cloned().collect::<Vec<_>>())
         };
         let all =
@@ -331,11 +331,11 @@ async fn builds(place: &Place) -> anyhow::Result<()> {
     anyhow::ensure!(merged.map(|secret| secret.name_any()).any(|name| name.starts_with("imgop-pull-")));
     place.login("builds", "one", &host, "changed").await?;
     // Each ends the one before it. For some seconds the agent may go by what it has read of a Secret.
-    let (log, update) =
-        (place.server.audit_log(), (String::new(), "secrets".to_owned(), "update".to_owned()));
+    let update: Right = (String::new(), "secrets".to_owned(), "update".to_owned());
+    let mut used = UsedRights::new(&place.server.audit_log(), AGENT, Some("builds"));
     let mut known = vec![first];
     let again = async {
-        while !used_rights_in(&log, AGENT, "builds")?.contains(&update) {
+        while !used.until_now()?.contains(&update) {
             place.apply(builder(&format!("build-{}", known.len()))).await?;
             let job = place.new_job("builds", &known).await?;
             known.push(job);

@@ -3,6 +3,8 @@
 
 mod stage;
 
+use std::cell::RefCell;
+
 use anyhow::Context as _;
 use imgop_core::api::conditions::{READY, find, reasons};
 use imgop_core::api::{
@@ -11,7 +13,7 @@ use imgop_core::api::{
 };
 use imgop_fakes::{Catalog, CatalogRegistry};
 use imgop_tests::agent_process::apply;
-use imgop_tests::audit::{self, used_rights};
+use imgop_tests::audit::{self, UsedRights, used_rights};
 use imgop_tests::wait;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -282,10 +284,11 @@ async fn no_right_to_see_workloads_is_one_that_nothing_uses() -> anyhow::Result<
     workloads.apply(&wanted).await?;
     let registry = registry_with_old_tags().await;
     workloads.has_pruned_image(&registry).await?;
-    let (granted, log) = (granted("imgop-agent-workloads")?, workloads.case.server.audit_log());
+    let granted = granted("imgop-agent-workloads")?;
+    let used = RefCell::new(UsedRights::new(&workloads.case.server.audit_log(), AGENT, None));
     let unused = || {
-        let used = used_rights(&log, AGENT)?;
-        anyhow::Ok(granted.difference(&used).cloned().collect::<Vec<_>>())
+        let mut used = used.borrow_mut();
+        anyhow::Ok(granted.difference(used.until_now()?).cloned().collect::<Vec<_>>())
     };
     let all =
         wait::poll("every right is used", DEADLINE, || async { Ok(unused()?.is_empty().then_some(())) });

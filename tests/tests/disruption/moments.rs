@@ -84,6 +84,9 @@ pub enum Moment {
 }
 
 impl Moment {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::FirstJob, Self::JobRuns, Self::JobEnded, Self::FirstTag];
+
     /// Waits for it, and returns the Job that it came with.
     pub async fn is_reached(self, tenant: &Tenant, image: &str) -> anyhow::Result<Option<Job>> {
         if matches!(self, Self::FirstTag) {

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use imgop_core::api::conditions::{READY, find};
 use imgop_core::api::{BuiltImage, ImageBuilder, ImageBuilderSpec};
 use imgop_tests::wait;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 
-use super::{CONCURRENCY, Case, DEADLINE, assert_within_the_limit, image};
+use super::{Case, DEADLINE, assert_within_the_limit, image, unparsed};
 
 /// Images of the tenant; with labels of 1.2 MB each they are 72 MB.
 const IMAGES: usize = 60;
@@ -21,20 +20,16 @@ async fn labels_of_a_namespace_that_is_not_enabled_take_no_memory_from_the_other
     case.namespace("hostile").await?;
     let labels: BTreeMap<String, String> =
         (0..LABELS).map(|n| (format!("{n:062}"), "x".repeat(63))).collect();
-    let large = (0..IMAGES).map(|n| {
-        let mut image = image(&format!("large-{n}"), "127.0.0.1:9/a", "127.0.0.1:9/b");
-        image.metadata.labels = Some(labels.clone());
-        image
-    });
-    case.create("hostile", large).await?;
+    let mut large = image(unparsed::NAME, "127.0.0.1:9/a", "127.0.0.1:9/b");
+    large.metadata.labels = Some(labels);
+    let (images, large) = (case.images("hostile"), serde_json::to_string(&large)?);
+    unparsed::create(&case, &images, &large, (0..IMAGES).map(|n| format!("large-{n}"))).await?;
 
     let agent = case.agent(&[]).await?;
     case.namespace("other").await?;
     case.create("other", [image("small", "127.0.0.1:9/a", "127.0.0.1:9/b")]).await?;
     assert_eq!(case.reason("other", "small").await?, "NamespaceNotEnabled");
-    for n in 0..IMAGES {
-        assert_eq!(case.reason("hostile", &format!("large-{n}")).await?, "NamespaceNotEnabled");
-    }
+    unparsed::all_say(&case, "hostile", IMAGES, "NamespaceNotEnabled").await?;
     assert_within_the_limit(&agent)
 }
 
@@ -49,14 +44,11 @@ async fn specs_of_a_namespace_fill_its_own_room_alone_and_are_taken_when_there_i
     case.enabled_namespace("hostile").await?;
     case.enabled_namespace("other").await?;
     let builders: Api<ImageBuilder> = Api::namespaced(case.client.clone(), "hostile");
-    let create = |n: usize| {
-        let mut spec = ImageBuilderSpec::new(BuiltImage::new("127.0.0.1:9/a", n.to_string()));
-        spec.platforms = vec!["linux/amd64".to_owned()];
-        spec.source = Some(format!("FROM scratch\n#{}\n", "x".repeat(DOCKERFILE_BYTES)));
-        let (builders, builder) = (builders.clone(), ImageBuilder::new(&format!("large-{n}"), spec));
-        async move { builders.create(&PostParams::default(), &builder).await.map(drop) }
-    };
-    stream::iter(0..LARGE_SPECS).map(create).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    let mut spec = ImageBuilderSpec::new(BuiltImage::new("127.0.0.1:9/a", unparsed::NAME));
+    spec.platforms = vec!["linux/amd64".to_owned()];
+    spec.source = Some(format!("FROM scratch\n#{}\n", "x".repeat(DOCKERFILE_BYTES)));
+    let large = serde_json::to_string(&ImageBuilder::new(unparsed::NAME, spec))?;
+    unparsed::create(&case, &builders, &large, (0..LARGE_SPECS).map(|n| format!("large-{n}"))).await?;
 
     let agent = case.agent(&[]).await?;
     case.create("other", [image("small", "127.0.0.1:9/a", "127.0.0.1:9/b")]).await?;

@@ -1,14 +1,12 @@
 //! Secrets that are as large as the API server lets them be.
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use imgop_core::api::{Credentials, DOCKER_CONFIG_KEY, Image};
 use imgop_fakes::Catalog;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::PostParams;
 use serde_json::json;
 
-use super::{CONCURRENCY, Case, assert_within_the_limit, image};
+use super::{Case, assert_within_the_limit, image, unparsed};
 
 /// Secrets of the tenant, each of these bytes at least.
 const SECRETS: usize = 150;
@@ -20,19 +18,13 @@ const SMALLER: usize = 400_000;
 async fn large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> anyhow::Result<()> {
     let case = Case::new().await?;
     case.enabled_namespace("team").await?;
-    let contents = [LARGE, SMALLER].map(docker_config);
     let secrets: Api<Secret> = Api::namespaced(case.client.clone(), "team");
-    let create = |n: usize| {
-        let secret = json!({ "metadata": { "name": format!("login-{n}") },
-            "type": "kubernetes.io/dockerconfigjson", "stringData": { DOCKER_CONFIG_KEY: contents[n % 2] } });
-        let secrets = secrets.clone();
-        async move {
-            let secret: Secret = serde_json::from_value(secret)?;
-            secrets.create(&PostParams::default(), &secret).await?;
-            anyhow::Ok(())
-        }
-    };
-    stream::iter(0..2 * SECRETS).map(create).buffer_unordered(CONCURRENCY).try_collect::<Vec<()>>().await?;
+    for (first, bytes) in [LARGE, SMALLER].into_iter().enumerate() {
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": unparsed::NAME },
+            "type": "kubernetes.io/dockerconfigjson", "stringData": { DOCKER_CONFIG_KEY: docker_config(bytes) } });
+        let names = (0..SECRETS).map(|n| format!("login-{}", 2 * n + first));
+        unparsed::create(&case, &secrets, &secret.to_string(), names).await?;
+    }
 
     let registry = Catalog::default().with("app", &[("1.0.0", "one")]).with("copy", &[("1.0.0", "one")]);
     let registry = registry.start().await;
@@ -41,9 +33,7 @@ async fn large_secrets_that_images_name_take_a_bounded_amount_of_memory() -> any
     case.create("team", images).await?;
     let agent = case.agent(&[]).await?;
     // It holds no credential for this registry, and one that is too large is not read.
-    for n in 0..2 * SECRETS {
-        assert_eq!(case.reason("team", &format!("app-{n}")).await?, "SecretUnusable");
-    }
+    unparsed::all_say(&case, "team", 2 * SECRETS, "SecretUnusable").await?;
     assert_within_the_limit(&agent)
 }
 

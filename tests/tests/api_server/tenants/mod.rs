@@ -7,6 +7,7 @@ mod large_secrets;
 mod many_waiting;
 mod requests;
 mod silent_registries;
+mod unparsed;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,6 +13,8 @@ use super::{Case, DEADLINE, assert_within_the_limit, image};
 /// How long the loop goes on, and the least time between two syncs that are requested.
 const LOOP: Duration = Duration::from_secs(30);
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
+/// What the loop leaves to the tests beside it: hundreds of requests are left between two syncs.
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn requests_in_a_loop_begin_a_sync_every_five_seconds_and_the_last_one_counts() -> anyhow::Result<()> {
@@ -34,6 +36,7 @@ async fn requests_in_a_loop_begin_a_sync_every_five_seconds_and_the_last_one_cou
         let annotation = json!({ REQUESTED_AT_ANNOTATION: token.to_string() });
         let patch = Patch::Merge(json!({ "metadata": { "annotations": annotation } }));
         images.patch("app", &PatchParams::default(), &patch).await?;
+        tokio::time::sleep(PAUSE).await;
     }
     let token = token.to_string();
     let is_handled = |image: &Image| {
