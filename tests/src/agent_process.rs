@@ -1,11 +1,19 @@
 //! The agent's own program as a process of this machine, beside an API server alone.
 
+use std::ffi::{OsStr, OsString};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::PostParams;
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition as _;
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -14,6 +22,9 @@ use crate::{repository_root, testbed_scripts, wait};
 
 /// Ticks of `/proc/PID/stat` in a second: `USER_HZ`, which is 100 wherever Linux runs containers.
 const TICKS: f64 = 100.0;
+
+/// How long the agent's token holds, which is longer than any test.
+const TOKEN_SECONDS: i64 = 6 * 60 * 60;
 
 /// A running agent. It ends when this is dropped.
 pub struct AgentProcess {
@@ -179,30 +190,54 @@ impl AgentProcess {
     }
 }
 
-/// Installs what `manifests` has for an API server without nodes, and returns a kubeconfig with which the
-/// agent has its own service account and rights.
+/// Installs what `manifests` has for an API server without nodes, waits until imgop's kinds are served, and returns a
+/// kubeconfig with which the agent has its own service account and rights.
 pub async fn install_account(server: &ApiServer) -> anyhow::Result<PathBuf> {
-    apply(server, "crds").await?;
-    account(server).await
+    apply_all(server, &["crds", "agent.yaml"]).await?;
+    let crds: Api<CustomResourceDefinition> = Api::all(server.client().await?);
+    for file in std::fs::read_dir(repository_root().join("manifests/crds"))? {
+        let file = file?.path();
+        let name = file.file_stem().and_then(OsStr::to_str).context("a file without a name")?;
+        wait::until(&crds, name, "is established", Duration::from_secs(30), |crd| {
+            is_crd_established().matches_object(Some(crd))
+        })
+        .await?;
+    }
+    kubeconfig_of_account(server).await
 }
 
 /// Applies a file or a folder of `manifests`, over whatever is there.
 pub async fn apply(server: &ApiServer, manifest: &str) -> anyhow::Result<()> {
-    let path = repository_root().join("manifests").join(manifest);
-    let apply = ["apply", "--server-side", "--force-conflicts", "-f"].map(std::ffi::OsStr::new);
-    server.kubectl()?.run(apply.into_iter().chain([path.as_os_str()])).await?.ok()?;
+    apply_all(server, &[manifest]).await
+}
+
+/// Applies some of them, one after another.
+async fn apply_all(server: &ApiServer, manifests: &[&str]) -> anyhow::Result<()> {
+    let mut arguments = Vec::from(["apply", "--server-side", "--force-conflicts"].map(OsString::from));
+    for manifest in manifests {
+        arguments.push("-f".into());
+        arguments.push(repository_root().join("manifests").join(manifest).into());
+    }
+    server.kubectl()?.run(arguments).await?.ok()?;
     Ok(())
 }
 
 /// Installs the agent's account and rights alone, and returns a kubeconfig of that account.
 pub async fn account(server: &ApiServer) -> anyhow::Result<PathBuf> {
     apply(server, "agent.yaml").await?;
-    let kubectl = server.kubectl()?;
-    let create = ["create", "token", "imgop-agent", "--namespace", "imgop-system", "--duration", "6h"];
-    let token = kubectl.run(create).await?.ok()?;
-    let admin = kubectl.run(["config", "view", "--raw", "--output", "json"]).await?.ok()?;
-    let mut config: serde_json::Value = serde_json::from_str(&admin)?;
-    config["users"][0]["user"] = json!({ "token": token.trim() });
+    kubeconfig_of_account(server).await
+}
+
+/// Writes a kubeconfig of the agent's account, which is there.
+async fn kubeconfig_of_account(server: &ApiServer) -> anyhow::Result<PathBuf> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(server.client().await?, "imgop-system");
+    let spec = TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() };
+    let request = TokenRequest { spec, ..TokenRequest::default() };
+    let made = accounts.create_token_request("imgop-agent", &PostParams::default(), &request).await?;
+    let token = made.status.context("there is no token")?.token;
+    let mut config: serde_json::Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(server.kubeconfig())?)?;
+    config["users"][0]["user"] = json!({ "token": token });
     config["contexts"][0]["context"]["namespace"] = "imgop-system".into();
     let file = server.folder().join("agent.kubeconfig");
     std::fs::write(&file, config.to_string())?;

@@ -73,6 +73,8 @@ impl Helm {
         let mut command = Command::new(&self.program);
         command.args(arguments).args(["--namespace", &self.namespace]);
         command.env("KUBECONFIG", self.kubeconfig.as_deref().unwrap_or_else(|| Path::new("/dev/null")));
+        // It ends before its garbage matters.
+        command.env("GOGC", "400");
         for (name, folder) in [("CACHE", "cache"), ("CONFIG", "config"), ("DATA", "data")] {
             command.env(format!("HELM_{name}_HOME"), self.folder.path().join(folder));
         }

@@ -102,7 +102,9 @@ impl Kubectl {
             .env("PATH", std::env::join_paths(folders)?)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("KUBECACHEDIR", self.cache.path())
-            .envs([("NO_COLOR", "1"), ("COLUMNS", "100"), ("TZ", "UTC")]);
+            .envs([("NO_COLOR", "1"), ("COLUMNS", "100"), ("TZ", "UTC")])
+            // It ends before its garbage matters.
+            .env("GOGC", "400");
         // Test clusters and registries are on this machine.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());

@@ -23,9 +23,8 @@ start_etcd() {
     done
 }
 
-listening_or_dead() {
-    dead "$1/run/$2" || (exec 3<>"/dev/tcp/127.0.0.1/$3")
-}
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
+listening_or_dead() { dead "$1/run/$2" || listening "$3"; }
 
 # What is logged of each request. Tests count writes and look at what was sent.
 # The first rule that fits counts; bodies of Secrets, ConfigMaps and tokens are
@@ -91,7 +90,10 @@ apiserver_ready() {
             -connect "127.0.0.1:$(<"$1/apiserver.port")" 2>/dev/null || true)
     [[ $answer == *" 200 OK"* ]]
 }
-ready_or_dead() { dead "$1/run/kube-apiserver" || apiserver_ready "$1"; }
+# Before it listens there is nothing to start openssl for.
+ready_or_dead() {
+    dead "$1/run/kube-apiserver" || { listening "$(<"$1/apiserver.port")" && apiserver_ready "$1"; }
+}
 
 # start_controllers DIR: controller manager and scheduler, all default controllers.
 start_controllers() {

@@ -84,9 +84,9 @@ impl Case {
         let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
             "metadata": { "name": name, "namespace": self.namespace }, "rules": rules });
         let user = format!("{}-{name}", self.namespace);
-        self.apply(role).await?;
         let subject = json!({ "kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io" });
-        self.bind(name, "Role", name, subject).await?;
+        let binding = self.binding(name, "Role", name, &subject);
+        self.apply(json!({ "apiVersion": "v1", "kind": "List", "items": [role, binding] })).await?;
         let client = connect_as(&self.server.kubeconfig(), &user, &[]).await?;
         for rule in rules.as_array().context("no list of rules")? {
             self.has(&client, rule).await?;
@@ -104,11 +104,14 @@ impl Case {
     }
 
     async fn bind(&self, name: &str, kind: &str, role: &str, subject: Value) -> anyhow::Result<()> {
-        self.apply(json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        self.apply(self.binding(name, kind, role, &subject)).await
+    }
+
+    fn binding(&self, name: &str, kind: &str, role: &str, subject: &Value) -> Value {
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
             "metadata": { "name": name, "namespace": self.namespace },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role },
-            "subjects": [subject] }))
-            .await
+            "subjects": [subject] })
     }
 
     async fn apply(&self, manifest: Value) -> anyhow::Result<()> {
