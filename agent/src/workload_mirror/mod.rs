@@ -41,6 +41,7 @@ use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks
 use crate::cluster::api_error::ApiError;
 use crate::cluster::group_rights::GroupRights;
 use crate::cluster::owner::Owner;
+use crate::cluster::rights::Right;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use halt::Halt;
@@ -205,6 +206,7 @@ impl Pass<'_> {
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         memory.looks.looked = Some(self.now);
         if spec.suspend {
+            self.may_suspend(due).await?;
             return Ok(self.suspend(&mut memory.looks, &mut memory.children).await?);
         }
         if due.is_some() {
@@ -237,12 +239,24 @@ impl Pass<'_> {
         memory.observed.look_again();
     }
 
-    /// Returns an error unless the agent may write the Images now, where it is to.
+    /// Returns an error unless the agent may do to the Images now what it is to.
     async fn may_work(&self, due: Option<Due>) -> Result<(), Halt> {
         if self.mirror.spec.mode != WorkloadMode::Active {
-            return Ok(());
+            return self.may_suspend(due).await;
         }
-        match self.children().missing_right(due).await? {
+        let missing = self.children().missing_right(due).await?;
+        self.unless_missing(missing)
+    }
+
+    /// Returns an error unless the agent may suspend the Images that there are.
+    async fn may_suspend(&self, due: Option<Due>) -> Result<(), Halt> {
+        let children = self.children();
+        let missing = children.missing_right_to_suspend(&children.mirrored(), due).await?;
+        self.unless_missing(missing)
+    }
+
+    fn unless_missing(&self, right: Option<Right>) -> Result<(), Halt> {
+        match right {
             None => Ok(()),
             Some(right) => Err(Halt::MissingRight(right, self.namespace().to_owned())),
         }

@@ -6,4 +6,5 @@ mod opt_outs;
 mod passes;
 mod stage;
 mod tenancy;
+mod suspension;
 mod unasked;
