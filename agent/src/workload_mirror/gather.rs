@@ -67,10 +67,12 @@ impl Pass<'_> {
     pub(super) async fn gather(&self, request: &WorkloadRequest) -> Result<Gathered, Halt> {
         let kinds = kinds_read(&self.mirror.spec);
         let (namespaces, has_unwatched) = watched(request, &self.agent().config.watch_namespaces);
+        // A ClusterRoleBinding alone grants this, and it grants the rest, too: no RoleBinding is to be advised before it.
+        self.may_ask(request).await?;
         if let Some((right, namespace)) = self.mirrors.workloads.lacking(&kinds, &namespaces) {
             return Err(Halt::MissingRight(right, namespace));
         }
-        self.may_look(request).await?;
+        self.may_in(&[GET_REPLICA_SETS, GET_JOBS], &namespaces).await?;
         let seen = self.mirrors.workloads.seen(&kinds, &namespaces).ok_or(Halt::NotListed)?;
         let Seen { members, is_complete } = seen;
         let (sight, granted) = self.see(request, &members, is_complete && !has_unwatched).await?;
@@ -99,22 +101,28 @@ impl Pass<'_> {
         })
     }
 
-    /// Returns an error unless the agent may look up what its watches do not show: what made what made a pod, what a
-    /// namespace lets another one see, and the platforms of nodes.
-    async fn may_look(&self, request: &WorkloadRequest) -> Result<(), Halt> {
+    /// Returns an error unless the agent may ask what is of no namespace: what a namespace lets another one see, and the
+    /// platforms of nodes.
+    async fn may_ask(&self, request: &WorkloadRequest) -> Result<(), Halt> {
         let of_nodes = self.mirror.spec.platforms.mode == WorkloadPlatformMode::Nodes;
-        let asked = [
-            (GET_REPLICA_SETS, true),
-            (GET_JOBS, true),
-            (REVIEW, !self.is_own_alone(request)),
-            (LIST_NODES, of_nodes),
-        ];
+        let asked = [(REVIEW, !self.is_own_alone(request)), (LIST_NODES, of_nodes)];
         let asked: Vec<Right> =
             asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(right, _)| right).collect();
-        match self.agent().rights.missing(&asked, "", Freshness::Cached).await? {
-            None => Ok(()),
-            Some(right) => Err(Halt::MissingRight(right, String::new())),
+        self.may_in(&asked, &Namespaces::All).await
+    }
+
+    /// Returns an error unless the agent has these rights in these namespaces: in each, or in all of them at once.
+    pub(super) async fn may_in(&self, rights: &[Right], namespaces: &Namespaces) -> Result<(), Halt> {
+        let each: Vec<&str> = match namespaces {
+            Namespaces::All => vec![""],
+            Namespaces::Named(names) => names.iter().map(String::as_str).collect(),
+        };
+        for namespace in each {
+            if let Some(right) = self.agent().rights.missing(rights, namespace, Freshness::Cached).await? {
+                return Err(Halt::MissingRight(right, namespace.to_owned()));
+            }
         }
+        Ok(())
     }
 
     /// Finds out which namespaces are looked at: those that are selected and allow it. One's own always does.
@@ -186,7 +194,7 @@ fn unseen(request: &WorkloadRequest, sight: &Sight, granted: &Granted) -> Option
 }
 
 /// Returns those of the watched namespaces that a mirror can select, and whether it may select others.
-fn watched(request: &WorkloadRequest, watched: &Namespaces) -> (Namespaces, bool) {
+pub(super) fn watched(request: &WorkloadRequest, watched: &Namespaces) -> (Namespaces, bool) {
     let Namespaces::Named(all) = watched else { return (Namespaces::All, false) };
     let Some(named) = request.namespaces.named() else { return (watched.clone(), true) };
     let has_unwatched = named.iter().any(|name| !all.contains(*name));
