@@ -241,7 +241,7 @@ fn notes(gathered: &Gathered, without_architectures: usize, unread: Option<&Unas
         ),
         None => {}
     }
-    if gathered.sight.is_withdrawn {
+    if !gathered.sight.withdrawn.is_empty() {
         add(
             "one that was looked at may not be looked at any more: until it lets itself again, or is excluded, no image \
              counts as unused",

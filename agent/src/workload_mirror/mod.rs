@@ -120,6 +120,7 @@ pub struct Memory {
     on_the_fly: OnTheFly,
     observed: observe::Observations,
     architectures: architectures::Architectures,
+    namespaces: gather::KnownNamespaces,
     /// The spec, by its generation, and the requests for which all was last looked for again.
     asked: Option<(Option<i64>, Requests)>,
 }
@@ -218,7 +219,7 @@ impl Pass<'_> {
             self.look_again(memory);
         }
         self.may_work(due).await?;
-        let gathered = self.gather(&request).await?;
+        let gathered = self.gather(&request, &mut memory.namespaces).await?;
         let conclusion = self.follow(&request, gathered, memory).await?;
         if due.is_some() {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);
