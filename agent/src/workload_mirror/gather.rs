@@ -82,7 +82,7 @@ impl Pass<'_> {
             return Err(Halt::MissingRight(right, namespace));
         }
         self.may_in(&[GET_REPLICA_SETS, GET_JOBS], &namespaces).await?;
-        let seen = self.mirrors.workloads.seen(&kinds, &namespaces).ok_or(Halt::NotListed)?;
+        let seen = self.mirrors.workloads.seen(&kinds, &namespaces).map_err(Halt::NotListed)?;
         let Seen { members, is_complete } = seen;
         let (sight, granted) = self.see(request, &members, remembered, is_complete && !has_unwatched).await?;
         let is_seen = |one: &Members| sight.namespaces.contains(&*one.group.namespace);

@@ -121,6 +121,8 @@ pub struct Memory {
     observed: observe::Observations,
     architectures: architectures::Architectures,
     namespaces: gather::KnownNamespaces,
+    /// Since when the watches have not listed all that is looked at.
+    unlisted_since: Option<Timestamp>,
     /// The spec, by its generation, and the requests for which all was last looked for again.
     asked: Option<(Option<i64>, Requests)>,
 }
@@ -207,6 +209,7 @@ impl Pass<'_> {
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         memory.looks.looked = Some(self.now);
         if spec.suspend {
+            memory.unlisted_since = None;
             self.may_suspend(due).await?;
             return Ok(self.suspend(&mut memory.looks, &mut memory.children).await?);
         }
@@ -220,6 +223,7 @@ impl Pass<'_> {
         }
         self.may_work(due).await?;
         let gathered = self.gather(&request, &mut memory.namespaces).await?;
+        memory.unlisted_since = None;
         let conclusion = self.follow(&request, gathered, memory).await?;
         if due.is_some() {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);
