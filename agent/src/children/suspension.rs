@@ -41,15 +41,10 @@ impl ChildMemory {
         phase: Option<Phase>,
     ) -> (Readiness, Option<i64>) {
         let ready = find(conditions, READY);
-        let mut message =
-            "spec.suspend is set; no Image is changed, and none of them starts a sync".to_owned();
-        if let [(name, refusal), ..] = self.refused().as_slice() {
-            message = format!(
-                "spec.suspend is set, but {} Images could not be suspended (tried again every 30 s): {name}: {}",
-                self.refused.len(),
-                shorten(refusal, MAX_QUOTED_BYTES)
-            );
-        }
+        let message = match self.not_suspended() {
+            Some(not_suspended) => format!("spec.suspend is set, but {not_suspended}"),
+            None => "spec.suspend is set; no Image is changed, and none of them starts a sync".to_owned(),
+        };
         let condition = NewCondition {
             type_: READY,
             status: ready.and_then(|ready| ready.status.to_lowercase().parse().ok()),
@@ -59,6 +54,18 @@ impl ChildMemory {
         let phase = phase.filter(|phase| *phase != Phase::Running).unwrap_or(Phase::Pending);
         let readiness = Readiness { conditions: vec![condition], phase, progress: None };
         (readiness, ready.and_then(|ready| ready.observed_generation))
+    }
+
+    /// Returns how many Images the API server did not let be suspended, and why not the first; nothing where it let all of
+    /// them. It is known once they were to be.
+    pub(crate) fn not_suspended(&self) -> Option<String> {
+        let refused = self.refused();
+        let (name, refusal) = refused.first()?;
+        Some(format!(
+            "{} Images could not be suspended (tried again every 30 s): {name}: {}",
+            refused.len(),
+            shorten(refusal, MAX_QUOTED_BYTES)
+        ))
     }
 }
 

@@ -153,17 +153,20 @@ impl Pass<'_> {
         } else {
             (format!("{tags} tags would be mirrored; mode Plan makes nothing"), format!("0/{tags}"))
         };
-        let mut readiness = match (plan.findings.first(), unasked) {
-            (Some(finding), _) => stalled(finding, &summary),
-            (None, Some(unasked)) => Readiness::retrying(unasked.reason, summary),
-            (None, None) => Readiness::ready(summary),
+        let mut readiness = match (memory.children.not_suspended(), plan.findings.first(), unasked) {
+            // They go on copying.
+            (Some(why), _, _) => Readiness::retrying(reasons::IMAGE_REFUSED, format!("{why}; {summary}")),
+            (None, Some(finding), _) => stalled(finding, &summary),
+            (None, None, Some(unasked)) => Readiness::retrying(unasked.reason, summary),
+            (None, None, None) => Readiness::ready(summary),
         };
         readiness.progress = Some(progress);
         add_notes(&mut readiness, gathered, plan, None);
         let has_ended = !memory.looks.is_busy && std::mem::take(&mut memory.looks.is_syncing);
         let handled = if memory.looks.is_busy { Requests::default() } else { self.requests.clone() };
         let findings = Findings { observed: Some(observed), has_ended, ..Findings::of(readiness, handled) };
-        Ok(Conclusion { findings: Some(findings), wait: None, has_looked: true })
+        let wait = memory.children.suspension_wait();
+        Ok(Conclusion { findings: Some(findings), wait, has_looked: true })
     }
 }
 
@@ -240,7 +243,7 @@ fn notes(gathered: &Gathered, without_architectures: usize, unread: Option<&Unas
         ),
         None => {}
     }
-    if gathered.sight.is_withdrawn {
+    if !gathered.sight.withdrawn.is_empty() {
         add(
             "one that was looked at may not be looked at any more: until it lets itself again, or is excluded, no image \
              counts as unused",

@@ -53,6 +53,11 @@ pub(super) struct Gathered {
     pub opted_out: OptedOut,
 }
 
+/// The namespaces that were seen, or that did not let themselves be seen any more, when a mirror last looked. A status records
+/// them without their names.
+#[derive(Debug, Default)]
+pub(super) struct KnownNamespaces(BTreeSet<String>);
+
 /// What is said of namespaces that are not seen. None of it tells a namespace that is not there from one that does not allow
 /// it: which namespaces there are, and which labels they have, is not the mirror's business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +74,19 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         asked_at: Option<Instant>,
+        remembered: &mut KnownNamespaces,
     ) -> Result<Gathered, Halt> {
         let kinds = kinds_read(&self.mirror.spec);
         let (namespaces, has_unwatched) = watched(request, &self.agent().config.watch_namespaces);
+        // A ClusterRoleBinding alone grants this, and it grants the rest, too: no RoleBinding is to be advised before it.
+        self.may_ask(request).await?;
         if let Some((right, namespace)) = self.mirrors.workloads.lacking(&kinds, &namespaces) {
             return Err(Halt::MissingRight(right, namespace));
         }
-        self.may_look(request).await?;
-        let seen = self.mirrors.workloads.seen(&kinds, &namespaces).ok_or(Halt::NotListed)?;
+        self.may_in(&[GET_REPLICA_SETS, GET_JOBS], &namespaces).await?;
+        let seen = self.mirrors.workloads.seen(&kinds, &namespaces).map_err(Halt::NotListed)?;
         let Seen { members, is_complete } = seen;
-        let (sight, granted) = self.see(request, &members, is_complete && !has_unwatched).await?;
+        let (sight, granted) = self.see(request, &members, remembered, is_complete && !has_unwatched).await?;
         let is_seen = |one: &Members| sight.namespaces.contains(&*one.group.namespace);
         let members: Vec<Members> = members.into_iter().filter(is_seen).collect();
         let platforms = match self.mirror.spec.platforms.mode {
@@ -104,22 +112,28 @@ impl Pass<'_> {
         })
     }
 
-    /// Returns an error unless the agent may look up what its watches do not show: what made what made a pod, what a
-    /// namespace lets another one see, and the platforms of nodes.
-    async fn may_look(&self, request: &WorkloadRequest) -> Result<(), Halt> {
+    /// Returns an error unless the agent may ask what is of no namespace: what a namespace lets another one see, and the
+    /// platforms of nodes.
+    async fn may_ask(&self, request: &WorkloadRequest) -> Result<(), Halt> {
         let of_nodes = self.mirror.spec.platforms.mode == WorkloadPlatformMode::Nodes;
-        let asked = [
-            (GET_REPLICA_SETS, true),
-            (GET_JOBS, true),
-            (REVIEW, !self.is_own_alone(request)),
-            (LIST_NODES, of_nodes),
-        ];
+        let asked = [(REVIEW, !self.is_own_alone(request)), (LIST_NODES, of_nodes)];
         let asked: Vec<Right> =
             asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(right, _)| right).collect();
-        match self.agent().rights.missing(&asked, "", Freshness::Cached).await? {
-            None => Ok(()),
-            Some(right) => Err(Halt::MissingRight(right, String::new())),
+        self.may_in(&asked, &Namespaces::All).await
+    }
+
+    /// Returns an error unless the agent has these rights in these namespaces: in each, or in all of them at once.
+    pub(super) async fn may_in(&self, rights: &[Right], namespaces: &Namespaces) -> Result<(), Halt> {
+        let each: Vec<&str> = match namespaces {
+            Namespaces::All => vec![""],
+            Namespaces::Named(names) => names.iter().map(String::as_str).collect(),
+        };
+        for namespace in each {
+            if let Some(right) = self.agent().rights.missing(rights, namespace, Freshness::Cached).await? {
+                return Err(Halt::MissingRight(right, namespace.to_owned()));
+            }
         }
+        Ok(())
     }
 
     /// Finds out which namespaces are looked at: those that are selected and allow it. One's own always does.
@@ -127,32 +141,43 @@ impl Pass<'_> {
         &self,
         request: &WorkloadRequest,
         members: &[Members],
+        KnownNamespaces(known): &mut KnownNamespaces,
         is_complete: bool,
     ) -> Result<(Sight, Granted), Halt> {
         let there: BTreeSet<&str> = members.iter().map(|one| &*one.group.namespace).collect();
         // Whether one is there must not show in what is asked for.
         let mut selected: BTreeSet<&str> = request.namespaces.named().into_iter().flatten().collect();
-        for &namespace in &there {
+        // What was seen may not let itself be seen any more, whether or not anything runs there now.
+        let those: Vec<&str> = there.iter().copied().chain(known.iter().map(String::as_str)).collect();
+        for namespace in those {
             if request.namespaces.selects(namespace, &self.labels_of(namespace).await?) {
                 selected.insert(namespace);
             }
         }
         let own = self.namespace();
-        let others: Vec<&str> = selected.iter().copied().filter(|name| *name != own).collect();
         let granted = if self.is_own_alone(request) {
             Granted::default()
         } else {
+            let others: Vec<&str> = selected.iter().copied().filter(|name| *name != own).collect();
             self.mirrors.group_rights.among(own, MIRROR_PODS, &others).await?
         };
-        let selected = selected.into_iter().map(|name| SelectedNamespace {
-            name,
-            has_workloads: there.contains(name),
-            allows: granted.is_in(name),
-        });
         let marks = self.mirror.status.as_ref().map(|status| status.seen_namespaces.as_slice());
         let has_images = !self.children().owned().is_empty();
         let before = SeenBefore { marks: marks.unwrap_or_default(), has_images };
-        Ok((Sight::of(own, selected, before, is_complete), granted))
+        let mut each = Vec::with_capacity(selected.len());
+        for name in selected {
+            let (has_workloads, allows) = (there.contains(name), granted.is_in(name));
+            // One that was deleted does not allow it either, and uses nothing any more.
+            let may_be_gone = !has_workloads && allows == Some(false) && before.has(name);
+            let is_gone = may_be_gone && self.labels(name).await?.is_none();
+            each.push(SelectedNamespace { name, has_workloads, is_gone, allows });
+        }
+        let sight = Sight::of(own, each, before, is_complete);
+        // One that is recorded still, as not everything is known, is not forgotten either.
+        let recorded = SeenBefore { marks: &sight.marks, has_images };
+        known.retain(|name| recorded.has(name));
+        known.extend(sight.namespaces.union(&sight.withdrawn).cloned());
+        Ok((sight, granted))
     }
 
     fn is_own_alone(&self, request: &WorkloadRequest) -> bool {
@@ -160,14 +185,19 @@ impl Pass<'_> {
     }
 
     /// Returns the labels of a namespace, where the mirror asks for them.
-    async fn labels_of(&self, namespace: &str) -> Result<BTreeMap<String, String>, ApiError> {
+    async fn labels_of(&self, namespace: &str) -> Result<Arc<BTreeMap<String, String>>, ApiError> {
         if self.mirror.spec.namespaces.selector.is_none() {
-            return Ok(BTreeMap::new());
+            return Ok(Arc::default());
         }
+        // None where it was deleted just now.
+        Ok(self.labels(namespace).await?.unwrap_or_default())
+    }
+
+    /// Returns the labels of a namespace; none where it is not there.
+    async fn labels(&self, namespace: &str) -> Result<Option<Arc<BTreeMap<String, String>>>, ApiError> {
         match self.agent().policies.labels(namespace, Freshness::Cached).await {
-            Ok(labels) => Ok(BTreeMap::clone(&labels)),
-            // It was deleted just now.
-            Err(error) if error.cause == ApiCause::NotFound => Ok(BTreeMap::new()),
+            Ok(labels) => Ok(Some(labels)),
+            Err(error) if error.cause == ApiCause::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -176,7 +206,8 @@ impl Pass<'_> {
 impl Gathered {
     /// Whether more will be known by itself: nothing but a watch, an answer or an owner is missing.
     pub(super) fn is_to_be_complete(&self) -> bool {
-        let is_known = !self.sight.is_withdrawn && !self.has_unwatched && self.in_use.unreadable.is_none();
+        let is_known =
+            self.sight.withdrawn.is_empty() && !self.has_unwatched && self.in_use.unreadable.is_none();
         !self.is_complete && is_known
     }
 }
@@ -191,7 +222,7 @@ fn unseen(request: &WorkloadRequest, sight: &Sight, granted: &Granted) -> Option
 }
 
 /// Returns those of the watched namespaces that a mirror can select, and whether it may select others.
-fn watched(request: &WorkloadRequest, watched: &Namespaces) -> (Namespaces, bool) {
+pub(super) fn watched(request: &WorkloadRequest, watched: &Namespaces) -> (Namespaces, bool) {
     let Namespaces::Named(all) = watched else { return (Namespaces::All, false) };
     let Some(named) = request.namespaces.named() else { return (watched.clone(), true) };
     let has_unwatched = named.iter().any(|name| !all.contains(*name));

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use imgop_core::api::conditions::reasons;
 use imgop_core::readiness::Readiness;
+use imgop_core::time::saturating_add;
 use imgop_core::workloads::WorkloadSpecError;
 
+use super::workloads::{Scope, list_right};
 use super::{Conclusion, Memory, Pass, SHORT_INTERVAL};
 use crate::children::{CORRECTION_INTERVAL, Findings, Requests};
 use crate::cluster::api_error::ApiError;
@@ -13,15 +15,18 @@ use crate::cluster::rights::Right;
 use crate::config::refused_keys::RefusedKey;
 use crate::registry_access::PolicyFault;
 
+/// How long the watches may take to list everything before that is said: a start of the API server takes less.
+const LIST_TIME: Duration = Duration::from_mins(2);
+
 /// Why a pass ends before its end. No Image is changed then.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Halt {
     /// It is to be tried again a little later, and nothing is to be reported of it.
     #[error("postponed for {0:?}")]
     Postponed(Duration),
-    /// The watches have not listed everything yet.
+    /// The watches have not listed everything yet: this is the first that is missing.
     #[error("what runs is being listed")]
-    NotListed,
+    NotListed(Scope),
     /// The spec cannot be acted on.
     #[error("{0}")]
     Spec(#[from] WorkloadSpecError),
@@ -47,15 +52,14 @@ impl Pass<'_> {
         if !matches!(halt, Halt::Postponed(_) | Halt::Api(_)) {
             memory.looks.is_busy = false;
         }
+        if matches!(halt, Halt::MissingRight(..)) {
+            // Nothing is listed before the right is there.
+            memory.unlisted_since = None;
+        }
         match halt {
             Halt::Api(error) => Err(error),
             Halt::Postponed(wait) => Ok(Conclusion::unchanged(wait)),
-            // A start changes nothing in what is known already.
-            Halt::NotListed if !self.candidate.is_spec_new() => Ok(Conclusion::unchanged(SHORT_INTERVAL)),
-            Halt::NotListed => {
-                let findings = Findings::of(Readiness::progressing(message), Requests::default());
-                Ok(Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL), has_looked: false })
-            }
+            Halt::NotListed(scope) => Ok(self.not_listed(&scope, message, memory)),
             Halt::Spec(_) | Halt::RefusedKey(_) => {
                 Ok(self.halt(Readiness::stalled(reasons::INVALID_SPEC, message), None))
             }
@@ -68,5 +72,31 @@ impl Pass<'_> {
                 Ok(self.halt_without_right(&message, (right, &namespace), &mut memory.looks))
             }
         }
+    }
+
+    /// Returns the end of a pass before everything was listed, of which this is missing.
+    fn not_listed(&self, missing: &Scope, message: String, memory: &mut Memory) -> Conclusion {
+        let since = *memory.unlisted_since.get_or_insert(self.now);
+        let readiness = if self.now >= saturating_add(since, LIST_TIME) {
+            let resource = list_right(missing.kind).resource;
+            let place = match &missing.namespace {
+                Some(namespace) => format!("namespace {namespace}"),
+                None => "all namespaces".to_owned(),
+            };
+            Readiness::retrying(
+                reasons::WORKLOADS_UNKNOWN,
+                format!(
+                    "the API server has not listed the {resource} of {place} for minutes (tried again all the time; the \
+                     agent's log says why); no Image is changed"
+                ),
+            )
+        } else if self.candidate.is_spec_new() {
+            Readiness::progressing(message)
+        } else {
+            // A start changes nothing in what is known already.
+            return Conclusion::unchanged(SHORT_INTERVAL);
+        };
+        let findings = Findings::of(readiness, Requests::default());
+        Conclusion { findings: Some(findings), wait: Some(SHORT_INTERVAL), has_looked: false }
     }
 }

@@ -42,6 +42,7 @@ use crate::children::{self, ChildImages, ChildMemory, Keeper, KeepsImages, Looks
 use crate::cluster::api_error::ApiError;
 use crate::cluster::group_rights::GroupRights;
 use crate::cluster::owner::Owner;
+use crate::cluster::rights::Right;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, Objects, PassResult, Reconcile, Report};
 use halt::Halt;
@@ -120,6 +121,9 @@ pub struct Memory {
     on_the_fly: OnTheFly,
     observed: observe::Observations,
     architectures: architectures::Architectures,
+    namespaces: gather::KnownNamespaces,
+    /// Since when the watches have not listed all that is looked at.
+    unlisted_since: Option<Timestamp>,
     /// The spec, by its generation, and the requests for which all was last looked for again.
     asked: Option<(Option<i64>, Requests)>,
     /// When that was: what workloads said before is asked for again.
@@ -208,6 +212,8 @@ impl Pass<'_> {
         let due = self.due(&recurrence, &mut memory.looks).map_err(Halt::Postponed)?;
         memory.looks.looked = Some(self.now);
         if spec.suspend {
+            memory.unlisted_since = None;
+            self.may_suspend(due).await?;
             return Ok(self.suspend(&mut memory.looks, &mut memory.children).await?);
         }
         if due.is_some() {
@@ -218,7 +224,8 @@ impl Pass<'_> {
             self.look_again(memory);
         }
         self.may_work(due).await?;
-        let gathered = self.gather(&request, memory.asked_at).await?;
+        let gathered = self.gather(&request, memory.asked_at, &mut memory.namespaces).await?;
+        memory.unlisted_since = None;
         let conclusion = self.follow(&request, gathered, memory).await?;
         if due.is_some() {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);
@@ -240,12 +247,24 @@ impl Pass<'_> {
         memory.observed.look_again();
     }
 
-    /// Returns an error unless the agent may write the Images now, where it is to.
+    /// Returns an error unless the agent may do to the Images now what it is to.
     async fn may_work(&self, due: Option<Due>) -> Result<(), Halt> {
         if self.mirror.spec.mode != WorkloadMode::Active {
-            return Ok(());
+            return self.may_suspend(due).await;
         }
-        match self.children().missing_right(due).await? {
+        let missing = self.children().missing_right(due).await?;
+        self.unless_missing(missing)
+    }
+
+    /// Returns an error unless the agent may suspend the Images that there are.
+    async fn may_suspend(&self, due: Option<Due>) -> Result<(), Halt> {
+        let children = self.children();
+        let missing = children.missing_right_to_suspend(&children.mirrored(), due).await?;
+        self.unless_missing(missing)
+    }
+
+    fn unless_missing(&self, right: Option<Right>) -> Result<(), Halt> {
+        match right {
             None => Ok(()),
             Some(right) => Err(Halt::MissingRight(right, self.namespace().to_owned())),
         }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Pass;
+use super::gather::watched;
 use super::halt::Halt;
 use super::workloads::list_right;
 use crate::children::{CORRECTION_INTERVAL, WRITE_INTERVAL};
@@ -186,9 +187,8 @@ impl Pass<'_> {
         }
         let kinds: BTreeSet<WorkloadKind> = asked.iter().map(|workload| workload.kind).collect();
         let rights: Vec<Right> = kinds.into_iter().map(list_right).collect();
-        if let Some(right) = self.agent().rights.missing(&rights, "", Freshness::Cached).await? {
-            return Err(Halt::MissingRight(right, String::new()));
-        }
+        let (namespaces, _) = watched(request, &self.agent().config.watch_namespaces);
+        self.may_in(&rights, &namespaces).await?;
         let count = asked.len();
         let answers = self.mirrors.opt_outs.of(asked, asked_at).await?;
         if let Some(error) = &answers.failed {

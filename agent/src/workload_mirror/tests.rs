@@ -4,6 +4,8 @@ mod modes;
 mod on_the_fly;
 mod opt_outs;
 mod passes;
+mod sight;
 mod stage;
+mod suspension;
 mod tenancy;
 mod unasked;

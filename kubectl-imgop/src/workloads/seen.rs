@@ -164,6 +164,7 @@ impl Reader<'_> {
         let each = selected.iter().map(|name| SelectedNamespace {
             name,
             has_workloads: true,
+            is_gone: false,
             allows: Some(allowing.contains(name)),
         });
         let sight = Sight::of(own, each, before, true);

@@ -20,8 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::cluster::rights::Right;
 use crate::config::Namespaces;
-pub(crate) use store::Members;
-use store::Scope;
+pub(crate) use store::{Members, Scope};
 pub(crate) use watches::Asking;
 
 /// Returns the right to list the objects of a kind.
@@ -55,12 +54,15 @@ impl Workloads {
         watches::run(self, agent, asking, stop).await;
     }
 
-    /// Returns what is known of what runs, for who looks at these kinds; nothing before all of it was listed once.
-    pub(crate) fn seen(&self, kinds: &HashSet<WorkloadKind>, namespaces: &Namespaces) -> Option<Seen> {
+    /// Returns what is known of what runs, for who looks at these kinds in these namespaces, and nothing else: what is watched
+    /// for others tells nothing. Before all of it was listed once, an error names the first that was not.
+    pub(crate) fn seen(&self, kinds: &HashSet<WorkloadKind>, namespaces: &Namespaces) -> Result<Seen, Scope> {
         let (store, scopes) = (self.0.store.lock(), watches::scopes(kinds, namespaces));
-        let are_known = scopes.iter().all(|scope| store.is_known(scope));
+        if let Some(unknown) = scopes.iter().find(|scope| !store.is_known(scope)) {
+            return Err(unknown.clone());
+        }
         let is_complete = scopes.iter().all(|scope| store.is_complete(scope));
-        are_known.then(|| Seen { members: store.members(), is_complete })
+        Ok(Seen { members: store.members_of(&scopes), is_complete })
     }
 
     /// Returns the first right that the agent lacks to see these kinds, with its namespace; that is empty for all.

@@ -206,6 +206,9 @@ impl Store {
     pub fn end(&mut self, scope: &Scope) {
         if let Some(watched) = self.watched.remove(scope) {
             watched.records.values().for_each(|record| self.kept.subtract(&record.group));
+            drop(watched);
+            // The next list may never come: nobody asks for it any more.
+            self.groups.sweep();
         }
         self.revision += 1;
     }
@@ -334,10 +337,11 @@ impl Store {
         self.groups.len()
     }
 
-    /// Returns all groups with what is known of their members, in some order.
-    pub fn members(&self) -> Vec<Members> {
+    /// Returns all groups that these watches show, with what is known of their members, in some order.
+    pub fn members_of(&self, scopes: &[Scope]) -> Vec<Members> {
         let mut all = HashMap::<*const Group, Members>::new();
-        for record in self.watched.values().flat_map(|watched| watched.records.values()) {
+        let watched = scopes.iter().filter_map(|scope| self.watched.get(scope));
+        for record in watched.flat_map(|watched| watched.records.values()) {
             let started = Timestamp::from_second(record.started).unwrap_or(Timestamp::UNIX_EPOCH);
             let members = all.entry(Arc::as_ptr(&record.group)).or_insert_with(|| Members {
                 group: record.group.clone(),
@@ -352,6 +356,13 @@ impl Store {
             members.nodes.extend(record.node.clone());
         }
         all.into_values().collect()
+    }
+
+    /// Returns the same of all watches.
+    #[cfg(test)]
+    pub fn members(&self) -> Vec<Members> {
+        let all: Vec<Scope> = self.watched.keys().cloned().collect();
+        self.members_of(&all)
     }
 }
 

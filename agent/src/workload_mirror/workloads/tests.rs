@@ -277,6 +277,36 @@ async fn what_an_object_used_before_is_not_kept_and_neither_is_what_there_is_no_
     assert_eq!((store.groups(), unreadable(&store)), (2, vec!["huge".to_owned()]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_what_a_watch_has_shown_that_has_ended() {
+    let (mut store, scope) = store();
+    let pods: Vec<Value> = (0..20).map(|n| naming("a", &format!("web-{n}"), (50, 30))).collect();
+    list(&mut store, &scope, &pods);
+    assert_eq!(store.groups(), 20);
+    store.end(&scope);
+    assert_eq!((store.groups(), store.members().len()), (0, 0));
+}
+
+#[test]
+fn who_looks_at_some_kinds_in_some_namespaces_is_told_of_these_alone() {
+    let workloads = Workloads::listed();
+    let deployment = json!({ "metadata": { "name": "idle", "namespace": "team-b", "uid": "d" },
+        "spec": { "template": { "spec": { "containers": [{ "name": "c", "image": "idle:1" }] } } } });
+    workloads.lists_workloads(WorkloadKind::Deployment, &[deployment]);
+    workloads.lists_pods(&[pod("web", "app:1")]);
+    let of = |kinds: &[WorkloadKind], namespaces: &Namespaces| -> Result<Vec<String>, Scope> {
+        let seen = workloads.seen(&kinds.iter().copied().collect(), namespaces)?;
+        Ok(seen.members.iter().map(|one| one.group.namespace.to_string()).collect())
+    };
+    assert_eq!(of(&[WorkloadKind::Pod], &Namespaces::All), Ok(vec!["team-a".to_owned()]));
+    assert_eq!(of(&[WorkloadKind::Deployment], &Namespaces::All).unwrap().len(), 2);
+    workloads.lists_namespace("team-c", &[]);
+    let only = |namespace: &str| Namespaces::Named([namespace.to_owned()].into());
+    assert_eq!(of(&[WorkloadKind::Pod], &only("team-c")), Ok(Vec::new()));
+    let unknown = Scope { kind: WorkloadKind::Pod, namespace: Some("team-d".to_owned()) };
+    assert_eq!(of(&[WorkloadKind::Pod], &only("team-d")), Err(unknown));
+}
+
 /// A WorkloadMirror that looks at pods alone.
 struct OfPods;
 
@@ -294,7 +324,7 @@ async fn a_watch_whose_right_is_withdrawn_says_which_and_what_it_has_shown_is_no
     api.hold_list("pods", vec![pod("web-0", "a:1")]);
     let (workloads, stop) = (Workloads::default(), CancellationToken::new());
     tokio::spawn(workloads.clone().run(agent_with(api.client(), &[]), OfPods, stop.clone()));
-    let pods = || Some(workloads.seen(&OfPods.kinds(), &Namespaces::All)?.members.len());
+    let pods = || Some(workloads.seen(&OfPods.kinds(), &Namespaces::All).ok()?.members.len());
     let lacking = || Some(workloads.lacking(&OfPods.kinds(), &Namespaces::All)?.0.resource);
     let becomes = async |wanted: (Option<usize>, Option<&str>)| {
         for _ in 0..120 {

@@ -64,6 +64,8 @@ pub mod reasons {
     pub const NAMESPACE_NOT_ENABLED: &str = "NamespaceNotEnabled";
     /// The agent may not see the workloads of the cluster.
     pub const WORKLOADS_NOT_ALLOWED: &str = "WorkloadsNotAllowed";
+    /// The API server does not list the workloads of the cluster.
+    pub const WORKLOADS_UNKNOWN: &str = "WorkloadsUnknown";
     /// The API server refuses the Job.
     pub const JOB_REFUSED: &str = "JobRefused";
     /// Another object has the name of our Job.

@@ -16,6 +16,8 @@ pub struct SelectedNamespace<'a> {
     pub name: &'a str,
     /// Whether anything is known to run there.
     pub has_workloads: bool,
+    /// Whether it is known not to be there any more.
+    pub is_gone: bool,
     /// Whether it lets its pods be mirrored; none where that is not known yet.
     pub allows: Option<bool>,
 }
@@ -29,6 +31,13 @@ pub struct SeenBefore<'a> {
     pub has_images: bool,
 }
 
+impl SeenBefore<'_> {
+    /// Returns whether a namespace is recorded as one that was seen.
+    pub fn has(&self, namespace: &str) -> bool {
+        self.marks.contains(&mark(namespace))
+    }
+}
+
 /// Which namespaces a mirror sees.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sight {
@@ -36,8 +45,8 @@ pub struct Sight {
     pub namespaces: BTreeSet<String>,
     /// Those that do not allow it.
     pub hidden: BTreeSet<String>,
-    /// Whether one of those did, or may have: what it uses may be among what is mirrored.
-    pub is_withdrawn: bool,
+    /// Those of them that did, or may have: what they use may be among what is mirrored.
+    pub withdrawn: BTreeSet<String>,
     /// Whether no namespace is missing that is known to be looked at, or was.
     pub is_complete: bool,
     /// Those that are seen, and those that are not known not to be, as a status has them.
@@ -58,6 +67,7 @@ impl Sight {
             before.marks.len() < MAX_RECORDED && (!before.marks.is_empty() || !before.has_images);
         let mut sight = Self { is_complete, ..Self::default() };
         let mut marks = BTreeSet::from([mark(own)]);
+        let mut gone = BTreeSet::new();
         for one in selected {
             match one.allows.or((one.name == own).then_some(true)) {
                 Some(true) if one.has_workloads => {
@@ -67,9 +77,12 @@ impl Sight {
                 Some(true) => {}
                 Some(false) => {
                     sight.hidden.insert(one.name.to_owned());
-                    let was_seen = !is_recorded || before.marks.contains(&mark(one.name));
-                    if one.has_workloads && was_seen {
-                        sight.is_withdrawn = true;
+                    // Whether anything runs there now is not the mirror's business any more, and may change in a moment.
+                    let was_seen = before.has(one.name) || !is_recorded && one.has_workloads;
+                    if one.is_gone {
+                        gone.insert(mark(one.name));
+                    } else if was_seen {
+                        sight.withdrawn.insert(one.name.to_owned());
                         // Also where that was not recorded until now: the next pass is not to forget it.
                         marks.insert(mark(one.name));
                     }
@@ -77,9 +90,9 @@ impl Sight {
                 None => sight.is_complete &= !one.has_workloads,
             }
         }
-        sight.is_complete &= !sight.is_withdrawn;
+        sight.is_complete &= sight.withdrawn.is_empty();
         if !sight.is_complete {
-            marks.extend(before.marks.iter().cloned());
+            marks.extend(before.marks.iter().filter(|mark| !gone.contains(*mark)).cloned());
         }
         sight.marks = marks.into_iter().take(MAX_RECORDED).collect();
         sight

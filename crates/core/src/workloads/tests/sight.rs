@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 fn selected(name: &str, allows: Option<bool>) -> SelectedNamespace<'_> {
-    SelectedNamespace { name, has_workloads: true, allows }
+    SelectedNamespace { name, has_workloads: true, is_gone: false, allows }
 }
 
 fn before(marks: &[String]) -> SeenBefore<'_> {
@@ -20,20 +20,38 @@ fn a_namespace_that_never_allowed_it_is_hidden_and_one_that_did_is_missed() {
     assert_eq!(seen.namespaces, [NAMESPACE, "team-b"].map(str::to_owned).into());
     assert!(seen.is_complete && seen.hidden.is_empty() && seen.marks.len() == 2);
     let never = Sight::of(NAMESPACE, all(false), SeenBefore::default(), true);
-    assert_eq!((never.is_complete, never.is_withdrawn, never.hidden.len()), (true, false, 1));
+    assert_eq!((never.is_complete, never.withdrawn.len(), never.hidden.len()), (true, 0, 1));
     let withdrawn = Sight::of(NAMESPACE, all(false), before(&seen.marks), true);
-    assert_eq!((withdrawn.is_complete, withdrawn.is_withdrawn), (false, true));
+    assert!(!withdrawn.is_complete && withdrawn.withdrawn.contains("team-b"), "{withdrawn:?}");
     assert_eq!(withdrawn.marks, seen.marks, "it is missed until it is back");
     // What an earlier version has not recorded may have been seen.
-    assert!(Sight::of(NAMESPACE, all(false), before(&[]), true).is_withdrawn);
+    assert!(!Sight::of(NAMESPACE, all(false), before(&[]), true).withdrawn.is_empty());
 }
 
 #[test]
-fn a_namespace_that_was_seen_and_is_gone_is_not_missed() {
+fn a_namespace_whose_right_is_withdrawn_is_missed_whether_or_not_anything_runs_there_now() {
     let there = Sight::of(NAMESPACE, [selected("team-b", Some(true))], SeenBefore::default(), true);
-    let gone = SelectedNamespace { has_workloads: false, ..selected("team-b", Some(false)) };
+    let idle = |allows| SelectedNamespace { has_workloads: false, ..selected("team-b", Some(allows)) };
+    let missed = Sight::of(NAMESPACE, [idle(false)], before(&there.marks), true);
+    assert!(!missed.is_complete && missed.withdrawn.contains("team-b"), "{missed:?}");
+    assert_eq!(missed.marks, there.marks, "it is not forgotten");
+    // One that lets itself be seen, and has nothing, uses nothing.
+    let seen = Sight::of(NAMESPACE, [idle(true)], before(&there.marks), true);
+    assert_eq!((seen.is_complete, seen.marks.len()), (true, 1), "{seen:?}");
+    // One that was never seen is not missed.
+    let never = Sight::of(NAMESPACE, [idle(false)], before(&seen.marks), true);
+    assert!(never.is_complete && never.withdrawn.is_empty(), "{never:?}");
+}
+
+#[test]
+fn a_namespace_that_was_seen_and_is_gone_is_not_missed_and_no_longer_recorded() {
+    let there = Sight::of(NAMESPACE, [selected("team-b", Some(true))], SeenBefore::default(), true);
+    let gone = SelectedNamespace { has_workloads: false, is_gone: true, ..selected("team-b", Some(false)) };
     let sight = Sight::of(NAMESPACE, [gone], before(&there.marks), true);
-    assert!(sight.is_complete && !sight.is_withdrawn, "{sight:?}");
+    assert!(sight.is_complete && sight.withdrawn.is_empty() && sight.marks.len() == 1, "{sight:?}");
+    // Nor where something else is not known.
+    let sight = Sight::of(NAMESPACE, [gone], before(&there.marks), false);
+    assert_eq!(sight.marks.len(), 1);
 }
 
 #[test]
