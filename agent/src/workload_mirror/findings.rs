@@ -9,6 +9,7 @@ use imgop_core::api::{
     WorkloadMode, WorkloadPlatformMode,
 };
 use imgop_core::readiness::Readiness;
+use imgop_core::time::remaining;
 use imgop_core::workloads::{
     ChildImage, Finding, Plan, PlannedChild, Situation, WorkloadRequest, mirrored_images, plan,
 };
@@ -79,7 +80,10 @@ impl Pass<'_> {
         let more = (is_active && memory.architectures.has_more).then_some(WRITE_INTERVAL);
         let unseen = gathered.unseen.map(|_| GRANT_INTERVAL);
         let asked_again = gathered.opted_out.asked_again;
-        let waits = [pulls.wait, open, unknown, unread, more, asked_again, unseen].into_iter().flatten();
+        let leaves = plan.next_to_leave(request.retention, self.now).filter(|_| is_active);
+        let leaves = leaves.map(|at| remaining(at, self.now));
+        let waits = [pulls.wait, open, unknown, unread, more, asked_again, unseen, leaves];
+        let waits = waits.into_iter().flatten();
         conclusion.wait = conclusion.wait.into_iter().chain(waits).min();
         Ok(conclusion)
     }

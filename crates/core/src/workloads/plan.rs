@@ -6,6 +6,7 @@ mod placing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use imgop_registry::oci::PlatformSelector;
 use imgop_registry::reference::{Repository, Tag};
@@ -22,6 +23,7 @@ use super::targets::MirrorTarget;
 use super::usage::UsedImage;
 use crate::build::ImageReference;
 use crate::selection::SourceRef;
+use crate::time::saturating_add;
 use capped::cap;
 use claims::Claims;
 use placing::Placed;
@@ -81,6 +83,14 @@ pub struct Plan<'a> {
     pub uses: Vec<Use<'a>>,
     /// Numbers.
     pub counts: PlanCounts,
+}
+
+impl Plan<'_> {
+    /// Returns when the next tag or platform will not have been used for so long, and leaves its Image.
+    pub fn next_to_leave(&self, retention: Duration, now: Timestamp) -> Option<Timestamp> {
+        let unused = self.children.iter().flat_map(|child| child.unused_since.0.values());
+        unused.map(|since| saturating_add(*since, retention)).filter(|leaves| *leaves > now).min()
+    }
 }
 
 /// A used image, and what becomes of it.
