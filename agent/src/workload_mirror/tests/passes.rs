@@ -111,7 +111,10 @@ async fn what_nothing_uses_any_more_leaves_after_the_retention_and_a_gap_in_the_
     assert!(unused(&stage).unwrap().contains("\"2\""), "{:?}", unused(&stage));
     assert_eq!(stage.status().counts.unwrap().retained, 1);
     let next = stage.pass(3500).await.next.unwrap();
-    assert!(next.as_secs() <= 100, "it is looked at again when the tag leaves, and not a frequency later: {next:?}");
+    assert!(
+        next.as_secs() <= 100,
+        "it is looked at again when the tag leaves, and not a frequency later: {next:?}"
+    );
     assert_eq!(stage.settle().await, 0, "not yet");
     stage.pass(100).await;
     stage.images.watch(stage.now);
