@@ -117,7 +117,7 @@ impl Pass<'_> {
         let is_pull = from_client.counts_pulls() || source.host().is_docker_hub();
         let is_of_use = request.publish == Publish::Staged && !is_pull;
         Ok(Access {
-            read_ahead: is_of_use.then(|| self.images.read_ahead.of(self.uid())),
+            read_ahead: is_of_use.then(|| self.images.read_ahead.for_jobs_of(self.uid())),
             source: from_client,
             destination: registries.push_target(destination, &to.access),
             lent: LentAccess::of(&from, &to),

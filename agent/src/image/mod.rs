@@ -259,7 +259,8 @@ struct Access {
     lent: Option<LentAccess>,
     /// What administrators allow at source and destination.
     allowances: [Allowances; 2],
-    /// Where manifests are kept that are read instead of looked up, unless the source counts them as pulls.
+    /// Where manifests are kept that are read instead of looked up, where the agent sets tags and the source is not known to
+    /// count pulls.
     read_ahead: Option<ReadAhead>,
 }
 

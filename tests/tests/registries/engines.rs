@@ -70,7 +70,8 @@ impl Steps<'_> {
             Destination::new(self.destination.repository().to_string()),
         );
         let request = CopyRequest::parse(&spec)?;
-        let route = Route { request: &request, source: &self.source, destination: &self.destination };
+        let (source, destination) = (&self.source, &self.destination);
+        let route = Route { request: &request, source, destination, read_ahead: None };
         let copies = self.planned(route, graph).await?;
         let parts: BTreeSet<&Digest> = copies.iter().flat_map(Copy::parts).collect();
         for part in parts {

@@ -73,8 +73,11 @@ pub async fn publish(
     is_new: &(dyn Fn(&Copy) -> bool + Sync),
     on_put: &(dyn Fn(&Copy) + Sync),
 ) -> Publications {
-    let publishing = futures::stream::iter(copies)
-        .map(|copy| async move { (publish_one(route, &copy, now, on_put).await, copy) });
+    let publishing = futures::stream::iter(copies).map(|copy| async move {
+        // What was pushed long ago may be gone: it is read back.
+        let read_ahead = route.read_ahead.filter(|_| is_new(&copy));
+        (publish_one(Route { read_ahead, ..route }, &copy, now, on_put).await, copy)
+    });
     // One by one: all manifests at once would be much.
     let mut results = pin!(until(end, publishing.buffer_unordered(MAX_CONCURRENT_TAGS)));
     let (mut all, mut kept, mut refusals) = (Publications::default(), 0, Refusals::default());
@@ -102,6 +105,10 @@ pub async fn publish(
                 all.failed.push((copy, Outcome::Unpublished { tries, message: error.to_string(), at: now }));
             }
         }
+    }
+    if let Some(read_ahead) = route.read_ahead {
+        let put = all.answered.iter().filter(|answer| answer.is_put);
+        read_ahead.forget(put.map(|answer| &answer.digest));
     }
     all.refusal = refusals.of_all();
     all

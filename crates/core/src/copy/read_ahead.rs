@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imgop_registry::Manifest;
 use imgop_registry::cache::{Bounded, NO_EXPIRY};
 use imgop_registry::reference::Digest;
+use imgop_registry::{Manifest, RepositoryClient};
 use parking_lot::Mutex;
 
 /// Bytes of all manifests that one run keeps.
@@ -21,6 +21,8 @@ const USUAL_BYTES: usize = 4 << 10;
 pub struct ReadAhead {
     owner: Arc<str>,
     ttl: Duration,
+    /// Whether another program reads them once more to copy them, so that each would be two pulls.
+    is_read_twice: bool,
     kept: Arc<Mutex<Bounded<(Arc<str>, Digest), Manifest>>>,
 }
 
@@ -34,13 +36,19 @@ impl Default for ReadAhead {
 impl ReadAhead {
     /// Returns one that keeps so many bytes for so long.
     pub fn new(max_bytes: usize, ttl: Duration) -> Self {
-        Self { owner: Arc::default(), ttl, kept: Arc::new(Mutex::new(Bounded::new(max_bytes))) }
+        Self {
+            owner: Arc::default(),
+            ttl,
+            is_read_twice: false,
+            kept: Arc::new(Mutex::new(Bounded::new(max_bytes))),
+        }
     }
 
-    /// Returns what another owner reads ahead, within the same bounds.
+    /// Returns what another owner reads ahead whose Jobs read it once more, within the same bounds. Nothing is where that is
+    /// known to count as a pull.
     #[must_use]
-    pub fn of(&self, owner: &str) -> Self {
-        Self { owner: owner.into(), ..self.clone() }
+    pub fn for_jobs_of(&self, owner: &str) -> Self {
+        Self { owner: owner.into(), is_read_twice: true, ..self.clone() }
     }
 
     /// Returns a manifest that was read.
@@ -48,8 +56,20 @@ impl ReadAhead {
         self.kept.lock().get(&self.key(digest)).cloned()
     }
 
-    /// Whether another manifest would be kept.
-    pub(super) fn has_room(&self) -> bool {
+    /// Forgets manifests that have served.
+    pub(super) fn forget<'d>(&self, served: impl Iterator<Item = &'d Digest>) {
+        let mut kept = self.kept.lock();
+        for digest in served {
+            kept.remove(&self.key(digest));
+        }
+    }
+
+    /// Whether another manifest of this source would be kept, and costs no pull.
+    pub(super) fn is_of_use(&self, source: &RepositoryClient) -> bool {
+        !(self.is_read_twice && source.counts_pulls()) && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
         self.kept.lock().has_room_for(USUAL_BYTES)
     }
 
@@ -79,7 +99,7 @@ mod tests {
     #[test]
     fn what_one_owner_has_read_another_one_does_not_see() {
         let all = ReadAhead::new(100, NO_EXPIRY);
-        let (one, other) = (all.of("one"), all.of("other"));
+        let (one, other) = (all.for_jobs_of("one"), all.for_jobs_of("other"));
         one.keep(manifest(10));
         assert_eq!(one.get(&manifest(10).digest), Some(manifest(10)));
         assert_eq!(other.get(&manifest(10).digest), None);
@@ -90,7 +110,9 @@ mod tests {
         let kept = ReadAhead::new(USUAL_BYTES, NO_EXPIRY);
         assert!(kept.has_room());
         kept.keep(manifest(10));
-        kept.of("other").keep(manifest(USUAL_BYTES));
+        kept.for_jobs_of("other").keep(manifest(USUAL_BYTES));
         assert!(!kept.has_room() && kept.get(&manifest(10).digest).is_some());
+        kept.forget([manifest(10).digest].iter());
+        assert!(kept.has_room() && kept.get(&manifest(10).digest).is_none());
     }
 }

@@ -91,7 +91,7 @@ impl Observation<'_> {
         what: &ManifestRef,
         reads: bool,
     ) -> Result<Seen, ObserveError> {
-        let read_ahead = self.known.read_ahead.as_ref().filter(|kept| reads && kept.has_room());
+        let read_ahead = self.known.read_ahead.as_ref().filter(|kept| reads && kept.is_of_use(client));
         let answered = match read_ahead {
             Some(kept) => client.manifest(what).await.map(|manifest| {
                 manifest.map(|manifest| {
@@ -160,7 +160,7 @@ impl Observation<'_> {
                 }
                 destination => (self.source(&source_ref).await?, destination),
             }
-        } else if self.known.read_ahead.is_some() {
+        } else if self.reads_ahead(&destination_tag) {
             let destination = self.destination(&destination_tag).await?;
             let reads = destination == Seen::Absent && self.request.min_age.is_none();
             (self.source_read(&source_ref, reads).await?, destination)
@@ -170,6 +170,19 @@ impl Observation<'_> {
         let content = self.content(&source, &destination).await?;
         let whole = ObservedTag::whole(source_ref, destination_tag, source, destination);
         Ok(ObservedTag { content, ..whole })
+    }
+
+    /// Returns whether the destination is asked first, so that what it lacks is read instead of looked up. Where that is not
+    /// likely, both are asked at once.
+    fn reads_ahead(&self, tag: &Tag) -> bool {
+        let is_asked_first = self.known.asks_for_repository == AsksForRepository::First;
+        self.known.read_ahead.is_some() && (is_asked_first || self.is_absent(tag))
+    }
+
+    /// Returns whether the destination's list says that a tag is absent. A list from before may lack one that has come since.
+    /// A list that says there is no repository is a new one too.
+    fn is_absent(&self, tag: &Tag) -> bool {
+        self.listed.as_ref().is_some_and(|listed| listed.is_new && !listed.tags.contains(tag))
     }
 
     /// Returns what both sides have of a content that cannot change: the source is asked only if the
@@ -229,14 +242,14 @@ impl Observation<'_> {
 
     pub(super) async fn destination(&self, tag: &Tag) -> Result<Seen, ObserveError> {
         let Some(client) = &self.sides.destination else { return Ok(Seen::NotAsked) };
-        if let Some(listed) = &self.listed {
-            match self.known.at_destination.get(tag) {
-                Some(digest) if listed.tags.contains(tag) => return Ok(Seen::Present(digest.clone())),
-                // A list from before may lack a tag that has come since. A list that says there is no repository is a
-                // new one too.
-                _ if listed.is_new && !listed.tags.contains(tag) => return Ok(Seen::Absent),
-                _ => {}
-            }
+        if self.is_absent(tag) {
+            return Ok(Seen::Absent);
+        }
+        if let Some(listed) = &self.listed
+            && let Some(digest) = self.known.at_destination.get(tag)
+            && listed.tags.contains(tag)
+        {
+            return Ok(Seen::Present(digest.clone()));
         }
         self.seen(Side::Destination, client, &ManifestRef::Tag(tag.clone()), false).await
     }

@@ -112,18 +112,25 @@ async fn what_was_read_ahead_is_put_without_that_it_is_read_back() {
     let text = index_of(&["amd64", "arm64"]);
     let digest = case.destination.hold_content("app", &text);
     case.read_ahead.keep(Manifest::new(INDEX, text.clone().into()));
-    assert!(case.publish(&Copy { digest, ..copy("v1", 1) }).await.unwrap().is_published());
-    assert_eq!(case.destination.manifest("app", "v1"), Some(text));
+    let published = case.publish(&Copy { digest: digest.clone(), ..copy("v1", 1) }).await;
+    assert!(published.unwrap().is_published());
+    assert_eq!(case.destination.manifest("app", "v1"), Some(text.clone()));
     assert_eq!(case.destination.count("GET"), 0);
+    assert_eq!(case.read_ahead.get(&digest), None, "it has served");
+
+    let long_ago = Case { is_new: false, ..Case::new().await };
+    long_ago.read_ahead.keep(Manifest::new(INDEX, text.into()));
+    let published = long_ago.publish(&Copy { digest, ..copy("v1", 1) }).await;
+    assert!(matches!(published, Err(Outcome::ContentGone { .. })), "it is read back: {published:?}");
 }
 
 #[tokio::test]
 async fn what_was_read_ahead_is_gone_where_the_destination_lacks_what_it_refers_to() {
-    let case = Case { is_new: false, ..Case::new().await };
+    let case = Case::new().await;
     let text = index_of(&["amd64"]);
     case.read_ahead.keep(Manifest::new(INDEX, text.clone().into()));
     case.destination.refuse_puts("MANIFEST_BLOB_UNKNOWN");
-    let published = case.publish(&Copy { digest: Digest::of(text.as_bytes()), ..copy("v1", 1) }).await;
+    let published = case.publish_twice(&Copy { digest: Digest::of(text.as_bytes()), ..copy("v1", 1) }).await;
     assert!(matches!(published, Err(Outcome::ContentGone { .. })), "{published:?}");
 }
 
