@@ -1,10 +1,11 @@
 //! Waiting, always with a deadline and never by sleeping a guessed time.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures::StreamExt as _;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, Resource};
@@ -82,11 +83,12 @@ pub async fn stays<K>(
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
+    let seen = Cell::new(false);
     let watched = async {
         let mut changes = pin!(watch_object(api.clone(), name));
         while let Some(change) = changes.next().await {
             match change {
-                Ok(Some(object)) if holds(&object) => {}
+                Ok(Some(object)) if holds(&object) => seen.set(true),
                 Ok(Some(object)) => bail!("{name} does not do any more what it did: it {what}: {object:?}"),
                 Ok(None) => bail!("{name} is not there"),
                 // The watcher tries again by itself.
@@ -96,7 +98,9 @@ where
         bail!("the watch of {name} ended")
     };
     // It ends before the time is over only where something does not hold.
-    tokio::time::timeout(time, watched).await.unwrap_or(Ok(()))
+    tokio::time::timeout(time, watched).await.unwrap_or(Ok(()))?;
+    ensure!(seen.get(), "{name} was not seen for {time:?}");
+    Ok(())
 }
 
 /// The least time between two questions.

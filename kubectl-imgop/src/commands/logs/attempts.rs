@@ -84,7 +84,8 @@ impl Pods<'_> {
         }
         let ends_meanwhile = self.wanted.waits_for_pod && self.ends_before_its_pod(run).await?;
         let mut newer = self.jobs.newer_unseen(&self.found.object, self.now).cloned();
-        let mut later = usize::from(is_previous);
+        // Where the newest one may be hidden, the newest that is seen is the one before.
+        let mut later = usize::from(is_previous && newer.is_none());
         for (job, containers) in run {
             let cluster = self.cluster_of(job);
             let pods = match cluster.pods_of(&job.name_any()).await {

@@ -134,10 +134,9 @@ impl Found {
     fn add_deployment(&mut self, deployment: &Value) {
         for container in environment::containers(deployment) {
             let read = Container::of(deployment, container);
-            // A file may have what is read from the cluster, too.
-            if !self.containers.contains(&read) {
-                self.containers.push(read);
-            }
+            // A file may have what is read from the cluster too, perhaps changed: what is read last is meant.
+            self.containers.retain(|one| (&one.deployment, &one.name) != (&read.deployment, &read.name));
+            self.containers.push(read);
             self.env.extend(environment::of_container(container));
             self.unread.extend(environment::unread(container, is_copycat_variable));
         }
@@ -150,7 +149,7 @@ const COPYCAT: &str = "copycat";
 const MAX_NAMED: usize = 5;
 
 /// A container, which may be copycat's.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Container {
     /// The name of its Deployment.
     deployment: String,
@@ -174,9 +173,12 @@ impl Container {
 /// Returns the flags of copycat's own container: of the one that has its name in its image, or else in its own name, or of the only
 /// one that there is. All others have flags of other programs; where it is not known which it is, that is the error.
 fn own_flags(containers: &[Container]) -> Result<BTreeMap<String, String>, String> {
-    let by_image = only(containers.iter().filter(|one| one.image.contains(COPYCAT)));
-    let by_name = || only(containers.iter().filter(|one| one.name.contains(COPYCAT)));
-    if let Some(own) = by_image.or_else(by_name).or_else(|| only(containers.iter())) {
+    let with_its_image: Vec<&Container> =
+        containers.iter().filter(|one| one.image.contains(COPYCAT)).collect();
+    // Beside several that have its image, the name of another one says nothing.
+    let may_be = if with_its_image.is_empty() { containers.iter().collect() } else { with_its_image };
+    let by_name = only(may_be.iter().filter(|one| one.name.contains(COPYCAT)).copied());
+    if let Some(own) = only(may_be.iter().copied()).or(by_name) {
         return Ok(own.flags.clone());
     }
     if containers.iter().all(|one| one.flags.is_empty()) {
@@ -186,7 +188,7 @@ fn own_flags(containers: &[Container]) -> Result<BTreeMap<String, String>, Strin
         containers.iter().map(|one| format!("{}/{}", one.deployment, one.name)).collect();
     Err(format!(
         "no flags are read: which container is copycat's is not known of {}, since {COPYCAT} is not in the image or the name \
-         of exactly one; give a FILE with its Deployment that has no others, or has {COPYCAT} in the name of its own",
+         of exactly one; give a FILE with its Deployment alone, without --from, that has no others, or has {COPYCAT} in the name of its own",
         first_few(&names, MAX_NAMED, 0)
     ))
 }
@@ -256,11 +258,12 @@ mod tests {
             &[&[retagged], &[proxy]],
             &[&[("a", MANAGER)], &[("b", MANAGER)]],
             &[&[("copycat-a", RETAGGED), ("copycat-b", PROXY)]],
+            &[&[("a", MANAGER), ("b", MANAGER), ("copycat-proxy", PROXY)]],
         ] {
             assert!(own_flags(&found(deployments).containers).is_err(), "{deployments:?}");
         }
         let why = own_flags(&found(&[&[proxy, retagged]]).containers).unwrap_err();
-        insta::assert_snapshot!(why, @"no flags are read: which container is copycat's is not known of mirror/b,mirror/a, since copycat is not in the image or the name of exactly one; give a FILE with its Deployment that has no others, or has copycat in the name of its own");
+        insta::assert_snapshot!(why, @"no flags are read: which container is copycat's is not known of mirror/b,mirror/a, since copycat is not in the image or the name of exactly one; give a FILE with its Deployment alone, without --from, that has no others, or has copycat in the name of its own");
         let mut silent = found(&[&[proxy, retagged]]).containers;
         for container in &mut silent {
             container.flags.clear();

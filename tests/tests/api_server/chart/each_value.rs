@@ -193,14 +193,14 @@ fn differ(one: &[String], other: &[String]) -> anyhow::Result<bool> {
     Ok(alone(one, other)? != alone(other, one)?)
 }
 
-/// The API server of this binary with the CRDs of the Prometheus operator and the namespaces of the values.
+/// An API server with the CRDs of the Prometheus operator and the namespaces of the values.
 async fn server() -> anyhow::Result<&'static ApiServer> {
-    static SERVER: Shared<&ApiServer> = Shared::new("the API server for what the chart renders");
-    Ok(*SERVER.get(prepared).await?)
+    static SERVER: Shared<ApiServer> = Shared::new("the API server for what the chart renders");
+    SERVER.get(prepared).await
 }
 
-async fn prepared() -> anyhow::Result<&'static ApiServer> {
-    let server = ApiServer::shared().await?;
+async fn prepared() -> anyhow::Result<ApiServer> {
+    let server = ApiServer::with_crds().await?;
     let output = Command::new(testbed_scripts().join("monitoring-crds")).output().await?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let kubectl = server.kubectl()?;

@@ -1,8 +1,10 @@
 //! Workloads of a namespace that lets another one mirror what they use, and that lets it no more.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use anyhow::ensure;
+use futures::FutureExt as _;
 use imgop_core::api::{Image, WorkloadMirror};
 use imgop_tests::tenant::{DEADLINE, Tenant, with_tenant};
 use imgop_tests::wait;
@@ -164,9 +166,9 @@ async fn what_another_namespace_uses_is_mirrored_once_that_allows_it_and_is_not_
 -> anyhow::Result<()> {
     with_tenant(async |tenant| {
         let other = tenant.beside().await?;
-        let result = Box::pin(Both::new(tenant, &other).run()).await;
+        let result = AssertUnwindSafe(Box::pin(Both::new(tenant, &other).run())).catch_unwind().await;
         other.delete().await?;
-        result
+        result.unwrap_or_else(|panic| resume_unwind(panic))
     })
     .await
 }
