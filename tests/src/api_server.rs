@@ -108,7 +108,7 @@ impl ApiServer {
         Ok(server)
     }
 
-    async fn with_crds() -> anyhow::Result<Self> {
+    pub async fn with_crds() -> anyhow::Result<Self> {
         let server = Self::bare().await?;
         install_crds(&server.client().await?).await?;
         Ok(server)
