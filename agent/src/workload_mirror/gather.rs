@@ -150,7 +150,8 @@ impl Pass<'_> {
         // What was seen may not let itself be seen any more, whether or not anything runs there now.
         let those: Vec<&str> = there.iter().copied().chain(known.iter().map(String::as_str)).collect();
         for namespace in those {
-            if request.namespaces.selects(namespace, &self.labels_of(namespace).await?) {
+            let labels = self.labels_of(namespace).await?;
+            if request.namespaces.selects(namespace, &labels) {
                 selected.insert(namespace);
             }
         }
