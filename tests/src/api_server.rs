@@ -108,6 +108,7 @@ impl ApiServer {
         Ok(server)
     }
 
+    /// One of its own, with the CRDs.
     pub async fn with_crds() -> anyhow::Result<Self> {
         let server = Self::bare().await?;
         install_crds(&server.client().await?).await?;
