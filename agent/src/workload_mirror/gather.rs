@@ -165,17 +165,22 @@ impl Pass<'_> {
         let has_images = !self.children().owned().is_empty();
         let before = SeenBefore { marks: marks.unwrap_or_default(), has_images };
         let mut each = Vec::with_capacity(selected.len());
+        let mut gone = BTreeSet::new();
         for name in selected {
             let (has_workloads, allows) = (there.contains(name), granted.is_in(name));
+            // A status records no more than so many of them.
+            let was_seen = known.contains(name) || before.has(name);
             // One that was deleted does not allow it either, and uses nothing any more.
-            let may_be_gone = !has_workloads && allows == Some(false) && before.has(name);
+            let may_be_gone = !has_workloads && allows == Some(false) && was_seen;
             let is_gone = may_be_gone && self.labels(name).await?.is_none();
-            each.push(SelectedNamespace { name, has_workloads, is_gone, allows });
+            if is_gone {
+                gone.insert(name.to_owned());
+            }
+            each.push(SelectedNamespace { name, has_workloads, was_seen, is_gone, allows });
         }
         let sight = Sight::of(own, each, before, is_complete);
-        // One that is recorded still, as not everything is known, is not forgotten either.
-        let recorded = SeenBefore { marks: &sight.marks, has_images };
-        known.retain(|name| recorded.has(name));
+        // While not everything is known, none is forgotten but those that are not there any more.
+        known.retain(|name| !sight.is_complete && !gone.contains(name));
         known.extend(sight.namespaces.union(&sight.withdrawn).cloned());
         Ok((sight, granted))
     }
