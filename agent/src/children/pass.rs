@@ -139,9 +139,11 @@ impl<'a, R: KeepsImages> Pass<'a, R> {
         Ok((changes, open))
     }
 
-    /// Returns the end of a pass that could not go on.
+    /// Returns the end of a pass that could not go on. What is asked of a mirror that is suspended waits until it is resumed.
     pub fn halt(&self, readiness: Readiness, wait: Option<Duration>) -> Conclusion<Observed<R>> {
-        let findings = Findings { has_ended: true, ..Findings::of(readiness, self.requests.clone()) };
+        let is_suspended = self.mirror.is_suspended();
+        let handled = if is_suspended { Requests::default() } else { self.requests.clone() };
+        let findings = Findings { has_ended: !is_suspended, ..Findings::of(readiness, handled) };
         Conclusion { findings: Some(findings), wait, has_looked: true }
     }
 

@@ -111,7 +111,7 @@ impl Pass<'_> {
         let gone = if gathered.is_complete { Gone::Deleted(&plan.gone) } else { Gone::Kept };
         let remembered = (&mut memory.looks, &mut memory.children);
         let (changes, open) = self.keep(&desired, &mirrored, gone, remembered).await?;
-        let asked_for = gathered.opted_out.asked_for;
+        let asked_for = gathered.asked_for;
         memory.looks.is_busy |= asked_for > 0;
         let refused = memory.children.refused();
         let standing = Standing::of(&desired, &mirrored, &changes, &refused);
@@ -144,7 +144,7 @@ impl Pass<'_> {
     ) -> Result<Conclusion, Halt> {
         // An earlier spec may have made some.
         self.suspend_images(mirrored, &mut memory.looks, &mut memory.children).await?;
-        memory.looks.is_busy |= gathered.opted_out.asked_for > 0;
+        memory.looks.is_busy |= gathered.asked_for > 0;
         let tags = plan.counts.tags;
         let mut observed = observed(plan, gathered);
         let mut unasked = None;
@@ -249,8 +249,8 @@ fn notes(gathered: &Gathered, without_architectures: usize, unread: Option<&Unas
     }
     if !gathered.sight.withdrawn.is_empty() {
         add(
-            "one that was looked at may not be looked at any more: until it lets itself again, or is excluded, no image \
-             counts as unused",
+            "one that was looked at may not be looked at any more: until it lets itself again, is excluded or is deleted, \
+             no image counts as unused",
         );
     }
     notes

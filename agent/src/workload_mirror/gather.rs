@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _};
 use imgop_core::api::WorkloadPlatformMode;
 use imgop_core::workloads::{
     InUse, Member, MirrorRight, SeenBefore, SelectedNamespace, Sight, WorkloadRequest, in_use, kinds_read,
 };
-use tokio::time::Instant;
 
-use super::Pass;
 use super::halt::Halt;
 use super::opt_outs::OptedOut;
 use super::owners::Link;
 use super::workloads::{Members, Seen};
+use super::{Memory, Pass};
+use crate::children::Requests;
 use crate::cluster::Freshness;
 use crate::cluster::api_error::{ApiCause, ApiError};
 use crate::cluster::group_rights::Granted;
@@ -29,6 +30,11 @@ const GET_JOBS: Right = of_workloads("get", "batch", "jobs");
 const REVIEW: Right = of_workloads("create", "authorization.k8s.io", "subjectaccessreviews");
 /// To know the platforms of nodes.
 const LIST_NODES: Right = of_workloads("list", "", "nodes");
+
+/// What stands for all namespaces.
+const EVERYWHERE: &str = "";
+/// In how many namespaces it is asked for rights at once.
+const CONCURRENT_REVIEWS: usize = 4;
 
 const fn of_workloads(verb: &'static str, group: &'static str, resource: &'static str) -> Right {
     Right { verb, group, resource, done_to: None, role: Role::WORKLOADS }
@@ -49,6 +55,8 @@ pub(super) struct Gathered {
     pub has_unwatched: bool,
     /// Whether more is to be read at once.
     pub is_open: bool,
+    /// How many answers and workloads are to be asked for yet before the sync that was requested is handled.
+    pub asked_for: usize,
     /// What came of asking workloads that are not watched.
     pub opted_out: OptedOut,
 }
@@ -69,12 +77,11 @@ pub(super) enum Unseen {
 }
 
 impl Pass<'_> {
-    /// Returns what the workloads use that this mirror may see. `asked_at` is when a user last asked for what is then.
+    /// Returns what the workloads use that this mirror may see.
     pub(super) async fn gather(
         &self,
         request: &WorkloadRequest,
-        asked_at: Option<Instant>,
-        remembered: &mut KnownNamespaces,
+        memory: &mut Memory,
     ) -> Result<Gathered, Halt> {
         let kinds = kinds_read(&self.mirror.spec);
         let (namespaces, has_unwatched) = watched(request, &self.agent().config.watch_namespaces);
@@ -85,8 +92,10 @@ impl Pass<'_> {
         }
         self.may_in(&[GET_REPLICA_SETS, GET_JOBS], &namespaces).await?;
         let seen = self.mirrors.workloads.seen(&kinds, &namespaces).map_err(Halt::NotListed)?;
+        memory.unlisted_since = None;
         let Seen { members, is_complete } = seen;
-        let (sight, granted) = self.see(request, &members, remembered, is_complete && !has_unwatched).await?;
+        let is_complete = is_complete && !has_unwatched;
+        let (sight, granted) = self.see(request, &members, &mut memory.namespaces, is_complete).await?;
         let is_seen = |one: &Members| sight.namespaces.contains(&*one.group.namespace);
         let members: Vec<Members> = members.into_iter().filter(is_seen).collect();
         let platforms = match self.mirror.spec.platforms.mode {
@@ -98,14 +107,17 @@ impl Pass<'_> {
         };
         let mut members: Vec<Member<'_>> = members.iter().map(|one| one.member(&platforms)).collect();
         let known = self.mirrors.owners.of(links(&members)).await?;
-        let opted_out = self.opt_out(request, &mut members, &known.makers, asked_at).await?;
+        let opted_out = self.opt_out(request, &mut members, &known.makers, memory.asked_at).await?;
         let open = known.open + opted_out.open;
+        // Who requests a sync may have been given a right just now that is not asked for yet.
+        let rights = if self.requests == Requests::default() { 0 } else { granted.open };
         let in_use = in_use(request, &members, &known.makers);
         Ok(Gathered {
             unseen: unseen(request, &sight, &granted),
             is_complete: sight.is_complete && open == 0 && in_use.unreadable.is_none(),
             has_unwatched,
             is_open: open > 0 || granted.open > 0,
+            asked_for: rights + opted_out.asked_for,
             opted_out,
             in_use,
             sight,
@@ -124,13 +136,24 @@ impl Pass<'_> {
 
     /// Returns an error unless the agent has these rights in these namespaces: in each, or in all of them at once.
     pub(super) async fn may_in(&self, rights: &[Right], namespaces: &Namespaces) -> Result<(), Halt> {
-        let each: Vec<&str> = match namespaces {
-            Namespaces::All => vec![""],
-            Namespaces::Named(names) => names.iter().map(String::as_str).collect(),
+        let agent_rights = &self.agent().rights;
+        // What a ClusterRoleBinding grants is not asked for in each namespace.
+        let Some(right) = agent_rights.missing(rights, EVERYWHERE, Freshness::Cached).await? else {
+            return Ok(());
         };
-        for namespace in each {
-            if let Some(right) = self.agent().rights.missing(rights, namespace, Freshness::Cached).await? {
-                return Err(Halt::MissingRight(right, namespace.to_owned()));
+        let Namespaces::Named(names) = namespaces else {
+            return Err(Halt::MissingRight(right, EVERYWHERE.to_owned()));
+        };
+        let each = names.iter().map(|namespace| async move {
+            let missing = agent_rights.missing(rights, namespace, Freshness::Cached).await?;
+            Ok::<_, ApiError>(missing.map(|right| (right, namespace.clone())))
+        });
+        let each: Vec<_> = each.collect();
+        // In their order: the message names the first that lacks one.
+        let mut answers = stream::iter(each).buffered(CONCURRENT_REVIEWS);
+        while let Some(missing) = answers.next().await {
+            if let Some((right, namespace)) = missing? {
+                return Err(Halt::MissingRight(right, namespace));
             }
         }
         Ok(())
@@ -166,17 +189,22 @@ impl Pass<'_> {
         let has_images = !self.children().owned().is_empty();
         let before = SeenBefore { marks: marks.unwrap_or_default(), has_images };
         let mut each = Vec::with_capacity(selected.len());
+        let mut gone = BTreeSet::new();
         for name in selected {
             let (has_workloads, allows) = (there.contains(name), granted.is_in(name));
+            // A status records no more than so many of them.
+            let was_seen = known.contains(name) || before.has(name);
             // One that was deleted does not allow it either, and uses nothing any more.
-            let may_be_gone = !has_workloads && allows == Some(false) && before.has(name);
+            let may_be_gone = !has_workloads && allows == Some(false) && was_seen;
             let is_gone = may_be_gone && self.labels(name).await?.is_none();
-            each.push(SelectedNamespace { name, has_workloads, is_gone, allows });
+            if is_gone {
+                gone.insert(name.to_owned());
+            }
+            each.push(SelectedNamespace { name, has_workloads, was_seen, is_gone, allows });
         }
         let sight = Sight::of(own, each, before, is_complete);
-        // One that is recorded still, as not everything is known, is not forgotten either.
-        let recorded = SeenBefore { marks: &sight.marks, has_images };
-        known.retain(|name| recorded.has(name));
+        // While not everything is known, none is forgotten but those that are not there any more.
+        known.retain(|name| !sight.is_complete && !gone.contains(name));
         known.extend(sight.namespaces.union(&sight.withdrawn).cloned());
         Ok((sight, granted))
     }

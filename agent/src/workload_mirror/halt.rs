@@ -52,8 +52,8 @@ impl Pass<'_> {
         if !matches!(halt, Halt::Postponed(_) | Halt::Api(_)) {
             memory.looks.is_busy = false;
         }
-        if matches!(halt, Halt::MissingRight(..)) {
-            // Nothing is listed before the right is there.
+        if !matches!(halt, Halt::NotListed(_) | Halt::Postponed(_) | Halt::Api(_)) {
+            // The pass did not end for want of a list.
             memory.unlisted_since = None;
         }
         match halt {

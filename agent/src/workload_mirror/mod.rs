@@ -224,8 +224,7 @@ impl Pass<'_> {
             self.look_again(memory);
         }
         self.may_work(due).await?;
-        let gathered = self.gather(&request, memory.asked_at, &mut memory.namespaces).await?;
-        memory.unlisted_since = None;
+        let gathered = self.gather(&request, memory).await?;
         let conclusion = self.follow(&request, gathered, memory).await?;
         if due.is_some() {
             memory.looks.ended(self.candidate.uid, &recurrence, self.now);

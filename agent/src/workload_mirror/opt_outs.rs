@@ -121,15 +121,19 @@ impl OptOuts {
         });
         let reads: Vec<_> = reads.collect();
         let mut reads = stream::iter(reads).buffer_unordered(CONCURRENT_READS);
-        let mut failed = None;
+        let (mut failed, mut in_a_row) = (None, 0);
         while let Some((workload, said)) = reads.next().await {
             match said {
-                Ok(said) => _ = known.insert(workload, said),
+                Ok(said) => {
+                    known.insert(workload, said);
+                    in_a_row = 0;
+                }
                 Err(error) if known.get(&workload).is_some_and(|said| !is_asked_for(said)) => {
-                    // An API server that does not answer would hold the turn for as long as all reads may take.
-                    let ends = error.is_transient();
+                    // An API server that does not answer would hold the turn for as long as all reads may take. One read that
+                    // always fails is not to keep all others from being made.
+                    in_a_row += usize::from(error.is_transient());
                     failed.get_or_insert(error);
-                    if ends {
+                    if in_a_row >= CONCURRENT_READS {
                         break;
                     }
                 }

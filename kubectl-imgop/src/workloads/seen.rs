@@ -164,6 +164,7 @@ impl Reader<'_> {
         let each = selected.iter().map(|name| SelectedNamespace {
             name,
             has_workloads: true,
+            was_seen: false,
             is_gone: false,
             allows: Some(allowing.contains(name)),
         });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use imgop_core::api::conditions::{READY, STALLED, reasons};
-use imgop_core::api::{WorkloadMirrorSpec, WorkloadMode};
+use imgop_core::api::{REQUESTED_AT_ANNOTATION, WorkloadMirrorSpec, WorkloadMode};
 
 use super::stage::Stage;
 use crate::workload_mirror::workloads::testing::pod;
@@ -38,6 +38,18 @@ async fn where_the_right_to_suspend_images_was_withdrawn_it_is_named_with_what_g
         assert_eq!(result.next.map(|wait| wait.as_secs()), Some(30));
         assert_eq!(stage.images.writes().len(), 1, "nothing is tried that would be refused");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_asked_for_of_a_suspended_mirror_waits_also_where_its_images_cannot_be_suspended() {
+    let mut stage = at_rest().await;
+    stage.api.deny("patch", "images", "team-a");
+    tokio::time::advance(Duration::from_secs(301)).await;
+    stage.change(|spec| spec.suspend = true);
+    stage.mirror.metadata.annotations = Some([(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned())].into());
+    stage.pass(11).await;
+    assert_eq!(stage.condition(STALLED).reason, reasons::NAMESPACE_NOT_ENABLED);
+    assert_eq!(stage.status().last_handled_requested_at, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,8 @@ pub struct SelectedNamespace<'a> {
     pub name: &'a str,
     /// Whether anything is known to run there.
     pub has_workloads: bool,
+    /// Whether it is known, beside what a status records, to be one that was seen.
+    pub was_seen: bool,
     /// Whether it is known not to be there any more.
     pub is_gone: bool,
     /// Whether it lets its pods be mirrored; none where that is not known yet.
@@ -69,6 +71,7 @@ impl Sight {
         let mut marks = BTreeSet::from([mark(own)]);
         let mut gone = BTreeSet::new();
         for one in selected {
+            let was_seen = one.was_seen || before.has(one.name);
             match one.allows.or((one.name == own).then_some(true)) {
                 Some(true) if one.has_workloads => {
                     marks.insert(mark(one.name));
@@ -78,7 +81,7 @@ impl Sight {
                 Some(false) => {
                     sight.hidden.insert(one.name.to_owned());
                     // Whether anything runs there now is not the mirror's business any more, and may change in a moment.
-                    let was_seen = before.has(one.name) || !is_recorded && one.has_workloads;
+                    let was_seen = was_seen || !is_recorded && one.has_workloads;
                     if one.is_gone {
                         gone.insert(mark(one.name));
                     } else if was_seen {
@@ -87,7 +90,7 @@ impl Sight {
                         marks.insert(mark(one.name));
                     }
                 }
-                None => sight.is_complete &= !one.has_workloads,
+                None => sight.is_complete &= !(one.has_workloads || was_seen),
             }
         }
         sight.is_complete &= sight.withdrawn.is_empty();

@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 fn selected(name: &str, allows: Option<bool>) -> SelectedNamespace<'_> {
-    SelectedNamespace { name, has_workloads: true, is_gone: false, allows }
+    SelectedNamespace { name, has_workloads: true, was_seen: false, is_gone: false, allows }
 }
 
 fn before(marks: &[String]) -> SeenBefore<'_> {
@@ -59,6 +59,27 @@ fn what_is_not_asked_yet_is_neither_seen_nor_hidden_and_makes_nothing_unused() {
     let sight = Sight::of(NAMESPACE, [selected("team-b", None)], SeenBefore::default(), true);
     assert!(!sight.is_complete && sight.namespaces.is_empty() && sight.hidden.is_empty());
     assert!(!Sight::of(NAMESPACE, [], SeenBefore::default(), false).is_complete);
+}
+
+#[test]
+fn a_namespace_that_was_seen_is_missed_although_nothing_runs_there_while_its_answer_is_not_known() {
+    let there = Sight::of(NAMESPACE, [selected("team-b", Some(true))], SeenBefore::default(), true);
+    let idle = SelectedNamespace { has_workloads: false, ..selected("team-b", None) };
+    let sight = Sight::of(NAMESPACE, [idle], before(&there.marks), true);
+    assert_eq!((sight.is_complete, sight.marks), (false, there.marks), "it is not forgotten");
+    let own = Sight::of(NAMESPACE, [], SeenBefore::default(), true).marks;
+    assert!(Sight::of(NAMESPACE, [idle], before(&own), true).is_complete, "one that was never seen");
+}
+
+#[test]
+fn a_namespace_that_is_known_to_have_been_seen_is_missed_although_the_record_has_no_room_for_it() {
+    let full: Vec<String> = (0..300).map(|n| format!("{n:08}")).collect();
+    for allows in [Some(false), None] {
+        let never = SelectedNamespace { has_workloads: false, ..selected("team-b", allows) };
+        assert!(Sight::of(NAMESPACE, [never], before(&full), true).is_complete, "{allows:?}");
+        let seen = SelectedNamespace { was_seen: true, ..never };
+        assert!(!Sight::of(NAMESPACE, [seen], before(&full), true).is_complete, "{allows:?}");
+    }
 }
 
 #[test]
