@@ -94,16 +94,9 @@ pub(super) async fn by_skopeo(
     if copy.made_of.is_some() || counts_pulls && copy.attempt == 1 {
         return Ok(BySkopeo::AsItIs);
     }
-    let index = match read_ahead.and_then(|read| read.get(&copy.digest)) {
-        Some(read) => read,
-        None => {
-            let content = ManifestRef::Digest(copy.digest.clone());
-            if !source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index()) {
-                return Ok(BySkopeo::AsItIs);
-            }
-            let Some(index) = source.manifest(&content).await? else { return Ok(BySkopeo::AsItIs) };
-            index
-        }
+    let read = read_ahead.and_then(|read| read.get(&copy.digest));
+    let Some(index) = (if read.is_some() { read } else { index_at(source, &copy.digest).await? }) else {
+        return Ok(BySkopeo::AsItIs);
     };
     if index.is_index() && index.blob_descriptors().is_ok_and(|blobs| !blobs.is_empty()) {
         return Ok(BySkopeo::NotAtAll);
@@ -116,6 +109,13 @@ pub(super) async fn by_skopeo(
     } else {
         BySkopeo::AsItIs
     })
+}
+
+/// Reads a manifest that may be an index; none where it is another one, or gone.
+async fn index_at(source: &RepositoryClient, digest: &Digest) -> Result<Option<Manifest>, RegistryError> {
+    let content = ManifestRef::Digest(digest.clone());
+    let is_index = source.head(&content).await?.is_some_and(|descriptor| descriptor.may_be_index());
+    if is_index { source.manifest(&content).await } else { Ok(None) }
 }
 
 /// Returns what is copied of an index of some platforms, of which `of` was narrowed: its entries, but for indexes

@@ -23,8 +23,11 @@ pub struct ReadAhead {
     ttl: Duration,
     /// Whether another program reads them once more to copy them, so that each would be two pulls.
     is_read_twice: bool,
-    kept: Arc<Mutex<Bounded<(Arc<str>, Digest), Manifest>>>,
+    kept: Kept,
 }
+
+/// Manifests, by who has read them and by their digests.
+type Kept = Arc<Mutex<Bounded<(Arc<str>, Digest), Manifest>>>;
 
 impl Default for ReadAhead {
     /// Returns one for a run that has one owner.
