@@ -34,9 +34,9 @@ pub type Right = (String, String, String);
 
 /// Every right that a user has used with success, by the API server's own record.
 pub fn used_rights(log: &Path, user: &str) -> anyhow::Result<BTreeSet<Right>> {
-    let mut used = UsedRights::new(log, user, None);
-    used.until_now()?;
-    Ok(used.rights)
+    let mut rights = UsedRights::new(log, user, None);
+    rights.until_now()?;
+    Ok(rights.rights)
 }
 
 /// The same while the log grows: what was read once is not read again.

@@ -30,9 +30,9 @@ async fn mirrored(tenant: &Tenant, app: &str, at: &str) -> anyhow::Result<String
         tenant.running(tag).await?;
     }
     let mut spec = tenant.workload_mirror(&tenant.path("mirror"));
-    spec.retention = "1m".to_owned();
+    spec.retention = "1m".into();
     // As nothing else changes, the end of a retention is noticed this often.
-    spec.frequency = "10s".to_owned();
+    spec.frequency = "10s".into();
     tenant.mirror_workloads(spec).await?;
     tenant.arrives(at, &pushed).await?;
     tenant.image_of(app).await

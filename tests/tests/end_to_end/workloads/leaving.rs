@@ -32,9 +32,9 @@ async fn mirrored(
     tenant.run_pod("back", &format!("{}:back", source.repository(app)), None).await?;
     tenant.run_pod("alone", &format!("{}:1.0", source.repository(alone)), None).await?;
     let mut spec = tenant.workload_mirror(&path);
-    spec.retention = "1m".to_owned();
+    spec.retention = "1m".into();
     // As nothing else changes, the end of a retention is noticed this often.
-    spec.frequency = "10s".to_owned();
+    spec.frequency = "10s".into();
     tenant.mirror_workloads(spec).await?;
     is_available(tenant).await?;
     tenant.running("back").await?;

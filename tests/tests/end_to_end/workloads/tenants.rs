@@ -86,7 +86,7 @@ impl<'a> Both<'a> {
         let mut spec = tenant.workload_mirror(&tenant.path("mirror"));
         spec.namespaces.include = vec![tenant.namespace.clone(), self.other.namespace.clone()];
         // As nothing else changes, a right that was withdrawn is noticed this often, once it is believed no more.
-        spec.frequency = "10s".to_owned();
+        spec.frequency = "10s".into();
         tenant.mirror_workloads(spec).await?;
         tenant.arrives(&self.at(&self.own), &of_own).await?;
         self.is_unseen().await?;
