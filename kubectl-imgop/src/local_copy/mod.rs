@@ -21,7 +21,9 @@ use futures::{Stream, StreamExt as _, stream};
 use imgop_copier::Copied;
 use imgop_core::access::AccessPolicy;
 use imgop_core::api::{Destination, Image, ImageSpec, Mode, Source, TagFailure};
-use imgop_core::copy::{AsksForRepository, Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan};
+use imgop_core::copy::{
+    AsksForRepository, Cooldown, Copy, Inputs, Observed, OlderImage, Plan, ReadAhead, Run, plan,
+};
 use imgop_registry::oci::subject_of;
 use imgop_registry::reference::Tag;
 use kube::ResourceExt as _;
