@@ -1,10 +1,9 @@
-//! What a pass reads: rights, Secrets, and what both registries answer.
+//! What a pass reads: rights, and what both registries answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use imgop_core::api::conditions::{STALLED, is_true};
-use imgop_core::api::{Engine, Publish, RegistryAction, Side, TagFailure};
+use imgop_core::api::{Engine, Side, TagFailure};
 use imgop_core::copy::{
     AsksForRepository, CopyRequest, Known, Limits, ObserveError, Observed, ObservedTag, Sides, TagState,
     observe,
@@ -12,7 +11,7 @@ use imgop_core::copy::{
 use imgop_core::reset::Reset;
 use imgop_core::selection::Version;
 use imgop_core::time::{clamp_ahead, saturating_add};
-use imgop_registry::reference::{Repository, Tag};
+use imgop_registry::reference::Tag;
 use imgop_registry::{Reason, RegistryError};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -22,12 +21,10 @@ use super::failures::Halt;
 use super::job::{engine, max_parts};
 use super::memory::Memory;
 use super::pass_state::observation_ttl;
-use super::{Access, Pass, REGISTRY_TIMEOUT, SECRET_INTERVAL, SHORT_INTERVAL};
+use super::{Access, Pass, REGISTRY_TIMEOUT, SHORT_INTERVAL};
 use crate::cluster::Freshness;
 use crate::cluster::rights::Right;
 use crate::controller::READY_WITHOUT_SOME_AFTER;
-use crate::registry_access::lent::LentAccess;
-use crate::registry_access::{AccessError, EndpointUse, Lending, Resolved};
 use imgop_core::schedule::Due;
 
 impl Pass<'_> {
@@ -69,86 +66,6 @@ impl Pass<'_> {
             let endpoint = self.image.spec.endpoint(side);
             endpoint.credentials.is_some() || endpoint.tls.ca_secret_name.is_some()
         })
-    }
-
-    /// Reads the Secrets and returns the two clients.
-    pub(super) async fn access(
-        &self,
-        request: &CopyRequest,
-        due: Due,
-        memory: &mut Memory,
-    ) -> Result<Access, Halt> {
-        let freshness = match &memory.blocked {
-            _ if due.is_asked_for() => Freshness::Now,
-            // A registry that refused is asked again only with other Secrets, and whoever fixes a Secret
-            // should not wait for what is remembered of it.
-            Some(_) => Freshness::Rechecked,
-            None if self.is_stalled() || self.has_failed_tags() => Freshness::Rechecked,
-            None => Freshness::Cached,
-        };
-        let access = self.clients(request, freshness).await?;
-        if let Some(blocked) = &memory.blocked
-            && blocked.secrets == access.secrets
-            && self.now < blocked.until
-            && !due.is_asked_for()
-        {
-            return Err(Halt::Postponed(memory.schedule.wait(SECRET_INTERVAL, self.now)));
-        }
-        Ok(access)
-    }
-
-    fn is_stalled(&self) -> bool {
-        self.image.status.as_ref().is_some_and(|status| is_true(&status.conditions, STALLED))
-    }
-
-    /// Returns whether copies failed. Another Secret may be what they need.
-    fn has_failed_tags(&self) -> bool {
-        self.image.status.as_ref().is_some_and(|status| status.credentials.is_some())
-    }
-
-    async fn clients(&self, request: &CopyRequest, freshness: Freshness) -> Result<Access, AccessError> {
-        let (registries, source, destination) =
-            (&self.agent().registries, &request.source, &request.destination);
-        let to = self.resolve(Side::Destination, destination, freshness).await?;
-        let from = self.resolve(Side::Source, source, freshness).await?;
-        let mut versions = from.versions.clone();
-        versions.extend(to.versions.clone());
-        let from_client = registries.repository(source, &from.access);
-        let is_pull = from_client.counts_pulls() || source.host().is_docker_hub();
-        let is_of_use = request.publish == Publish::Staged && !is_pull;
-        Ok(Access {
-            read_ahead: is_of_use.then(|| self.images.read_ahead.for_jobs_of(self.uid())),
-            source: from_client,
-            destination: registries.push_target(destination, &to.access),
-            lent: LentAccess::of(&from, &to),
-            allowances: [from.access.allowances, to.access.allowances],
-            secrets: versions.all(),
-            credentials: versions.digest(),
-        })
-    }
-
-    async fn resolve(
-        &self,
-        side: Side,
-        repository: &Repository,
-        freshness: Freshness,
-    ) -> Result<Resolved, AccessError> {
-        self.agent().registry_access().resolve(self.endpoint_use(side, repository), freshness).await
-    }
-
-    /// Returns what one side is used for.
-    pub(super) fn endpoint_use<'r>(&'r self, side: Side, repository: &'r Repository) -> EndpointUse<'r> {
-        EndpointUse {
-            namespace: self.namespace(),
-            field: side.as_str(),
-            repository,
-            endpoint: self.image.spec.endpoint(side),
-            action: match side {
-                Side::Source => RegistryAction::Pull,
-                Side::Destination => RegistryAction::Push,
-            },
-            lending: Lending::All,
-        }
     }
 
     /// Returns what both registries answer: asked anew when a sync begins, remembered while its Jobs run, but

@@ -8,6 +8,7 @@
 //! between any two writes costs nothing. Each step hands its values on to the next one; what is remembered
 //! until the next pass stands in [`memory`].
 
+mod access;
 mod counters;
 mod execute;
 mod failures;
@@ -38,11 +39,10 @@ use imgop_core::api::{
     MIRRORED_SPEC_ANNOTATION, Mode, ON_THE_FLY_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
     SUSPENDED_WITH_ANNOTATION, Side, Source, UNUSED_SINCE_ANNOTATION,
 };
-use imgop_core::copy::{CopyRequest, KnownBlobs, ReadAhead, Route};
+use imgop_core::copy::{CopyRequest, KnownBlobs, ReadAhead};
 use imgop_core::readiness::Readiness;
 use imgop_core::time::remaining;
 use imgop_registry::reference::Repository;
-use imgop_registry::{Allowances, RepositoryClient};
 use jiff::Timestamp;
 
 use crate::agent::Agent;
@@ -51,10 +51,10 @@ use crate::cluster::owner::Owner;
 use crate::cluster::watch::Keep;
 use crate::controller::{Failure, MAX_NAMES, Objects, PassResult, Reconcile, Report};
 use crate::registry_access::default_destinations::{DEFAULTS_INTERVAL, defaulted};
-use crate::registry_access::lent::LentAccess;
 use crate::tag_claims::{BuilderClaims, Conflicts};
+use access::Access;
 use counters::CopyCounters;
-use failures::{AskedWith, Halt};
+use failures::Halt;
 use findings::{Conclusion, Findings};
 use imgop_core::default_destination::Completion;
 use imgop_core::schedule::{Candidate, Due};
@@ -245,42 +245,6 @@ struct Pass<'a> {
     candidate: Candidate<'a>,
     requests: Requests,
     now: Timestamp,
-}
-
-/// How both registries are reached.
-struct Access {
-    source: RepositoryClient,
-    destination: RepositoryClient,
-    /// Name and version of each Secret that was read.
-    secrets: Vec<String>,
-    /// A hash of these: another one when one of them is corrected.
-    credentials: String,
-    /// How both are reached, where something of it is lent.
-    lent: Option<LentAccess>,
-    /// What administrators allow at source and destination.
-    allowances: [Allowances; 2],
-    /// Where manifests are kept that are read instead of looked up, where the agent sets tags and the source is not known to
-    /// count pulls.
-    read_ahead: Option<ReadAhead>,
-}
-
-impl Access {
-    fn route<'a>(&'a self, request: &'a CopyRequest) -> Route<'a> {
-        Route {
-            request,
-            source: &self.source,
-            destination: &self.destination,
-            read_ahead: self.read_ahead.as_ref(),
-        }
-    }
-
-    /// Returns with what both are asked.
-    fn asked_with(&self) -> AskedWith {
-        let has_credential =
-            |side: &Side| self.lent.as_ref().is_some_and(|lent| lent.side(*side).credential.is_some());
-        let lent = [Side::Source, Side::Destination].into_iter().filter(has_credential).collect();
-        AskedWith { secrets: self.secrets.clone(), lent }
-    }
 }
 
 impl<'a> Pass<'a> {
