@@ -113,11 +113,12 @@ write_file() {
 # the last moment. A folder without it is not ours and is never touched.
 MARKER=.imgop-test
 
-# claim_folder DIR: makes it ours; an empty one may exist. One that is ours keeps its marker as it is.
+# claim_folder DIR: makes it ours; an empty one may exist. One that is ours keeps its marker as it is. The marker says for whom
+# it was made (IMGOP_MADE_FOR), if anyone says so.
 claim_folder() {
     require_own_folder "$1"
     mkdir -p "$1"
-    [[ -e $1/$MARKER ]] || : >"$1/$MARKER"
+    [[ -e $1/$MARKER ]] || printf '%s' "${IMGOP_MADE_FOR:-}" >"$1/$MARKER"
 }
 
 require_own_folder() {
