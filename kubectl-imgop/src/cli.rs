@@ -162,7 +162,8 @@ fn is_ambiguous_mode(error: &clap::Error) -> bool {
 }
 
 /// Replaces clap's tips that mislead: verbs that are spelled alike but do something else, the advice to pass a wrong
-/// flag as a value, and one mode where two may be meant. A flag that the verb has for each side is named by both.
+/// flag as a value, and one mode where two may be meant. A flag that the verb has for each side is named by both, and a
+/// file of a verb that takes it with -f alone, with that.
 fn correct_tips(error: &mut clap::Error, words: impl Iterator<Item = String>) {
     if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested) {
         let kept = tips.iter().filter(|tip| !tip.to_string().contains("as a value, use '-- ")).cloned();
@@ -176,7 +177,7 @@ fn correct_tips(error: &mut clap::Error, words: impl Iterator<Item = String>) {
         return;
     }
     if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg)
-        && let Some(flags) = flags_of_sides(typed, &command(), words)
+        && let Some(flags) = meant_flags(typed, &command(), words)
     {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![format!("use {flags}").into()]));
@@ -194,10 +195,15 @@ fn correct_tips(error: &mut clap::Error, words: impl Iterator<Item = String>) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
 }
 
-/// Returns the flags of both sides that a verb has in place of one for both, such as those of `--tls`.
-fn flags_of_sides(typed: &str, command: &Command, mut words: impl Iterator<Item = String>) -> Option<String> {
-    let name = typed.strip_prefix("--")?;
+/// Returns the flags of both sides that a verb has in place of one for both, such as those of `--tls`; for a file of a
+/// verb that takes files by a flag alone, that flag.
+fn meant_flags(typed: &str, command: &Command, mut words: impl Iterator<Item = String>) -> Option<String> {
     let verb = words.find_map(|word| command.find_subcommand(word))?;
+    if !typed.starts_with('-') {
+        let has_files = verb.get_arguments().any(|argument| argument.get_id() == "files");
+        return (has_files && verb.get_positionals().next().is_none()).then(|| format!("'-f {typed}'"));
+    }
+    let name = typed.strip_prefix("--")?;
     let sided = [Side::Source, Side::Destination].map(|side| format!("{side}-{name}"));
     let has =
         |flag: &&String| verb.get_arguments().any(|argument| argument.get_long() == Some(flag.as_str()));

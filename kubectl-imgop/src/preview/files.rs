@@ -37,13 +37,13 @@ pub enum Manifest {
 }
 
 /// Returns the Images and ImageBuilders of files, of the files of folders (not of the folders in them), and of the standard
-/// input, which is `-`; or what is wrong with one of them.
-pub fn manifests(paths: &[PathBuf]) -> Result<Content, CliError> {
+/// input, which is `-`; or what is wrong with one of them. A file without any of ours is said to lack `wanted`.
+pub fn manifests(paths: &[PathBuf], wanted: &[KindRef]) -> Result<Content, CliError> {
     let mut all = Content::default();
     for path in paths {
         let content = if path.is_dir() { of_folder(path)? } else { of_file(path)? };
         if content.manifests.is_empty() {
-            return Err(nothing(path, &content.others));
+            return Err(nothing(path, &content.others, wanted));
         }
         all.add(content);
     }
@@ -84,14 +84,14 @@ impl Content {
     }
 }
 
-fn nothing(path: &Path, others: &BTreeSet<String>) -> CliError {
-    let of = |kind: KindRef| format!("{} of {}", kind.resource().kind, kind.resource().api_version);
-    let own = KINDS.map(of);
+fn nothing(path: &Path, others: &BTreeSet<String>, wanted: &[KindRef]) -> CliError {
+    let of = |kind: &KindRef| format!("{} of {}", kind.resource().kind, kind.resource().api_version);
+    let own: Vec<String> = wanted.iter().map(of).collect();
     let names: Vec<&str> = others.iter().map(String::as_str).collect();
     let only = if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) };
     let nothing = CliError::failed(format!("{}: it contains no {}{only}", shown(path), own.join(", no ")));
     let kind = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
-    let kinds = own.each_ref().map(|own| kind(own));
+    let kinds: Vec<String> = own.iter().map(|own| kind(own)).collect();
     let meant =
         others.iter().filter_map(|other| nearest_name(&kind(other), kinds.iter().map(String::as_str)));
     let hints = meant.filter_map(|meant| own.iter().find(|own| kind(own) == meant));

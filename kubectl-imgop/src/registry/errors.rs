@@ -120,7 +120,9 @@ impl Registry<'_> {
                 let account = (!self.origin().is_of_secret).then_some(account);
                 when.into_iter().chain(account).collect()
             }
-            Reason::Unreachable(how) => self.connection_hints(*how),
+            Reason::Unreachable(how) => {
+                self.implied_registry().into_iter().chain(self.connection_hints(*how)).collect()
+            }
             Reason::Unavailable => vec![self.check_connection()],
             Reason::Rejected
             | Reason::Schema1
@@ -168,6 +170,15 @@ impl Registry<'_> {
                 format!("for the agent: {}, then {}", create("NAME"), self.setting(CREDENTIALS, "NAME")),
             ],
         }
+    }
+
+    /// Returns which registry a name without one means: whoever has left it out never named that host.
+    fn implied_registry(&self) -> Option<String> {
+        self.host.is_docker_hub().then(|| {
+            "a name without a registry, such as acme/app, means docker.io; another registry is written in front: \
+             registry.example.com/acme/app"
+                .to_owned()
+        })
     }
 
     fn connection_hints(&self, how: Unreachable) -> Vec<String> {
@@ -297,6 +308,16 @@ mod tests {
         trust the certificate of its CA on this machine: --destination-ca-file FILE
         to accept any certificate, if the network is trusted: --destination-tls SkipVerify
         ");
+    }
+
+    #[test]
+    fn where_docker_hub_cannot_be_reached_it_is_said_that_a_name_without_a_registry_means_it() {
+        let unresolved = Reason::Unreachable(Unreachable::Dns);
+        insta::assert_snapshot!(hints_where_it_copies(&unresolved, "docker.io"), @"
+        a name without a registry, such as acme/app, means docker.io; another registry is written in front: registry.example.com/acme/app
+        check the name of the registry; this machine must be able to resolve it
+        ");
+        insta::assert_snapshot!(hints_where_it_copies(&unresolved, "registry.corp:5000"), @"check the name of the registry; this machine must be able to resolve it");
     }
 
     #[test]

@@ -42,6 +42,14 @@ pub async fn allowing(
     Ok(Some(allowing))
 }
 
+/// Returns the command by which a NAMESPACE lets the mirrors of `own` see its workloads.
+pub fn how_to_let(own: &str) -> String {
+    format!(
+        "kubectl create rolebinding imgop-workload-mirror-{own} -n NAMESPACE --clusterrole=imgop-workload-mirror --group={}",
+        service_accounts_of(own)
+    )
+}
+
 /// Asks of one namespace.
 async fn allows(cluster: &Cluster, own: &str, namespace: &str) -> Result<Option<bool>, CliError> {
     let attributes = ResourceAttributes {

@@ -21,7 +21,7 @@ use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::allowing::allowing;
+use super::allowing::{allowing, how_to_let};
 use super::forbidden::unless_forbidden;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -171,10 +171,11 @@ impl Reader<'_> {
         let sight = Sight::of(own, each, before, true);
         if !sight.hidden.is_empty() {
             let names: Vec<String> = sight.hidden.iter().cloned().collect();
+            let (names, flags) = (first_few(&names, MAX_NAMED, 0), &self.cluster.flags);
             self.notes.push(format!(
-                "namespaces that are not there, or do not let {own} mirror their pods (ClusterRole \
-                 imgop-workload-mirror): {}",
-                first_few(&names, MAX_NAMED, 0)
+                "not looked at, as they are not there or do not let {own} mirror their pods: {names}; to let it, for each \
+                 NAMESPACE: {}{flags}",
+                how_to_let(own)
             ));
         }
         Ok(sight)

@@ -45,6 +45,18 @@ fn a_mode_that_may_mean_two_is_refused_with_both() {
 }
 
 #[test]
+fn where_there_is_no_cluster_it_is_said_how_to_copy_without_one() {
+    insta::assert_snapshot!(Program::new().run("copy nginx:1 registry.example.com/nginx"), @"
+    exit code: 1
+    ----- stderr -----
+    error: cannot read [HOME]/kubeconfig: No such file or directory (os error 2)
+
+    hint: name the cluster with --kubeconfig, --context or $KUBECONFIG, as for kubectl
+    hint: to copy from this machine, at once and without a cluster: --local
+    ");
+}
+
+#[test]
 fn every_flag_becomes_a_field() {
     let run = Program::new().run(
         "copy nginx registry.example.com/web/nginx:mirror-{tag} --versions 1.27.x-alpine --name web -n ci \

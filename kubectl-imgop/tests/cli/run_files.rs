@@ -77,6 +77,17 @@ fn what_fails_for_one_image_does_not_keep_the_others() {
     assert_eq!((alone.code, document["failed"].as_array().unwrap().len()), (1, 1), "{document}");
 }
 
+#[test]
+fn a_file_without_its_flag_comes_with_the_flag_and_one_of_other_kinds_with_those_that_are_run() {
+    let program = Program::new();
+    let run = program.run("run argocd.yaml");
+    assert!(run.code == 2 && run.stderr.contains("tip: use '-f argocd.yaml'"), "{run}");
+    program.file("service.yaml", "apiVersion: v1\nkind: Service\n");
+    let run = program.run("run -f service.yaml");
+    assert!(run.stderr.contains("it contains no Image of skopeo.io/v1alpha1, no ImageBuilder of "), "{run}");
+    assert!(!run.stderr.contains("WorkloadMirror"), "{run}");
+}
+
 fn builder(name: &str, image: &str, version: &str) -> String {
     format!(
         "apiVersion: buildah.io/v1alpha1\nkind: ImageBuilder\nmetadata: {{name: {name}}}\nspec: {{source: \"FROM scratch\", \

@@ -284,7 +284,9 @@ fn a_namespace_that_does_not_let_itself_be_seen_is_neither_read_nor_planned_and_
     });
     let run = hidden.program.run("workloads plan");
     assert!(run.code == 0 && run.stderr.contains("do not let ci mirror their pods"), "{run}");
-    assert!(run.stderr.contains(": shop"), "{run}");
+    let command = ": shop; to let it, for each NAMESPACE: kubectl create rolebinding imgop-workload-mirror-ci -n NAMESPACE \
+        --clusterrole=imgop-workload-mirror --group=system:serviceaccounts:ci\n";
+    assert!(run.stderr.contains(command), "{run}");
     assert!(
         !hidden.requests().iter().any(|line| line.contains("/namespaces/shop/")),
         "{:?}",

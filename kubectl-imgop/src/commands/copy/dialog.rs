@@ -5,7 +5,7 @@ use imgop_core::api::Side;
 use super::CopyArgs;
 use super::context::Context;
 use super::questions::{Draft, QUESTIONS};
-use super::submit::{image_ref, manifest, submit};
+use super::submit::{connect, image_ref, manifest, submit};
 use super::tls_questions::probe;
 use crate::args::DryRun;
 use crate::cli_error::{CliError, Outcome};
@@ -22,7 +22,7 @@ pub async fn ask(ui: Ui, args: &CopyArgs, connection: &ConnectionArgs) -> Result
         Err("a dry run of the client asks no cluster".to_owned())
     } else {
         // A program that logs in may ask first.
-        Ok(connection.connect().await?)
+        Ok(connect(connection).await?)
     };
     let place = cluster.as_ref().map(Cluster::place).unwrap_or_default();
     let namespace = cluster.as_ref().ok().map(|cluster| cluster.namespace.clone());

@@ -38,7 +38,7 @@ pub async fn submit(
     }
     let cluster = match cluster {
         Some(cluster) => cluster,
-        None => connection.connect().await?,
+        None => connect(connection).await?,
     };
     refuse_where_not_allowed(ui, &cluster, [&request.destination]).await?;
     let Named { image, before, taken } = name(args, &cluster, &request).await?;
@@ -69,6 +69,12 @@ pub async fn submit(
     let was_there = before.is_some_and(|before| before.metadata.generation == Some(generation));
     let goal = if was_there { Goal::Generation(generation) } else { Goal::NewGeneration(generation) };
     wait_for_all(ui, &cluster, &[(image, goal)], args.timeout).await
+}
+
+/// Returns the cluster; where none is named, what does without one is said.
+pub async fn connect(connection: &ConnectionArgs) -> Result<Cluster, CliError> {
+    let cluster = connection.connect().await;
+    cluster.map_err(|error| error.hinted("to copy from this machine, at once and without a cluster: --local"))
 }
 
 /// Returns an Image by its name.

@@ -125,6 +125,10 @@ impl ImportOptions {
         if self.keep_paths && format != Format::SkopeoSync {
             return Err(CliError::usage("--keep-paths is for the file of skopeo sync alone; leave it out"));
         }
+        // Targets come with entries: without any, --target would be asked for although the file says where images go to.
+        if content.entries.is_empty() && outcome_of(subject.notes()) != Outcome::Done {
+            return Err(CliError::failed(format!("{}: no entry could be carried", subject.file.name())));
+        }
         let mut notes = Vec::new();
         let mut spec = ImageMirrorSpec {
             targets: content.targets.clone(),

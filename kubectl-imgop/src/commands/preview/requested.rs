@@ -12,7 +12,7 @@ use crate::cli_error::CliError;
 use crate::cluster::objects::FoundObject;
 use crate::cluster::registry_accesses::RegistryAccesses;
 use crate::cluster::{AnsweringCluster, Cluster, ConnectionArgs};
-use crate::kinds::{Erased, ObjectRef, TypedName, read};
+use crate::kinds::{Erased, KINDS, ObjectRef, TypedName, read};
 use crate::preview::cluster_images::{ClusterImages, Existing};
 use crate::preview::default_destination::{self, NOWHERE};
 use crate::preview::files::{Content, Manifest, manifests};
@@ -55,7 +55,7 @@ pub(super) async fn requested(
 
 /// Returns what files have to preview.
 async fn of_files(args: &PreviewArgs, connection: &ConnectionArgs) -> Result<Requested, CliError> {
-    let Content { manifests, others } = manifests(&args.files)?;
+    let Content { manifests, others } = manifests(&args.files, &KINDS)?;
     let cluster = connection.connect().await.map_err(|error| error.message);
     let mut subjects = Subjects::default();
     for manifest in manifests {

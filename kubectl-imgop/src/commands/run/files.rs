@@ -9,10 +9,15 @@ use kube::ResourceExt as _;
 
 use super::claims::note_order;
 use crate::cli_error::CliError;
+use crate::kinds::{Erased, KindRef};
 use crate::output::Ui;
 use crate::preview::files::{Manifest, manifests};
 use crate::preview::inventory::{self, Mirrored};
 use crate::preview::targets::Target;
+
+/// The kinds that are run.
+const RUN_KINDS: [KindRef; 3] =
+    [Erased::<Image>::REF, Erased::<ImageBuilder>::REF, Erased::<ImageMirror>::REF];
 
 /// What of a file is run.
 #[derive(Debug)]
@@ -80,7 +85,7 @@ fn seen(path: &Path) -> (PathBuf, Option<(SystemTime, u64)>) {
 pub async fn items(ui: Ui, files: &[PathBuf], now: Timestamp) -> Result<Vec<Result<Item, NotRun>>, CliError> {
     let copy = |target| Item::Copy(Box::new(target));
     let mut items = Vec::new();
-    for manifest in manifests(files)?.manifests {
+    for manifest in manifests(files, &RUN_KINDS)?.manifests {
         match manifest {
             Ok(Manifest::Image(image)) => items.push(target(*image, now).map(copy)),
             Ok(Manifest::Mirror(mirror)) => {

@@ -112,6 +112,19 @@ fn what_a_file_says_and_an_image_mirror_does_not_is_named_and_no_password_is_car
 }
 
 #[test]
+fn where_no_entry_can_be_carried_that_is_said_and_nothing_is_printed() {
+    let program = Program::new();
+    let step = "{source: q.io/a/b, target: r.io/m/b, type: repository, tags: {allow: ['v2\\.13\\..*']}}";
+    program.file("regsync.yaml", &format!("version: 1\nsync: [{step}]\n"));
+    for target in ["", " --target r.io/m"] {
+        let run = program.run(&format!("mirror import regsync.yaml{target}"));
+        assert!(run.code == 1 && run.stdout.is_empty(), "{run}");
+        assert!(run.stderr.contains("not carried: tags.allow with an expression"), "{run}");
+        assert!(run.stderr.contains("error: regsync.yaml: no entry could be carried\n"), "{run}");
+    }
+}
+
+#[test]
 fn paths_are_kept_of_the_file_of_skopeo_sync_alone() {
     let program = Program::new();
     program.file(
