@@ -7,9 +7,9 @@ use imgop_core::schedule::Due;
 use imgop_registry::reference::Repository;
 use imgop_registry::{Allowances, RepositoryClient};
 
-use super::{Pass, SECRET_INTERVAL};
 use super::failures::{AskedWith, Halt};
 use super::memory::Memory;
+use super::{Pass, SECRET_INTERVAL};
 use crate::cluster::Freshness;
 use crate::registry_access::lent::LentAccess;
 use crate::registry_access::{AccessError, EndpointUse, Lending, Resolved};

@@ -37,7 +37,7 @@ use std::time::Duration;
 use imgop_core::api::{
     ADOPT_ANNOTATION, Destination, FOUND_TAGS_ANNOTATION, Image, ImageBuilder, ImageSpec, ImageStatus,
     MIRRORED_SPEC_ANNOTATION, Mode, ON_THE_FLY_LABEL, REQUESTED_AT_ANNOTATION, RESET_ANNOTATION,
-    SUSPENDED_WITH_ANNOTATION, Side, Source, UNUSED_SINCE_ANNOTATION,
+    SUSPENDED_WITH_ANNOTATION, Source, UNUSED_SINCE_ANNOTATION,
 };
 use imgop_core::copy::{CopyRequest, KnownBlobs, ReadAhead};
 use imgop_core::readiness::Readiness;

@@ -6,6 +6,7 @@ use imgop_core::copy::ObserveError;
 
 use super::*;
 use crate::cluster::rights::Right;
+use crate::image::failures::AskedWith;
 use crate::notifications::Completed;
 
 fn message(status: &ImageStatus) -> &str {
