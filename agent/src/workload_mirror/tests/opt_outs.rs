@@ -34,7 +34,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// A mirror that looks at pods alone: one of each of 401 StatefulSets. Only the image of the last one is not excluded, and that
+/// A mirror that looks at pods alone: one of each of 401 `StatefulSets`. Only the image of the last one is not excluded, and that
 /// StatefulSet has the annotation. A pass reads 400 of them.
 async fn large_stage() -> Stage {
     let mut stage = Stage::new();
