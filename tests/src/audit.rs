@@ -189,7 +189,7 @@ mod tests {
         let ok = json!({ "code": 200 });
         let mut everywhere = UsedRights::new(log.path(), AGENT, None);
         let mut in_team = UsedRights::new(log.path(), AGENT, Some("team"));
-        // Somebody else's, a refused one, one that is not over, and one about no object.
+        // A request of another user, a refused one, one that has not ended, and one about no object.
         log.write_all(line("admin", &pods, &ok).as_bytes())?;
         log.write_all(line(AGENT, &pods, &json!({ "code": 403 })).as_bytes())?;
         log.write_all(line(AGENT, &pods, &Value::Null).as_bytes())?;

@@ -32,6 +32,7 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// Returns between which repositories a request copies, with these clients.
     pub fn route<'a>(&'a self, request: &'a CopyRequest) -> Route<'a> {
         Route {
             request,

@@ -192,7 +192,7 @@ impl Pass<'_> {
         let mut gone = BTreeSet::new();
         for name in selected {
             let (has_workloads, allows) = (there.contains(name), granted.is_in(name));
-            // A status records no more than so many of them.
+            // The marks of a status are limited in number; those beyond are known from the pass before.
             let was_seen = known.contains(name) || before.has(name);
             // One that was deleted does not allow it either, and uses nothing any more.
             let may_be_gone = !has_workloads && allows == Some(false) && was_seen;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 /// Returns the address of a listener with which every pod of the agent starts, and at which the kubelet reaches it: all addresses
-/// of the pod, and a port. Which address a pod gets is not known before it runs, and nobody else reaches its loopback.
+/// of the pod, and a port. Which address a pod gets is not known before it runs, and its loopback is reached from within it alone.
 pub fn listener(text: &str) -> Option<SocketAddr> {
     let is_usable =
         |address: &SocketAddr| address.port() != 0 && address.ip().to_canonical().is_unspecified();

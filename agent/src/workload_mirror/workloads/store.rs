@@ -207,7 +207,7 @@ impl Store {
         if let Some(watched) = self.watched.remove(scope) {
             watched.records.values().for_each(|record| self.kept.subtract(&record.group));
             drop(watched);
-            // The next list may never come: nobody asks for it any more.
+            // Only the end of a list sweeps, and after the last watch none comes.
             self.groups.sweep();
         }
         self.revision += 1;

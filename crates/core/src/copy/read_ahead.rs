@@ -37,7 +37,7 @@ impl Default for ReadAhead {
 }
 
 impl ReadAhead {
-    /// Returns one that keeps so many bytes for so long.
+    /// Returns one that keeps at most `max_bytes` of manifests, each for `ttl`.
     pub fn new(max_bytes: usize, ttl: Duration) -> Self {
         Self {
             owner: Arc::default(),

@@ -196,8 +196,8 @@ fn listening(settings: &Settings<'_>, made: &mut Made) {
     }
 }
 
-/// Returns an address of copycat's own, and in its place a listener at all addresses; none where it is of the loopback, at which
-/// nobody else was answered.
+/// Returns an address of copycat's own, and in its place a listener at all addresses; none where it is of the loopback, which
+/// only programs in copycat's own pod could reach.
 fn at_all_addresses(address: &str) -> Option<(IpAddr, SocketAddr)> {
     let address = address.parse::<SocketAddr>().ok()?;
     let own = address.ip().to_canonical();
